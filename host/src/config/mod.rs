@@ -1,0 +1,339 @@
+//! What the operator wrote, made into what the workers read.
+//!
+//! [`load`] reads `weir.toml` ([`raw`]: the syntax, every key known, every value with its place in the file) and resolves it
+//! into [`Config`] (names looked up, files read, defaults filled in). All errors of a file are reported at once ([`Report`]),
+//! and nothing binds, opens or switches before there are none.
+//!
+//! The types in this file are what the rest of Weir sees. They hold no strings that still need parsing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
+
+/// A whole, valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that it was read from; reload reads it again.
+    pub source: PathBuf,
+    /// Worker threads. Default: one a core.
+    pub workers: usize,
+    /// Where clients connect. At least one.
+    pub listeners: Vec<Listener>,
+    /// In the order of the file; `exchange::route` ranks them.
+    pub routes: Vec<Route>,
+    /// The pools of servers that routes name by index.
+    pub upstreams: Vec<Upstream>,
+    /// The shared memory cache.
+    pub cache: Cache,
+    /// The operator's own port.
+    pub admin: Admin,
+    /// One line an exchange.
+    pub access_log: AccessLog,
+    /// Defaults for routes.
+    pub timeouts: Timeouts,
+    /// Bounds on what clients may send.
+    pub limits: Limits,
+    /// Plugins and their state on disk.
+    pub plugins: Plugins,
+    /// Peers whose `X-Forwarded-For`/`Forwarded` is believed. Default: none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The name in `Via` (RFC 9110 §7.6.3). Default `weir`.
+    pub via: String,
+    /// How long SIGTERM waits for running exchanges. Default 30 s.
+    pub drain: Duration,
+}
+
+/// A place where clients connect.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// For logs and metrics. Default: the address.
+    pub name: Arc<str>,
+    /// Address and port.
+    pub address: SocketAddr,
+    /// TLS, where the listener speaks it.
+    pub tls: Option<ListenerTls>,
+    /// Offer HTTP/2 by ALPN (TLS only). Default true.
+    pub http2: bool,
+}
+
+/// A listener's certificates. The files are watched and read again when they change.
+#[derive(Debug, Clone)]
+pub struct ListenerTls {
+    /// Chosen by SNI; the first is the default.
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// A certificate chain and its key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// Leaf first.
+    pub certificate: PathBuf,
+    /// PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// Which requests go where.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// For logs, metrics and plugins. Unique.
+    pub name: Arc<str>,
+    /// Any of these hosts; empty means every host.
+    pub hosts: Vec<HostPattern>,
+    /// The path.
+    pub path: PathPattern,
+    /// Any of these methods; empty means every method.
+    pub methods: Vec<Method>,
+    /// All of these headers.
+    pub headers: Vec<HeaderMatch>,
+    /// Index into [`Config::upstreams`].
+    pub upstream: usize,
+    /// Whether responses may be answered from and stored in the cache. Default false.
+    pub cache: bool,
+    /// Whether the active bundle's plugins see this route's requests. Default true.
+    pub plugins: bool,
+    /// Host header sent upstream. Default: the client's.
+    pub host_header: HostHeader,
+    /// Removed from the start of the path before it goes upstream. Default: nothing.
+    pub strip_prefix: Option<String>,
+    /// The configuration's timeouts, with what the route overrides.
+    pub timeouts: Timeouts,
+    /// Retries on another server after a failure that allows it. Default 1.
+    pub retries: u32,
+    /// Largest request body in bytes; 413 over it.
+    pub max_body: u64,
+}
+
+/// A host in a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPattern {
+    /// This host, in lower case, without port.
+    Exact(String),
+    /// Any host that ends in `.` and this (`*.example.org`), with at least one label before.
+    Suffix(String),
+}
+
+/// A path in a route.
+#[derive(Debug, Clone)]
+pub enum PathPattern {
+    /// Exactly this path.
+    Exact(String),
+    /// This path and what lies under it, by whole segments: `/api` is not a prefix of `/apis`.
+    Prefix(String),
+    /// A regular expression over the whole path.
+    Pattern(regex::bytes::Regex),
+}
+
+/// A header in a route.
+#[derive(Debug, Clone)]
+pub struct HeaderMatch {
+    /// The header.
+    pub name: HeaderName,
+    /// What its value has to be; `None` asks only for its presence.
+    pub value: Option<HeaderValue>,
+}
+
+/// The Host header that goes upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// What the client sent.
+    Client,
+    /// The address of the server that was picked.
+    Server,
+    /// This.
+    Fixed(HeaderValue),
+}
+
+/// A pool of servers.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Unique.
+    pub name: Arc<str>,
+    /// At least one.
+    pub servers: Vec<Server>,
+    /// How a server is picked.
+    pub balance: Balance,
+    /// Active health checks.
+    pub health: Option<HealthCheck>,
+    /// Passive ejection of servers that fail on traffic.
+    pub ejection: Ejection,
+    /// TLS towards the servers.
+    pub tls: Option<UpstreamTls>,
+    /// Idle connections kept per server and worker. Default 64.
+    pub keep_alive: usize,
+    /// An idle connection is closed after this. Default 60 s.
+    pub idle_timeout: Duration,
+}
+
+/// One server of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// `host:port` as written, for logs and metrics.
+    pub name: Arc<str>,
+    /// Resolved when the configuration is loaded.
+    pub address: SocketAddr,
+    /// Share of the traffic, 1 to 1000. Default 1.
+    pub weight: u32,
+}
+
+/// How a server is picked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn, by weight, smoothly interleaved.
+    RoundRobin,
+    /// The one with the fewest running requests for its weight.
+    LeastRequests,
+    /// By a consistent hash of this.
+    ConsistentHash(HashKey),
+}
+
+/// What a consistent hash is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address.
+    ClientIp,
+    /// Path and query.
+    Target,
+    /// A header; requests without it go by the client's address.
+    Header(HeaderName),
+    /// A cookie; requests without it go by the client's address.
+    Cookie(String),
+}
+
+/// Active health checks: a GET to every server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Default `/`.
+    pub path: String,
+    /// The Host header of the check. Default: the server's address.
+    pub host: Option<HeaderValue>,
+    /// Between checks. Default 5 s.
+    pub interval: Duration,
+    /// For the whole check. Default 2 s.
+    pub timeout: Duration,
+    /// Checks in a row that bring a server back. Default 2.
+    pub healthy_after: u32,
+    /// Failures in a row that take it out. Default 3.
+    pub unhealthy_after: u32,
+    /// Statuses that count as healthy, inclusive ranges. Default 200-399.
+    pub statuses: Vec<(u16, u16)>,
+}
+
+/// Passive ejection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ejection {
+    /// Consecutive failures (connect errors, timeouts, resets, malformed responses) that eject a server; 0 is never.
+    /// Default 5.
+    pub failures: u32,
+    /// How long it stays out the first time; doubles each time it is ejected again, up to ten times this. Default 10 s.
+    pub duration: Duration,
+    /// Never more than this share of the servers at once, in percent; at least one server stays. Default 50.
+    pub max_percent: u32,
+}
+
+/// TLS towards an upstream's servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Name sent and verified. Default: the host in the server's address.
+    pub server_name: Option<String>,
+    /// PEM file of roots. Default: the system's.
+    pub roots: Option<PathBuf>,
+    /// Verification off is for tests only. Default true.
+    pub verify: bool,
+}
+
+/// The shared memory cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// Bytes of bodies, headers, keys and bookkeeping. 0 turns the cache off. Default 64 MiB.
+    pub size: u64,
+    /// Largest object stored, in bytes. Default 1 MiB.
+    pub max_object: u64,
+    /// How long a request waits for another one that fetches the same object. Default 5 s.
+    pub coalesce_timeout: Duration,
+}
+
+/// The operator's own port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Default 127.0.0.1:9180. `None` turns it off.
+    pub address: Option<SocketAddr>,
+    /// Bearer token asked of every call that changes something. Required when the address is not loopback.
+    pub token: Option<String>,
+}
+
+/// The access log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Default [`LogFormat::Text`].
+    pub format: LogFormat,
+    /// `None` is standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// How an access log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// No access log.
+    Off,
+    /// One readable line.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How long each stage may take. Zero is not allowed; a stage without an end is written `"off"` where it makes sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TLS handshake with a client. Default 10 s.
+    pub handshake: Duration,
+    /// A whole request head, from its first byte; also how long a new connection may say nothing. Default 10 s.
+    pub header: Duration,
+    /// Between two reads of a request body. Default 30 s.
+    pub body: Duration,
+    /// A kept-alive client connection without a request. Default 60 s.
+    pub keep_alive: Duration,
+    /// TCP and TLS to a server. Default 2 s.
+    pub connect: Duration,
+    /// From the request sent to the response head. Default 60 s.
+    pub response: Duration,
+    /// Between two reads of a response body, and between two writes that the client accepts. Default 60 s.
+    pub idle: Duration,
+    /// An upgraded connection (WebSocket) without a byte in either direction. Default 1 h.
+    pub tunnel: Duration,
+}
+
+/// Bounds on what clients may send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a whole request head: 431 over it. Default 64 KiB.
+    pub header_bytes: usize,
+    /// Number of header lines: 431 over it. Default 100.
+    pub headers: usize,
+    /// Bytes of the request target: 414 over it. Default 16 KiB.
+    pub target: usize,
+    /// Bytes of a request body: 413 over it. Default 1 GiB.
+    pub body: u64,
+    /// Client connections a worker holds at once; the newest are refused over it. Default 20,000.
+    pub connections: usize,
+    /// HTTP/2 streams a connection may have open. Default 100.
+    pub streams: u32,
+}
+
+/// Plugins and their state on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugins {
+    /// The bundle that is activated at the start when no generation was deployed before. Default: none.
+    pub bundle: Option<PathBuf>,
+    /// Generations for rollback and compiled artefacts. Default `/var/lib/weir`.
+    pub state: PathBuf,
+    /// Generations kept for rollback. Default 5.
+    pub keep: usize,
+    /// Bytes of counters, all spaces together. Default 64 MiB.
+    pub counters: u64,
+    /// Bytes of plugin key-value data, all plugins together. Default 64 MiB.
+    pub kv: u64,
+}

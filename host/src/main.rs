@@ -1,0 +1,3 @@
+//! Arguments to configuration to workers; no logic.
+
+fn main() {}

@@ -1,0 +1,17 @@
+//! The one immutable state that a request takes at its start and keeps to its end.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::plugin::Generation;
+
+/// Configuration and plugins as one generation. A reload or a deployment makes a new one; requests that run keep theirs.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up with every activation since the process started.
+    pub serial: u64,
+    /// What the operator configured.
+    pub config: Arc<Config>,
+    /// The plugins of the active bundle.
+    pub plugins: Arc<Generation>,
+}
