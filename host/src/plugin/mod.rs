@@ -172,7 +172,12 @@ impl Session {
     }
 
     /// Calls the plugins that held the request. `complete` is false when the body was cut at the limit.
-    pub async fn on_request_body(&mut self, subject: Box<Subject>, _body: &Bytes, _complete: bool) -> (Box<Subject>, Decision) {
+    pub async fn on_request_body(
+        &mut self,
+        subject: Box<Subject>,
+        _body: &Bytes,
+        _complete: bool,
+    ) -> (Box<Subject>, Decision) {
         (subject, Decision::Continue)
     }
 
@@ -182,7 +187,12 @@ impl Session {
     }
 
     /// Calls the plugins that held the response.
-    pub async fn on_response_body(&mut self, subject: Box<Subject>, _body: &Bytes, _complete: bool) -> (Box<Subject>, Decision) {
+    pub async fn on_response_body(
+        &mut self,
+        subject: Box<Subject>,
+        _body: &Bytes,
+        _complete: bool,
+    ) -> (Box<Subject>, Decision) {
         (subject, Decision::Continue)
     }
 
@@ -197,4 +207,3 @@ impl Session {
         &[]
     }
 }
-

@@ -1,0 +1,568 @@
+//! The access log: one line an exchange.
+//!
+//! A worker formats a [`Record`] straight into a buffer of its own ([`text`], [`json`]); full buffers, and once a second those
+//! that are not, go to one [writer] thread. When the file cannot keep up, whole buffers are dropped and their lines
+//! counted: a slow disk never slows a request down.
+
+pub mod json;
+pub mod text;
+mod writer;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use super::{Registry, SharedCounter, families};
+use crate::config::{self, LogFormat};
+use crate::exchange::subject::Subject;
+use crate::plugin::Trace;
+use writer::{Message, Sink, Writer};
+
+/// A buffer this full goes to the writer, in bytes.
+const FULL: usize = 64 * 1024;
+
+/// Full buffers that may wait for the writer; more are dropped.
+const QUEUE: usize = 64;
+
+/// Bytes that are shown of a header's value.
+const HEADER_BYTES: usize = 1024;
+
+/// What a line is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The heads and facts of the exchange.
+    pub subject: &'a Subject,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// What the client got; 0 when the connection was closed without an answer.
+    pub status: u16,
+    /// Of the request body.
+    pub request_bytes: u64,
+    /// Of the response body.
+    pub response_bytes: u64,
+    /// From the request head to the last byte of the response.
+    pub duration: Duration,
+    /// From the request sent to the response head; `None` when nothing went upstream.
+    pub upstream_time: Option<Duration>,
+    /// The server that answered, or was tried last.
+    pub server: Option<&'a str>,
+    /// `-`, `hit`, `miss`, `revalidated`, `stale`, `coalesced` or `bypass`.
+    pub cache: &'static str,
+    /// Why Weir answered itself, where it did.
+    pub refusal: Option<&'static str>,
+    /// The plugins that were called, in order.
+    pub plugins: &'a [Trace],
+}
+
+/// The access log of the process.
+///
+/// Dropping it writes what the workers have recorded until then and stops the writer.
+#[derive(Debug)]
+pub struct AccessLog {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl AccessLog {
+    /// Opens the file and starts the writer.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending, with its name.
+    pub fn new(config: &config::AccessLog, metrics: &Registry) -> io::Result<Self> {
+        let sink = Sink::open(config)?;
+        let (queue, messages) = sync_channel(QUEUE);
+        let shared = Arc::new(Shared {
+            format: AtomicU8::new(encode(config.format)),
+            workers: Mutex::default(),
+            queue,
+            dropped: metrics.shared_counter(&families::LOG_DROPPED, &[]),
+        });
+        let written = metrics.counter(&families::LOG_LINES, &[]);
+        let writer = Writer::new(sink, messages, Arc::downgrade(&shared), written, shared.dropped.clone());
+        let thread = std::thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || writer.run())?;
+        Ok(Self {
+            shared,
+            writer: Some(thread),
+        })
+    }
+
+    /// A worker's own handle.
+    #[must_use]
+    pub fn worker(&self) -> WorkerLog {
+        let buffer = Arc::new(Mutex::new(Buffer::default()));
+        self.shared.workers.lock().push(Arc::downgrade(&buffer));
+        WorkerLog {
+            buffer,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Opens the file again under its name, after a log rotation moved it away. What was recorded before the call goes to the old
+    /// one, what comes after it has returned to the new one.
+    ///
+    /// # Errors
+    /// When the file cannot be opened; the log goes on in the old one.
+    pub fn reopen(&self) -> io::Result<()> {
+        let (done, wait) = sync_channel(1);
+        self.send(Message::Reopen(done));
+        // A writer that has stopped writes to no file, old or new.
+        wait.recv().unwrap_or(Ok(()))
+    }
+
+    /// Takes another format and file. What was recorded before the call goes to the old file, what comes after it has returned
+    /// to the new one, in the new format; in between, a line may be of the old format in the new file.
+    ///
+    /// # Errors
+    /// When the new file cannot be opened; nothing changes.
+    pub fn reconfigure(&self, config: &config::AccessLog) -> io::Result<()> {
+        let sink = Sink::open(config)?;
+        let (done, wait) = sync_channel(1);
+        self.send(Message::Replace(config.format, sink, done));
+        // An error means that the writer has stopped: there is nothing to wait for.
+        let _ = wait.recv();
+        Ok(())
+    }
+
+    /// Returns when everything recorded before the call has been handed to the operating system.
+    pub fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        self.send(Message::Flush(done));
+        // An error means that the writer has stopped, which it does only after writing everything.
+        let _ = wait.recv();
+    }
+
+    fn send(&self, message: Message) {
+        // Waits while the queue is full: these come from operators, not from workers.
+        if self.shared.queue.send(message).is_err() {
+            tracing::error!("the access log's writer has stopped");
+        }
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.send(Message::Stop);
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the access log's writer has panicked");
+        }
+    }
+}
+
+/// A worker's handle to the log.
+#[derive(Debug)]
+pub struct WorkerLog {
+    /// Locked by the worker for each line and by the writer once a second, so the lock is all but always free.
+    buffer: Arc<Mutex<Buffer>>,
+    shared: Arc<Shared>,
+}
+
+impl WorkerLog {
+    /// Formats one line. Never waits for the disk.
+    pub fn record(&self, record: &Record<'_>) {
+        let Some(format) = decode(self.shared.format.load(Relaxed)) else {
+            return;
+        };
+        let mut buffer = self.buffer.lock();
+        let buffer = &mut *buffer;
+        buffer.stamp.update(SystemTime::now());
+        match format {
+            Format::Text => text::line(&mut buffer.bytes, record, &buffer.stamp),
+            Format::Json => json::line(&mut buffer.bytes, record, &buffer.stamp),
+        }
+        buffer.lines += 1;
+        if buffer.bytes.len() >= FULL {
+            self.shared.hand_over(buffer);
+        }
+    }
+}
+
+/// What the workers and the writer share.
+#[derive(Debug)]
+struct Shared {
+    /// [`encode`]d.
+    format: AtomicU8,
+    workers: Mutex<Vec<Weak<Mutex<Buffer>>>>,
+    queue: SyncSender<Message>,
+    dropped: SharedCounter,
+}
+
+impl Shared {
+    /// Gives a full buffer to the writer, or drops its lines when too many wait already.
+    fn hand_over(&self, buffer: &mut Buffer) {
+        let lines = std::mem::take(&mut buffer.lines);
+        let bytes = std::mem::replace(&mut buffer.bytes, Vec::with_capacity(FULL + FULL / 8));
+        if self.queue.try_send(Message::Lines(bytes, lines)).is_err() {
+            self.dropped.add(lines);
+        }
+    }
+
+    /// Takes what the workers have recorded so far.
+    fn sweep(&self) -> Vec<(Vec<u8>, u64)> {
+        let mut swept = Vec::new();
+        self.workers.lock().retain(|worker| {
+            let Some(buffer) = worker.upgrade() else { return false };
+            let mut buffer = buffer.lock();
+            if buffer.lines > 0 {
+                swept.push((std::mem::take(&mut buffer.bytes), std::mem::take(&mut buffer.lines)));
+            }
+            true
+        });
+        swept
+    }
+}
+
+/// Lines of one worker that the writer has not seen yet.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    lines: u64,
+    stamp: Stamp,
+}
+
+impl Drop for WorkerLog {
+    fn drop(&mut self) {
+        let mut buffer = self.buffer.lock();
+        if buffer.lines > 0 {
+            self.shared.hand_over(&mut buffer);
+        }
+    }
+}
+
+/// The moment of a line. The calendar is asked once a second.
+#[derive(Debug, Default)]
+pub struct Stamp {
+    second: u64,
+    millis: u32,
+    /// `2026-01-31T23:59:59`
+    iso: String,
+    /// `31/Jan/2026:23:59:59 +0000`
+    common: String,
+}
+
+impl Stamp {
+    /// Moves to a moment.
+    pub fn update(&mut self, now: SystemTime) {
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.millis = since.subsec_millis();
+        if since.as_secs() == self.second && !self.iso.is_empty() {
+            return;
+        }
+        self.second = since.as_secs();
+        let second = i64::try_from(self.second)
+            .ok()
+            .and_then(|second| jiff::Timestamp::from_second(second).ok());
+        let time = second.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        self.iso = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        self.common = time.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+    }
+}
+
+/// A format that writes lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+}
+
+fn encode(format: LogFormat) -> u8 {
+    match format {
+        LogFormat::Off => 0,
+        LogFormat::Text => 1,
+        LogFormat::Json => 2,
+    }
+}
+
+fn decode(format: u8) -> Option<Format> {
+    match format {
+        1 => Some(Format::Text),
+        2 => Some(Format::Json),
+        _ => None,
+    }
+}
+
+/// Path and query as the client sent them; for `CONNECT` the authority.
+fn target(subject: &Subject) -> &str {
+    let uri = &subject.request.uri;
+    match (uri.path_and_query(), uri.authority()) {
+        (Some(target), _) => target.as_str(),
+        (None, Some(authority)) => authority.as_str(),
+        (None, None) => "-",
+    }
+}
+
+/// The start of a request header's first value.
+fn header(subject: &Subject, name: http::HeaderName) -> Option<&[u8]> {
+    let value = subject.request.headers.get(name)?.as_bytes();
+    Some(value.get(..HEADER_BYTES).unwrap_or(value))
+}
+
+fn version(subject: &Subject) -> &'static str {
+    match subject.request.version {
+        http::Version::HTTP_09 => "0.9",
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2",
+        http::Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}
+
+/// Appends a whole number.
+fn number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends thousandths of a number: 1234 is `1.234`.
+fn thousandths(out: &mut Vec<u8>, value: u64) {
+    number(out, value / 1000);
+    let rest = value % 1000;
+    out.extend_from_slice(&[b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
+}
+
+/// Appends milliseconds, three digits.
+fn millis(out: &mut Vec<u8>, millis: u32) {
+    let millis = u64::from(millis);
+    out.extend_from_slice(&[digit(millis / 100), digit(millis / 10), digit(millis)]);
+}
+
+/// The last decimal digit.
+fn digit(value: u64) -> u8 {
+    b'0' + (value % 10) as u8
+}
+
+/// Appends an address.
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            number(out, u64::from(first));
+            for octet in rest {
+                out.push(b'.');
+                number(out, u64::from(octet));
+            }
+        }
+        IpAddr::V6(address) => {
+            // Writing to a vector does not fail.
+            let _ = io::Write::write_fmt(out, format_args!("{address}"));
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Appends the two hexadecimal digits of a byte.
+fn digits(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::path::Path;
+
+    use super::*;
+    use crate::exchange::subject::{Note, RequestId, Scheme};
+    use crate::plugin::Phase;
+    use bytes::Bytes;
+
+    /// A subject as `admit` and `route` leave it.
+    pub(crate) fn subject(target: &str, headers: &[(&str, &[u8])]) -> Subject {
+        let mut request = http::Request::builder().method("GET").uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Subject {
+            id: RequestId(0x0123_4567_89ab_cdef_0011_2233_4455_6677),
+            peer: "192.0.2.9:4711".parse().unwrap(),
+            client_ip: "203.0.113.7".parse().unwrap(),
+            scheme: Scheme::Https,
+            host: Bytes::from_static(b"example.org"),
+            request: request.body(()).unwrap().into_parts().0,
+            response: None,
+            upstream_target: None,
+            route: Arc::from("api"),
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn note(plugin: &str, key: &str, value: &str) -> Note {
+        Note {
+            plugin: Arc::from(plugin),
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+
+    pub(crate) fn trace(plugin: &str, verdict: &'static str, nanos: u64) -> Trace {
+        Trace {
+            plugin: Arc::from(plugin),
+            phase: Phase::OnRequest,
+            verdict,
+            nanos,
+        }
+    }
+
+    pub(crate) fn record<'a>(subject: &'a Subject, plugins: &'a [Trace]) -> Record<'a> {
+        Record {
+            subject,
+            listener: "public",
+            status: 200,
+            request_bytes: 0,
+            response_bytes: 512,
+            duration: Duration::from_micros(1234),
+            upstream_time: Some(Duration::from_micros(1001)),
+            server: Some("127.0.0.1:9001"),
+            cache: "miss",
+            refusal: None,
+            plugins,
+        }
+    }
+
+    pub(crate) fn stamp() -> Stamp {
+        let mut stamp = Stamp::default();
+        stamp.update(UNIX_EPOCH + Duration::from_millis(1_769_903_999_007));
+        stamp
+    }
+
+    fn config(format: LogFormat, file: &Path) -> config::AccessLog {
+        config::AccessLog {
+            format,
+            file: Some(file.to_owned()),
+        }
+    }
+
+    fn lines(file: &Path) -> usize {
+        std::fs::read(file)
+            .unwrap()
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+    }
+
+    #[test]
+    fn lines_of_all_workers_arrive_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("access.log");
+        let metrics = Registry::new();
+        let log = AccessLog::new(&config(LogFormat::Json, &file), &metrics).unwrap();
+        std::thread::scope(|scope| {
+            for worker in ["a", "b"] {
+                let handle = log.worker();
+                scope.spawn(move || {
+                    let subject = subject("/", &[]);
+                    for sequence in 0..2000 {
+                        let mut record = record(&subject, &[]);
+                        record.listener = worker;
+                        record.response_bytes = sequence;
+                        handle.record(&record);
+                    }
+                });
+            }
+        });
+        drop(log);
+        let mut next = std::collections::BTreeMap::from([("a", 0), ("b", 0)]);
+        for line in std::fs::read_to_string(&file).unwrap().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let expected = next.get_mut(line["listener"].as_str().unwrap()).unwrap();
+            assert_eq!(line["response_bytes"], *expected);
+            *expected += 1;
+        }
+        assert_eq!(next.into_values().collect::<Vec<_>>(), [2000, 2000]);
+        assert_eq!(metrics.value(&families::LOG_LINES, &[]), Some(4000.0));
+        assert_eq!(metrics.value(&families::LOG_DROPPED, &[]), Some(0.0));
+    }
+
+    #[test]
+    fn a_quiet_worker_s_line_is_written_without_its_help() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("access.log");
+        let log = AccessLog::new(&config(LogFormat::Text, &file), &Registry::new()).unwrap();
+        let worker = log.worker();
+        worker.record(&record(&subject("/", &[]), &[]));
+        log.flush();
+        assert_eq!(lines(&file), 1);
+    }
+
+    #[test]
+    fn a_rotated_file_gets_what_came_before_and_a_new_one_what_comes_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, old) = (dir.path().join("access.log"), dir.path().join("access.log.1"));
+        let log = AccessLog::new(&config(LogFormat::Text, &file), &Registry::new()).unwrap();
+        let worker = log.worker();
+        let subject = subject("/", &[]);
+        worker.record(&record(&subject, &[]));
+        std::fs::rename(&file, &old).unwrap();
+        log.reopen().unwrap();
+        worker.record(&record(&subject, &[]));
+        worker.record(&record(&subject, &[]));
+        log.flush();
+        assert_eq!((lines(&old), lines(&file)), (1, 2));
+    }
+
+    #[test]
+    fn format_and_file_change_while_workers_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (dir.path().join("a.log"), dir.path().join("b.log"));
+        let log = AccessLog::new(&config(LogFormat::Off, &first), &Registry::new()).unwrap();
+        let worker = log.worker();
+        let subject = subject("/", &[]);
+        worker.record(&record(&subject, &[]));
+        log.reconfigure(&config(LogFormat::Json, &second)).unwrap();
+        worker.record(&record(&subject, &[]));
+        log.flush();
+        assert!(!first.exists() || lines(&first) == 0);
+        assert_eq!(lines(&second), 1);
+        let error = log
+            .reconfigure(&config(LogFormat::Json, &dir.path().join("absent/c.log")))
+            .unwrap_err();
+        assert!(error.to_string().contains("absent/c.log"), "{error}");
+    }
+
+    #[test]
+    fn lines_are_dropped_and_counted_when_the_writer_does_not_keep_up() {
+        let metrics = Registry::new();
+        let (queue, messages) = sync_channel(1);
+        let shared = Arc::new(Shared {
+            format: AtomicU8::new(encode(LogFormat::Text)),
+            workers: Mutex::default(),
+            queue,
+            dropped: metrics.shared_counter(&families::LOG_DROPPED, &[]),
+        });
+        let worker = WorkerLog {
+            buffer: Arc::default(),
+            shared: Arc::clone(&shared),
+        };
+        let subject = subject(&format!("/{}", "x".repeat(FULL - 100)), &[]);
+        for _ in 0..3 {
+            worker.record(&record(&subject, &[]));
+        }
+        assert_eq!(shared.dropped.get(), 2);
+        assert!(matches!(messages.try_recv(), Ok(Message::Lines(_, 1))));
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_written_as_people_write_them() {
+        let mut out = Vec::new();
+        thousandths(&mut out, 1_234_005);
+        out.push(b' ');
+        millis(&mut out, 7);
+        out.push(b' ');
+        address(&mut out, "192.0.2.10".parse().unwrap());
+        out.push(b' ');
+        address(&mut out, "2001:db8::1".parse().unwrap());
+        assert_eq!(String::from_utf8(out).unwrap(), "1234.005 007 192.0.2.10 2001:db8::1");
+    }
+}
