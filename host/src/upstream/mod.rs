@@ -1,1 +1,4 @@
 //! (to come)
+
+pub mod balance;
+pub mod health;
