@@ -1,0 +1,13 @@
+//! HTTP/1.1 as RFC 9110 and RFC 9112 write it, byte by byte, on both sides of the proxy.
+//!
+//! - [`refused`]: requests that two parsers could read differently, or that no parser should read.
+//! - [`accepted`]: requests that look odd and are right, and what the origin sees of them.
+//! - [`framing`]: where responses end.
+//! - [`upstream`]: what becomes of an origin that breaks the protocol.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod accepted;
+mod framing;
+mod refused;
+mod upstream;

@@ -1,0 +1,92 @@
+//! Bundles, packed in a temporary folder.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::guests;
+
+/// A bundle's folder, until it is dropped.
+#[derive(Debug)]
+pub struct Bundle {
+    folder: TempDir,
+    manifest: String,
+}
+
+impl Bundle {
+    /// A bundle without plugins.
+    pub fn new(name: &str, version: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("weir-bundle-")
+            .tempdir()
+            .expect("a temporary folder");
+        Self {
+            folder,
+            manifest: format!("name = \"{name}\"\nversion = \"{version}\"\n"),
+        }
+        .written()
+    }
+
+    /// Adds the guest of this name as a plugin of the same name, with further keys of `[[plugin]]`.
+    pub fn guest(self, name: &str, keys: &str) -> Self {
+        self.component(name, &guests::guest(name), keys)
+    }
+
+    /// Adds a plugin that ships with Weir, with further keys of `[[plugin]]`.
+    pub fn plugin(self, name: &str, keys: &str) -> Self {
+        self.component(name, &guests::plugin(name), keys)
+    }
+
+    /// Adds a plugin from a file.
+    pub fn component(self, name: &str, component: &Path, keys: &str) -> Self {
+        let bytes = std::fs::read(component).expect("read a component");
+        self.bytes(name, &bytes, keys)
+    }
+
+    /// Adds a plugin whose component is these bytes.
+    pub fn bytes(self, name: &str, component: &[u8], keys: &str) -> Self {
+        self.file(&format!("{name}.wasm"), component).text(&format!(
+            "[[plugin]]\nname = \"{name}\"\ncomponent = \"{name}.wasm\"\n{keys}"
+        ))
+    }
+
+    /// Adds a file.
+    pub fn file(self, name: &str, bytes: &[u8]) -> Self {
+        std::fs::write(self.folder.path().join(name), bytes).expect("write a bundle's file");
+        self
+    }
+
+    /// Adds text to `bundle.toml`.
+    pub fn text(mut self, text: &str) -> Self {
+        self.manifest.push_str(text);
+        self.manifest.push('\n');
+        self.written()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> String {
+        self.folder.path().to_string_lossy().into_owned()
+    }
+
+    /// The folder as a tar file.
+    pub fn tar(&self) -> PathBuf {
+        let tar = self.folder.path().with_extension("tar");
+        let status = std::process::Command::new("tar")
+            .arg("-cf")
+            .arg(&tar)
+            .arg("-C")
+            .arg(self.folder.path())
+            .arg(".")
+            .status();
+        assert!(
+            status.expect("tar is not installed: apt-get install tar").success(),
+            "tar failed"
+        );
+        tar
+    }
+
+    fn written(self) -> Self {
+        std::fs::write(self.folder.path().join("bundle.toml"), &self.manifest).expect("write bundle.toml");
+        self
+    }
+}

@@ -1,0 +1,438 @@
+//! The real `weir`, as a process of its own.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::SystemTime;
+
+use tempfile::TempDir;
+
+use crate::client::{self, fetch};
+use crate::curl::Output;
+use crate::message::{Request, Response};
+use crate::origin::Origin;
+use crate::sync::eventually;
+
+/// A configuration being written, in the syntax of `weir.toml`.
+///
+/// The harness adds what no test is about: ports that the system picks, a state folder of its own, two workers, logs.
+#[derive(Debug)]
+pub struct Builder {
+    folder: TempDir,
+    top: String,
+    tables: String,
+    plugins: String,
+    log: String,
+}
+
+/// Starts from an empty configuration.
+pub fn configure() -> Builder {
+    let folder = tempfile::Builder::new()
+        .prefix("weir-test-")
+        .tempdir()
+        .expect("a temporary folder");
+    Builder {
+        folder,
+        top: "workers = 2\n".into(),
+        tables: String::new(),
+        plugins: "state = \"state\"\n".into(),
+        log: "info".into(),
+    }
+}
+
+/// One listener in clear, one route for everything, one upstream with this origin as its server.
+pub fn in_front_of(origin: &Origin) -> Builder {
+    configure()
+        .listener("http")
+        .route("all", "app", "")
+        .upstream("app", &[origin.address()], "")
+}
+
+impl Builder {
+    /// The folder of the configuration; files that it names may be put there.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Keys of the top level, instead of the harness's `workers = 2` where they say the same.
+    pub fn top(mut self, text: &str) -> Self {
+        let replaces = |line: &str| text.lines().any(|new| new.split('=').next() == line.split('=').next());
+        self.top = self
+            .top
+            .lines()
+            .filter(|line| !replaces(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        self.top.push_str(text);
+        self.top.push('\n');
+        self
+    }
+
+    /// Any tables.
+    pub fn tables(mut self, text: &str) -> Self {
+        self.tables.push_str(text);
+        self.tables.push('\n');
+        self
+    }
+
+    /// A listener in clear.
+    pub fn listener(self, name: &str) -> Self {
+        self.tables(&format!("[[listener]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\""))
+    }
+
+    /// A listener with the certificate in `cert.pem` and `key.pem` of the folder.
+    pub fn tls_listener(self, name: &str) -> Self {
+        self.listener(name)
+            .tables("[listener.tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"")
+    }
+
+    /// A route to an upstream, with further keys.
+    pub fn route(self, name: &str, upstream: &str, keys: &str) -> Self {
+        self.tables(&format!(
+            "[[route]]\nname = \"{name}\"\nupstream = \"{upstream}\"\n{keys}"
+        ))
+    }
+
+    /// An upstream with these servers, and further keys.
+    pub fn upstream(self, name: &str, servers: &[SocketAddr], keys: &str) -> Self {
+        let servers: Vec<_> = servers.iter().map(|address| format!("\"{address}\"")).collect();
+        self.tables(&format!(
+            "[[upstream]]\nname = \"{name}\"\nservers = [{}]\n{keys}",
+            servers.join(", ")
+        ))
+    }
+
+    /// Keys of `[plugins]`, where the harness says only where the state is.
+    pub fn plugins(mut self, keys: &str) -> Self {
+        self.plugins.push_str(keys);
+        self.plugins.push('\n');
+        self
+    }
+
+    /// What `WEIR_LOG` says; default `info`.
+    pub fn log(mut self, filter: &str) -> Self {
+        self.log = filter.into();
+        self
+    }
+
+    /// Starts Weir and returns when it is ready.
+    pub fn start(self) -> Proxy {
+        let text = self.render();
+        let config = self.folder.path().join("weir.toml");
+        std::fs::write(&config, text).expect("write weir.toml");
+        Proxy::launch(self.folder, &self.log)
+    }
+
+    /// Runs Weir with a configuration that it has to refuse, and returns what it said.
+    pub fn refused(self) -> Output {
+        std::fs::write(self.folder.path().join("weir.toml"), self.render()).expect("write weir.toml");
+        let output = weir(&["check", "-c", "weir.toml"], self.folder.path());
+        assert!(
+            !output.success,
+            "weir check accepted the configuration: {}",
+            output.stdout
+        );
+        output
+    }
+
+    fn render(&self) -> String {
+        let Self {
+            top, tables, plugins, ..
+        } = self;
+        format!("{top}\n{tables}\n[admin]\naddress = \"127.0.0.1:0\"\n\n[plugins]\n{plugins}")
+    }
+}
+
+/// A running Weir. Dropping it stops it and fails the test when it did not end as it should.
+#[derive(Debug)]
+pub struct Proxy {
+    folder: TempDir,
+    child: Child,
+    listeners: Vec<(String, SocketAddr)>,
+    admin: SocketAddr,
+}
+
+impl Proxy {
+    fn launch(folder: TempDir, log: &str) -> Self {
+        let path = folder.path();
+        let _ = std::fs::remove_file(path.join("addresses"));
+        let output = |name: &str| {
+            let file = File::options()
+                .create(true)
+                .append(true)
+                .open(path.join(name))
+                .expect("a log file");
+            Stdio::from(file)
+        };
+        let child = Command::new(binary())
+            .args(["run", "-c", "weir.toml", "--addresses", "addresses"])
+            .current_dir(path)
+            .env("WEIR_LOG", log)
+            .stdin(Stdio::null())
+            .stdout(output("stdout"))
+            .stderr(output("stderr"))
+            .spawn()
+            .expect("start weir");
+        // From here on the child ends with the value, also when the wait for it fails.
+        let mut proxy = Self {
+            folder,
+            child,
+            listeners: Vec::new(),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        proxy.await_ready();
+        proxy
+    }
+
+    fn await_ready(&mut self) {
+        let file = self.folder.path().join("addresses");
+        let text = eventually("weir's addresses", || {
+            if let Some(status) = self.child.try_wait().expect("the state of a child") {
+                panic!("weir ended before it was ready: {status}");
+            }
+            std::fs::read_to_string(&file).ok()
+        });
+        for line in text.lines() {
+            let mut words = line.splitn(3, ' ');
+            let (kind, address) = (words.next(), words.next().and_then(|address| address.parse().ok()));
+            match (kind, address, words.next()) {
+                (Some("listener"), Some(address), Some(name)) => self.listeners.push((name.to_owned(), address)),
+                (Some("admin"), Some(address), None) => self.admin = address,
+                _ => panic!("an odd line in weir's addresses: {line:?}"),
+            }
+        }
+        eventually("/readyz", || {
+            (client::get(self.admin, "/readyz").status == 200).then_some(())
+        });
+    }
+
+    /// The address of the first listener.
+    pub fn address(&self) -> SocketAddr {
+        self.listeners.first().expect("a listener").1
+    }
+
+    /// The address of a listener by its name.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let found = self.listeners.iter().find(|(listener, _)| listener == name);
+        found
+            .unwrap_or_else(|| panic!("no listener {name} in {:?}", self.listeners))
+            .1
+    }
+
+    /// The address of the admin API.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The folder of the configuration, where Weir runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A GET at the first listener, on a connection of its own.
+    pub fn get(&self, target: &str) -> Response {
+        client::get(self.address(), target)
+    }
+
+    /// Any request at the first listener, on a connection of its own.
+    pub fn fetch(&self, request: &Request) -> Response {
+        fetch(self.address(), request)
+    }
+
+    /// A connection to the first listener.
+    pub fn connect(&self) -> client::Client {
+        client::Client::connect(self.address())
+    }
+
+    /// What `GET /v1/status` says.
+    pub fn status(&self) -> serde_json::Value {
+        let response = client::get(self.admin, "/v1/status");
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()
+    }
+
+    /// The sum of a metric's series that have all of these labels; 0 where there is none.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let text = client::get(self.admin, "/metrics").text_body();
+        let has = |line: &str| {
+            labels
+                .iter()
+                .all(|(key, value)| line.contains(&format!("{key}=\"{value}\"")))
+        };
+        text.lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])) && has(line))
+            .map(|line| {
+                line.rsplit(' ')
+                    .next()
+                    .and_then(|value| value.parse::<f64>().ok())
+                    .expect("a number")
+            })
+            .sum()
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a running process");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("kilobytes") * 1024
+    }
+
+    /// Runs one of Weir's other commands (`deploy`, `status`, `rollback`, `reload`) against this one.
+    pub fn weir(&self, arguments: &[&str]) -> Output {
+        let admin = self.admin.to_string();
+        weir(&[arguments, &["--admin", &admin]].concat(), self.folder())
+    }
+
+    /// Replaces the configuration file; nothing is told to reload.
+    pub fn edit_config(&self, edit: impl FnOnce(String) -> String) {
+        let file = self.folder().join("weir.toml");
+        let text = std::fs::read_to_string(&file).expect("read weir.toml");
+        let edited = edit(text.clone());
+        assert_ne!(edited, text, "the edit of weir.toml changes nothing");
+        std::fs::write(&file, edited).expect("write weir.toml");
+    }
+
+    /// Sends a signal by its name (`HUP`, `TERM`).
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.id().to_string()])
+            .status();
+        assert!(status.expect("run kill").success(), "kill -{name}");
+    }
+
+    /// What Weir logged so far (standard error).
+    pub fn log(&self) -> String {
+        read_lossy(&self.folder().join("stderr"))
+    }
+
+    /// Waits for a line in the log.
+    pub fn await_log(&self, needle: &str) {
+        eventually(&format!("{needle:?} in weir's log"), || {
+            self.log().contains(needle).then_some(())
+        });
+    }
+
+    /// The access log so far (standard output).
+    pub fn access_log(&self) -> String {
+        read_lossy(&self.folder().join("stdout"))
+    }
+
+    /// Waits until the access log has a line with this, and returns the line.
+    pub fn await_access(&self, needle: &str) -> String {
+        eventually(&format!("{needle:?} in the access log"), || {
+            let log = self.access_log();
+            // Only whole lines: the last one may be half written.
+            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            whole.lines().find(|line| line.contains(needle)).map(str::to_owned)
+        })
+    }
+
+    /// Waits for the end of a process that was told to end.
+    pub fn await_end(&mut self) -> ExitStatus {
+        eventually("weir's end", || self.child.try_wait().expect("the state of a child"))
+    }
+
+    /// Stops Weir as an operator does and starts it again in the same folder.
+    pub fn restart(mut self) -> Self {
+        self.stop();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
+        drop(self);
+        Self::launch(folder, "info")
+    }
+
+    /// SIGTERM; exit 0, no panic.
+    pub fn stop(&mut self) {
+        if self.child.try_wait().expect("the state of a child").is_none() {
+            self.signal("TERM");
+        }
+        let status = self.await_end();
+        let log = self.log();
+        assert!(status.success(), "weir ended with {status}\n{log}");
+        assert!(!log.contains("panicked at"), "weir panicked\n{log}");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            eprintln!(
+                "--- weir's log\n{}--- access log\n{}",
+                tail(&self.log()),
+                tail(&self.access_log())
+            );
+        } else {
+            self.stop();
+        }
+    }
+}
+
+/// Runs `weir` with these arguments to its end.
+pub fn weir(arguments: &[&str], folder: &Path) -> Output {
+    let output = Command::new(binary())
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("run weir");
+    Output {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The `weir` that cargo built beside this test, asserted to be no older than its sources.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = std::env::current_exe().expect("the test's own path");
+        let weir = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST").join("weir");
+        let built = std::fs::metadata(&weir).and_then(|file| file.modified());
+        let built = built.unwrap_or_else(|error| panic!("{}: {error}; run `cargo build` first", weir.display()));
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src");
+        if let Some(newer) = newer_source(&sources, built) {
+            panic!(
+                "{} is older than {}; run `cargo build` first",
+                weir.display(),
+                newer.display()
+            );
+        }
+        weir
+    })
+}
+
+fn newer_source(folder: &Path, built: SystemTime) -> Option<PathBuf> {
+    std::fs::read_dir(folder)
+        .expect("the host's sources")
+        .flatten()
+        .find_map(|entry| {
+            let (path, file) = (entry.path(), entry.metadata().expect("metadata of a source"));
+            let stale = path.extension().is_some_and(|extension| extension == "rs") && file.modified().ok()? > built;
+            if file.is_dir() {
+                newer_source(&path, built)
+            } else {
+                stale.then_some(path)
+            }
+        })
+}
+
+fn read_lossy(file: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default()).into_owned()
+}
+
+fn tail(text: &str) -> &str {
+    let start = text.len().saturating_sub(8 * 1024);
+    text.get(start..).unwrap_or(text)
+}

@@ -1,0 +1,28 @@
+//! What Weir promises, shown from outside: one file a promise.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod balancing;
+mod cache;
+mod certificates;
+mod configuration;
+mod demo;
+mod deploy;
+mod drain;
+mod fixtures;
+mod forwarded;
+mod health;
+mod holding;
+mod http2;
+mod limits;
+mod misbehaving;
+mod observed;
+mod policy;
+mod reload;
+mod retries;
+mod routing;
+mod streaming;
+mod swap;
+mod timeouts;
+mod upgrades;
+mod warm_start;
