@@ -1,3 +1,8 @@
 //! Arguments to configuration to workers; no logic.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    weir::cli::run()
+}

@@ -1,3 +1,86 @@
-//! (to come)
+//! The command line: one file per subcommand.
 
 pub mod addresses;
+mod check;
+mod logging;
+mod reference;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Reads the arguments and does what they say. Exit codes: 0 done, 1 refused or failed, 2 wrong arguments.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Run(command) => run::run(&command),
+        Command::Check(command) => check::run(&command),
+        Command::Version => version(),
+        Command::ConfigReference => reference::run(),
+    }
+}
+
+/// Weir, the Wasm-extensible ingress router: a reverse proxy whose policy is swapped while traffic flows.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve traffic until SIGTERM or SIGINT.
+    Run(run::Arguments),
+    /// Check a configuration, and say everything that is wrong with it.
+    Check(check::Arguments),
+    /// Print the version.
+    Version,
+    /// Print the reference of all settings as Markdown.
+    #[command(hide = true)]
+    ConfigReference,
+}
+
+/// Which configuration file.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file [default: ./weir.toml, or /etc/weir/weir.toml where there is none]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// The file that was named, or the first default that exists.
+    fn path(&self) -> PathBuf {
+        const DEFAULTS: [&str; 2] = ["weir.toml", "/etc/weir/weir.toml"];
+        let default = || DEFAULTS.iter().map(PathBuf::from).find(|path| path.exists());
+        self.config
+            .clone()
+            .or_else(default)
+            .unwrap_or_else(|| DEFAULTS[0].into())
+    }
+}
+
+fn version() -> ExitCode {
+    println!("weir {}", env!("CARGO_PKG_VERSION"));
+    ExitCode::SUCCESS
+}
+
+/// Tells what went wrong, on standard error, and fails.
+fn fail(message: impl std::fmt::Display) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        super::Arguments::command().debug_assert();
+    }
+}

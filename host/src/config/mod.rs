@@ -6,13 +6,117 @@
 //!
 //! The types in this file are what the rest of Weir sees. They hold no strings that still need parsing.
 
+mod raw;
+pub mod reference;
+mod report;
+mod resolve;
+pub mod settings;
+mod suggest;
+pub mod units;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
+
+pub use report::{Position, Problem, Report, Style};
+pub use resolve::load_certificate;
+
+/// Largest configuration file that is read, in bytes.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// Reads and resolves a configuration file.
+///
+/// # Errors
+/// With everything that is wrong with the file, or with why it cannot be read.
+pub fn load(path: &Path) -> Result<Config, Report> {
+    load_with(path, Outside::Consult)
+}
+
+/// Reads and resolves a configuration file, with or without what it refers to.
+///
+/// # Errors
+/// With everything that is wrong with the file, or with why it cannot be read.
+pub fn load_with(path: &Path, outside: Outside) -> Result<Config, Report> {
+    parse_with(&read(path)?, path, outside)
+}
+
+/// Resolves the text of a configuration file. Relative paths in it start at the folder of `source`.
+///
+/// # Errors
+/// With everything that is wrong with the text.
+pub fn parse(text: &str, source: &Path) -> Result<Config, Report> {
+    parse_with(text, source, Outside::Consult)
+}
+
+/// Resolves the text of a configuration file, with or without what it refers to.
+///
+/// # Errors
+/// With everything that is wrong with the text.
+pub fn parse_with(text: &str, source: &Path, outside: Outside) -> Result<Config, Report> {
+    let problems = report::Problems::default();
+    let (document, syntax) = toml::de::DeTable::parse_recoverable(text);
+    for error in &syntax {
+        problems.note(error.span().unwrap_or_default(), error.message(), "");
+    }
+    if !syntax.is_empty() {
+        // What stands around a syntax error may be read wrongly, and mistakes found in it would mislead.
+        return Err(Report::new(source, text, problems.into_inner()));
+    }
+    let folder = source.parent().unwrap_or(Path::new(""));
+    let context = raw::Context {
+        problems: &problems,
+        folder,
+        outside,
+    };
+    let config = resolve::config(&raw::Table::root(context, document.get_ref()), source);
+    match problems.into_inner() {
+        problems if problems.is_empty() => Ok(config),
+        problems => Err(Report::new(source, text, problems)),
+    }
+}
+
+/// Whether what a configuration refers to (certificates, bundles, host names) is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    /// Files are read and names resolved, as running needs it.
+    Consult,
+    /// Only the text counts, for checks on another machine. The result is not fit to run: host names stand for `0.0.0.0`.
+    Ignore,
+}
+
+fn read(path: &Path) -> Result<String, Report> {
+    use std::io::Read as _;
+
+    let refuse = |message: String, help: &str| Report::whole_file(path, message, help);
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        return Err(refuse(
+            format!("the configuration cannot be read: {error}"),
+            "name a readable file with --config",
+        ));
+    }
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(refuse(
+            "the configuration is larger than 4 MiB".to_owned(),
+            "large lists belong in plugin tables",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error
+            .as_bytes()
+            .iter()
+            .take(error.utf8_error().valid_up_to())
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
+        refuse(format!("line {line} is not UTF-8"), "save the file as UTF-8")
+    })
+}
 
 /// A whole, valid configuration.
 #[derive(Debug, Clone)]

@@ -1,0 +1,251 @@
+//! From tables of values to the types that the workers read: names are looked up, files read, defaults filled in.
+
+mod certificate;
+mod listener;
+mod route;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+
+use super::raw::{At, Table};
+use super::settings;
+use super::{AccessLog, Admin, Cache, Config, Limits, LogFormat, Outside, Plugins, Timeouts};
+
+pub use certificate::load_certificate;
+
+/// The whole file. What it returns is only valid when no problem was noted.
+pub(super) fn config(root: &Table<'_>, source: &Path) -> Config {
+    let timeouts = timeouts(&root.table_or_defaults("timeouts", &settings::TIMEOUTS));
+    let limits = limits(&root.table_or_defaults("limits", &settings::LIMITS));
+    let listeners = listener::listeners(root);
+    let upstreams = upstream::upstreams(root);
+    let routes = route::routes(root, &upstreams, &timeouts, &limits);
+    Config {
+        source: source.to_owned(),
+        workers: root.integer_if_given("workers").unwrap_or_else(cores),
+        listeners,
+        routes,
+        upstreams,
+        cache: cache(&root.table_or_defaults("cache", &settings::CACHE)),
+        admin: admin(&root.table_or_defaults("admin", &settings::ADMIN)),
+        access_log: access_log(&root.table_or_defaults("access_log", &settings::ACCESS_LOG)),
+        timeouts,
+        limits,
+        plugins: plugins(&root.table_or_defaults("plugins", &settings::PLUGINS)),
+        trusted_proxies: trusted_proxies(root),
+        via: via(root),
+        drain: root.duration("drain"),
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
+fn timeouts(table: &Table<'_>) -> Timeouts {
+    Timeouts {
+        handshake: table.duration("handshake"),
+        header: table.duration("header"),
+        body: table.duration("body"),
+        keep_alive: table.duration("keep_alive"),
+        connect: table.duration("connect"),
+        response: table.duration("response"),
+        idle: table.duration("idle"),
+        tunnel: table.duration("tunnel"),
+    }
+}
+
+fn limits(table: &Table<'_>) -> Limits {
+    let bytes = |key| usize::try_from(table.size(key)).unwrap_or(usize::MAX);
+    Limits {
+        header_bytes: bytes("header_bytes"),
+        headers: table.integer("headers"),
+        target: bytes("target"),
+        body: table.size("body"),
+        connections: table.integer("connections"),
+        streams: table.integer("streams"),
+    }
+}
+
+fn cache(table: &Table<'_>) -> Cache {
+    Cache {
+        size: table.size("size"),
+        max_object: table.size("max_object"),
+        coalesce_timeout: table.duration("coalesce_timeout"),
+    }
+}
+
+fn admin(table: &Table<'_>) -> Admin {
+    let At { value, span } = table.text_or_default("address");
+    let address = match value {
+        "off" => None,
+        _ => socket_address(
+            table,
+            "address",
+            &At {
+                value,
+                span: span.clone(),
+            },
+        ),
+    };
+    let token = admin_token(table);
+    if address.is_some_and(|address| !address.ip().is_loopback()) && token.is_none() {
+        table.problem(
+            span,
+            "the admin API would be open to the network",
+            "set `token` or `token_file`, or listen on 127.0.0.1",
+        );
+    }
+    Admin { address, token }
+}
+
+fn admin_token(table: &Table<'_>) -> Option<String> {
+    /// Below this a token can be guessed.
+    const SHORTEST: usize = 16;
+    let token = table.text("token");
+    let file = table.path("token_file");
+    let (token, span) = match (token, file) {
+        (Some(_), Some(file)) => {
+            table.problem(file.span, "`token` and `token_file` are both given", "keep one of them");
+            return None;
+        }
+        (Some(token), None) => (token.value.to_owned(), token.span),
+        (None, Some(file)) if table.context.outside == Outside::Ignore => {
+            return Some(file.value.display().to_string());
+        }
+        (None, Some(file)) => match std::fs::read_to_string(&file.value) {
+            Ok(text) => (text.trim().to_owned(), file.span),
+            Err(error) => {
+                table.problem(
+                    file.span,
+                    format!("{} cannot be read: {error}", file.value.display()),
+                    "a readable file",
+                );
+                return None;
+            }
+        },
+        (None, None) => return None,
+    };
+    let printable = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if !printable || token.len() < SHORTEST {
+        let label = format!("at least {SHORTEST} printable ASCII characters without spaces");
+        table.problem(span, "the admin token is not usable", label);
+    }
+    Some(token)
+}
+
+fn access_log(table: &Table<'_>) -> AccessLog {
+    let format = match table.choice("format") {
+        "off" => LogFormat::Off,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    };
+    let file = table.path("file");
+    if let Some(At { value, span }) = &file {
+        require_folder(table, value, span.clone());
+    }
+    AccessLog {
+        format,
+        file: file.map(|file| file.value),
+    }
+}
+
+fn plugins(table: &Table<'_>) -> Plugins {
+    let bundle = table.path("bundle");
+    if let Some(At { value, span }) = &bundle
+        && table.context.outside == Outside::Consult
+        && !value.exists()
+    {
+        table.problem(
+            span.clone(),
+            format!("there is no bundle at {}", value.display()),
+            "a folder with bundle.toml, or its tar",
+        );
+    }
+    let state = table.text_or_default("state");
+    Plugins {
+        bundle: bundle.map(|bundle| bundle.value),
+        state: table.context.folder.join(state.value),
+        keep: table.integer("keep"),
+        counters: table.size("counters"),
+        kv: table.size("kv"),
+    }
+}
+
+fn trusted_proxies(root: &Table<'_>) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for At { value, span } in root.texts("trusted_proxies") {
+        let network = value
+            .parse::<IpNet>()
+            .or_else(|_| value.parse::<std::net::IpAddr>().map(IpNet::from));
+        match network {
+            Ok(network) => networks.push(network.trunc()),
+            Err(_) => root.problem(
+                span,
+                format!("\"{value}\" is no network"),
+                "an address or a network: \"10.0.0.0/8\", \"2001:db8::/32\"",
+            ),
+        }
+    }
+    networks
+}
+
+fn via(root: &Table<'_>) -> String {
+    let At { value, span } = root.text_or_default("via");
+    // A pseudonym is a token (RFC 9110 §7.6.3).
+    if !value.bytes().all(is_token) {
+        root.problem(
+            span,
+            "`via` cannot stand in a header",
+            "letters, digits, `-`, `_` and `.`",
+        );
+    }
+    value.to_owned()
+}
+
+/// An IP address and a port.
+fn socket_address(table: &Table<'_>, key: &str, text: &At<&str>) -> Option<SocketAddr> {
+    let address = text.value.parse().ok();
+    if address.is_none() {
+        let label = match text.value.strip_prefix(':').or_else(|| text.value.strip_prefix("*:")) {
+            Some(port) if port.parse::<u16>().is_ok() => {
+                format!("for every address: \"0.0.0.0:{port}\" or \"[::]:{port}\"")
+            }
+            _ if text.value.parse::<std::net::IpAddr>().is_ok() => "the port is missing".to_owned(),
+            _ => "an IP address and a port: \"127.0.0.1:8080\", \"[::1]:8080\"".to_owned(),
+        };
+        table.problem(text.span.clone(), format!("`{key}` is no socket address"), label);
+    }
+    address
+}
+
+fn require_folder(table: &Table<'_>, file: &Path, span: std::ops::Range<usize>) {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if table.context.outside == Outside::Consult
+        && let Some(folder) = folder
+        && !folder.is_dir()
+    {
+        table.problem(
+            span,
+            format!("there is no folder {}", folder.display()),
+            "a file in a folder that exists",
+        );
+    }
+}
+
+/// A name for logs and metrics, which keeps label values and log lines readable.
+fn check_name(table: &Table<'_>, name: &At<&str>) {
+    const LONGEST: usize = 64;
+    if name.value.len() > LONGEST || name.value.chars().any(|char| char.is_control() || char.is_whitespace()) {
+        let label = format!("at most {LONGEST} bytes, without spaces");
+        table.problem(name.span.clone(), "the name is not usable in logs and metrics", label);
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

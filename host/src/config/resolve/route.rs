@@ -1,0 +1,357 @@
+//! `[[route]]`.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use http::{HeaderName, HeaderValue, Method};
+use regex::bytes::{Regex, RegexBuilder};
+use toml::de::DeValue;
+
+use super::super::raw::{At, Table, kind_of};
+use super::super::settings;
+use super::super::suggest::nearest;
+use super::super::{HeaderMatch, HostHeader, HostPattern, Limits, PathPattern, Route, Timeouts, Upstream};
+use super::check_name;
+use super::upstream::is_host_name;
+
+pub(super) fn routes(root: &Table<'_>, upstreams: &[Upstream], timeouts: &Timeouts, limits: &Limits) -> Vec<Route> {
+    root.require("route");
+    let mut places: Vec<Range<usize>> = Vec::new();
+    let mut names = HashSet::new();
+    let mut routes: Vec<Route> = Vec::new();
+    for table in root.tables("route", &settings::ROUTE) {
+        let upstream_name = table.required_text("upstream");
+        let upstream = upstream_name
+            .as_ref()
+            .and_then(|name| find_upstream(&table, upstreams, name));
+        let name = table.text("name").or(upstream_name);
+        if let Some(name) = &name {
+            check_name(&table, name);
+            if !names.insert(name.value) {
+                table.problem(
+                    name.span.clone(),
+                    format!("two routes are named `{}`", name.value),
+                    "give this one a unique `name`",
+                );
+            }
+        }
+        let route = Route {
+            name: name.map_or("", |name| name.value).into(),
+            hosts: hosts(&table),
+            path: path(&table),
+            methods: methods(&table),
+            headers: headers(&table),
+            upstream: upstream.unwrap_or_default(),
+            cache: table.flag("cache"),
+            plugins: table.flag("plugins"),
+            host_header: host_header(&table),
+            strip_prefix: strip_prefix(&table),
+            timeouts: overridden(
+                timeouts,
+                &table.table_or_defaults("timeouts", &settings::ROUTE_TIMEOUTS),
+            ),
+            retries: table.integer("retries"),
+            max_body: table.size_or("max_body", limits.body),
+        };
+        refuse_unreachable(&table, &route, &routes);
+        places.push(table.span.clone());
+        routes.push(route);
+    }
+    routes
+}
+
+fn find_upstream(table: &Table<'_>, upstreams: &[Upstream], name: &At<&str>) -> Option<usize> {
+    let found = upstreams.iter().position(|upstream| *upstream.name == *name.value);
+    if found.is_none() {
+        let names = || {
+            upstreams
+                .iter()
+                .map(|upstream| upstream.name.as_ref())
+                .filter(|name| !name.is_empty())
+        };
+        let label = match nearest(name.value, names()) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => match names().map(|name| format!("\"{name}\"")).collect::<Vec<_>>() {
+                names if names.is_empty() => "add an [[upstream]] with this name".to_owned(),
+                names => format!("there are {}", names.join(", ")),
+            },
+        };
+        table.problem(
+            name.span.clone(),
+            format!("there is no upstream `{}`", name.value),
+            label,
+        );
+    }
+    found
+}
+
+fn hosts(table: &Table<'_>) -> Vec<HostPattern> {
+    let mut hosts = Vec::new();
+    for At { value, span } in table.texts("hosts") {
+        let lower = value.to_ascii_lowercase();
+        let host = match lower.strip_prefix("*.") {
+            Some(suffix) => HostPattern::Suffix(suffix.to_owned()),
+            None => HostPattern::Exact(lower.clone()),
+        };
+        let name = match &host {
+            HostPattern::Exact(name) | HostPattern::Suffix(name) => name,
+        };
+        if !is_host_name(name) && !is_ip_literal(name) {
+            let label = match name {
+                name if name.contains("://") => "without scheme: \"example.org\"",
+                name if name.contains('*') => "a wildcard stands for the first labels only: \"*.example.org\"",
+                name if name.contains(':') => "without port: \"example.org\"",
+                name if !name.is_ascii() => "international names are written in their ASCII form (\"xn--…\")",
+                _ => "\"example.org\" or \"*.example.org\"",
+            };
+            table.problem(span, format!("\"{value}\" is no host name"), label);
+        } else if hosts.contains(&host) {
+            table.problem(span, format!("\"{value}\" is listed twice"), "remove it");
+        } else {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+/// `[::1]`, as in a Host header.
+fn is_ip_literal(host: &str) -> bool {
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
+fn path(table: &Table<'_>) -> PathPattern {
+    let given: Vec<_> = ["path", "path_prefix", "path_pattern"]
+        .into_iter()
+        .filter(|key| table.has(key))
+        .collect();
+    if let [first, .., last] = given.as_slice()
+        && let Some(value) = table.other(last)
+    {
+        table.problem(
+            value.span(),
+            format!("a route has `{first}` and `{last}`"),
+            "keep one of them",
+        );
+    }
+    if let Some(text) = table.text("path") {
+        check_path(table, "path", &text);
+        return PathPattern::Exact(text.value.to_owned());
+    }
+    if let Some(text) = table.text("path_pattern") {
+        if let Some(pattern) = pattern(table, &text) {
+            return PathPattern::Pattern(pattern);
+        }
+    }
+    match table.text("path_prefix") {
+        Some(text) => {
+            check_path(table, "path_prefix", &text);
+            PathPattern::Prefix(text.value.to_owned())
+        }
+        None => PathPattern::Prefix("/".to_owned()),
+    }
+}
+
+fn check_path(table: &Table<'_>, key: &str, text: &At<&str>) {
+    let bytes = text.value.as_bytes();
+    let label = if !text.value.starts_with('/') {
+        "a path begins with `/`"
+    } else if bytes.contains(&b'?') || bytes.contains(&b'#') {
+        "a path has no query and no fragment"
+    } else if text.value.contains('*') && key != "path_pattern" {
+        "`*` has no meaning here; use `path_prefix` or `path_pattern`"
+    } else if !bytes.iter().all(u8::is_ascii_graphic) {
+        "as it stands in a request: other characters percent-encoded"
+    } else {
+        return;
+    };
+    table.problem(text.span.clone(), format!("`{key}` is no path"), label);
+}
+
+/// The pattern, anchored at both ends.
+fn pattern(table: &Table<'_>, text: &At<&str>) -> Option<Regex> {
+    /// A pattern over a path needs far less; it bounds the work that a configuration can ask for.
+    const LARGEST: usize = 1 << 20;
+    let build = |pattern: &str| {
+        RegexBuilder::new(pattern)
+            .size_limit(LARGEST)
+            .dfa_size_limit(LARGEST)
+            .build()
+    };
+    match build(text.value).and_then(|_| build(&format!(r"\A(?:{})\z", text.value))) {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            let reason = match &error {
+                regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+                // The last line of the error says what is wrong; those above repeat the pattern.
+                other => {
+                    let text = other.to_string();
+                    let last = text.lines().last().unwrap_or_default().trim();
+                    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+                }
+            };
+            table.problem(text.span.clone(), "`path_pattern` is no regular expression", reason);
+            None
+        }
+    }
+}
+
+fn methods(table: &Table<'_>) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for At { value, span } in table.texts("methods") {
+        match Method::from_bytes(value.as_bytes()) {
+            Ok(_) if value.bytes().any(|byte| byte.is_ascii_lowercase()) => {
+                let label = format!("methods are written in capitals: \"{}\"", value.to_ascii_uppercase());
+                table.problem(span, format!("no client sends the method \"{value}\""), label);
+            }
+            Ok(method) if methods.contains(&method) => {
+                table.problem(span, format!("\"{value}\" is listed twice"), "remove it");
+            }
+            Ok(method) => methods.push(method),
+            Err(_) => table.problem(span, format!("\"{value}\" is no method"), "for example \"GET\""),
+        }
+    }
+    methods
+}
+
+fn headers(table: &Table<'_>) -> Vec<HeaderMatch> {
+    const EXPECTED: &str = "a table: { \"x-canary\" = \"1\", authorization = true }";
+    let Some(value) = table.other("headers") else {
+        return Vec::new();
+    };
+    let DeValue::Table(entries) = value.get_ref() else {
+        table.wrong_kind("headers", value, EXPECTED);
+        return Vec::new();
+    };
+    let mut headers: Vec<HeaderMatch> = Vec::new();
+    for (key, value) in entries.iter() {
+        let Ok(name) = HeaderName::from_bytes(key.get_ref().as_bytes()) else {
+            table.problem(
+                key.span(),
+                format!("`{}` is no header name", key.get_ref()),
+                "letters, digits and `-`",
+            );
+            continue;
+        };
+        if headers.iter().any(|header| header.name == name) {
+            table.problem(
+                key.span(),
+                format!("the header `{name}` is listed twice"),
+                "names compare without case",
+            );
+        }
+        let value = match value.get_ref() {
+            DeValue::Boolean(true) => None,
+            DeValue::String(text) => match HeaderValue::from_str(text) {
+                Ok(value) => Some(value),
+                Err(_) => {
+                    table.problem(value.span(), "the value cannot stand in a header", "visible characters");
+                    continue;
+                }
+            },
+            other => {
+                let message = format!("the header `{name}` is compared with {}", kind_of(other));
+                table.problem(value.span(), message, "a string, or true to ask only for its presence");
+                continue;
+            }
+        };
+        headers.push(HeaderMatch { name, value });
+    }
+    headers
+}
+
+fn host_header(table: &Table<'_>) -> HostHeader {
+    const EXPECTED: &str = "\"client\", \"server\" or \"=app.internal\"";
+    let At { value, span } = table.text_or_default("host_header");
+    match value {
+        "client" => HostHeader::Client,
+        "server" => HostHeader::Server,
+        fixed => {
+            let host = fixed
+                .strip_prefix('=')
+                .filter(|host| host.parse::<http::uri::Authority>().is_ok());
+            match host.and_then(|host| HeaderValue::from_str(host).ok()) {
+                Some(host) => HostHeader::Fixed(host),
+                None => {
+                    table.problem(span, format!("`host_header` cannot be \"{fixed}\""), EXPECTED);
+                    HostHeader::Client
+                }
+            }
+        }
+    }
+}
+
+fn strip_prefix(table: &Table<'_>) -> Option<String> {
+    let text = table.text("strip_prefix")?;
+    check_path(table, "strip_prefix", &text);
+    let prefix = text.value.trim_end_matches('/');
+    // A whole path that is removed leaves `/`, and `/` itself removes nothing.
+    (!prefix.is_empty()).then(|| prefix.to_owned())
+}
+
+fn overridden(timeouts: &Timeouts, table: &Table<'_>) -> Timeouts {
+    Timeouts {
+        body: table.duration_or("body", timeouts.body),
+        connect: table.duration_or("connect", timeouts.connect),
+        response: table.duration_or("response", timeouts.response),
+        idle: table.duration_or("idle", timeouts.idle),
+        tunnel: table.duration_or("tunnel", timeouts.tunnel),
+        ..timeouts.clone()
+    }
+}
+
+/// A route gets no request when earlier ones of equal rank take all of its hosts.
+fn refuse_unreachable(table: &Table<'_>, route: &Route, earlier: &[Route]) {
+    let taken_by = |host: Option<&HostPattern>| {
+        earlier.iter().find(|other| {
+            let same_host = match host {
+                Some(host) => other.hosts.contains(host),
+                None => other.hosts.is_empty(),
+            };
+            same_host
+                && same_path(&other.path, &route.path)
+                && takes_methods(other, route)
+                && same_headers(other, route)
+        })
+    };
+    let takers: Option<Vec<&Route>> = if route.hosts.is_empty() {
+        taken_by(None).map(|taker| vec![taker])
+    } else {
+        route.hosts.iter().map(|host| taken_by(Some(host))).collect()
+    };
+    if let Some(taker) = takers.as_ref().and_then(|takers| takers.first()) {
+        let message = format!("the route `{}` never gets a request", route.name);
+        let label = format!(
+            "the route `{}` above takes all of them: same hosts, path, methods and headers",
+            taker.name
+        );
+        table.problem(table.span.clone(), message, label);
+    }
+}
+
+fn same_path(left: &PathPattern, right: &PathPattern) -> bool {
+    match (left, right) {
+        (PathPattern::Exact(left), PathPattern::Exact(right)) => left == right,
+        (PathPattern::Prefix(left), PathPattern::Prefix(right)) => {
+            left.trim_end_matches('/') == right.trim_end_matches('/')
+        }
+        (PathPattern::Pattern(left), PathPattern::Pattern(right)) => left.as_str() == right.as_str(),
+        _ => false,
+    }
+}
+
+/// A route with methods outranks one without, so that only a route of its kind can take them.
+fn takes_methods(earlier: &Route, route: &Route) -> bool {
+    earlier.methods.is_empty() == route.methods.is_empty()
+        && route.methods.iter().all(|method| earlier.methods.contains(method))
+}
+
+fn same_headers(left: &Route, right: &Route) -> bool {
+    let equal = |one: &HeaderMatch, other: &HeaderMatch| one.name == other.name && one.value == other.value;
+    left.headers.len() == right.headers.len()
+        && left
+            .headers
+            .iter()
+            .all(|one| right.headers.iter().any(|other| equal(one, other)))
+}

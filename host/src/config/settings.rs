@@ -1,0 +1,832 @@
+//! Every setting of `weir.toml`: its kind, bounds, default and meaning, in one table.
+//!
+//! The readers take known keys, defaults and bounds from here, and `docs/configuration.md` is generated from it, so that
+//! none of them can say something else than the others. Defaults and bounds are written as an operator would write them.
+
+/// A table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// As in the file, for example `listener.tls`; empty for the top level.
+    pub path: &'static str,
+    /// How often it may stand there.
+    pub shape: Shape,
+    /// What it is for.
+    pub prose: &'static str,
+    /// Its keys.
+    pub settings: &'static [Setting],
+}
+
+/// How often a section may stand in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Once: `[cache]`.
+    Table,
+    /// Any number of times: `[[route]]`.
+    Array,
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What holds when it is absent.
+    pub default: Fallback,
+    /// What it means.
+    pub prose: &'static str,
+}
+
+/// What a setting takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A duration with unit, between two inclusive bounds.
+    Duration(&'static str, &'static str),
+    /// The same, or `"off"`.
+    DurationOrOff(&'static str, &'static str),
+    /// A number of bytes, between two inclusive bounds.
+    Size(&'static str, &'static str),
+    /// A whole number, between two inclusive bounds.
+    Integer(i64, i64),
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A string, described.
+    Text(&'static str),
+    /// A list of strings, described.
+    Texts(&'static str),
+    /// A path; relative ones start at the folder of the configuration file.
+    Path,
+    /// Something with a reader of its own, described.
+    Other(&'static str),
+    /// A section of its own, with this path.
+    Section(&'static str),
+}
+
+/// What holds when a setting is absent.
+#[derive(Debug, Clone, Copy)]
+pub enum Fallback {
+    /// It has to be there.
+    Required,
+    /// This value, as it would stand in the file.
+    Value(&'static str),
+    /// Described.
+    Described(&'static str),
+}
+
+impl Section {
+    /// The setting of this key.
+    #[must_use]
+    pub fn setting(&self, key: &str) -> Option<&'static Setting> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+
+    /// How the section is written in a message: `[cache]`, `[[route]]`, `the top level`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match (self.path, self.shape) {
+            ("", _) => "the top level".to_owned(),
+            (path, Shape::Table) => format!("[{path}]"),
+            (path, Shape::Array) => format!("[[{path}]]"),
+        }
+    }
+}
+
+use Fallback::{Described, Required, Value};
+use Kind::{Choice, Duration, DurationOrOff, Flag, Integer, Other, Path, Section as Table, Size, Text, Texts};
+
+const fn setting(key: &'static str, kind: Kind, default: Fallback, prose: &'static str) -> Setting {
+    Setting {
+        key,
+        kind,
+        default,
+        prose,
+    }
+}
+
+/// All sections, in the order in which the reference shows them.
+pub static SECTIONS: &[&Section] = &[
+    &TOP,
+    &LISTENER,
+    &LISTENER_TLS,
+    &CERTIFICATE,
+    &ROUTE,
+    &ROUTE_TIMEOUTS,
+    &UPSTREAM,
+    &SERVER,
+    &HEALTH,
+    &EJECTION,
+    &UPSTREAM_TLS,
+    &CACHE,
+    &TIMEOUTS,
+    &LIMITS,
+    &ACCESS_LOG,
+    &ADMIN,
+    &PLUGINS,
+];
+
+/// The top level.
+pub static TOP: Section = Section {
+    path: "",
+    shape: Shape::Table,
+    prose: "These keys stand at the start of the file, before the first section.",
+    settings: &[
+        setting(
+            "workers",
+            Integer(1, 1024),
+            Described("one a core"),
+            "Threads that serve traffic. Each has its own sockets, connections and plugin instances.",
+        ),
+        setting(
+            "drain",
+            Duration("1s", "1h"),
+            Value("30s"),
+            "How long a stopping Weir (SIGTERM) waits for running exchanges before it closes them.",
+        ),
+        setting(
+            "trusted_proxies",
+            Texts("IP addresses and networks"),
+            Described("none"),
+            "Peers whose `X-Forwarded-For` and `Forwarded` are believed. From everybody else these headers are removed.",
+        ),
+        setting(
+            "via",
+            Text("a name without spaces"),
+            Value("weir"),
+            "The name in the `Via` header (RFC 9110 §7.6.3).",
+        ),
+        setting("listener", Table("listener"), Required, "Where clients connect."),
+        setting("route", Table("route"), Required, "Which requests go where."),
+        setting("upstream", Table("upstream"), Required, "The pools of servers."),
+        setting(
+            "cache",
+            Table("cache"),
+            Described("its defaults"),
+            "The shared memory cache.",
+        ),
+        setting(
+            "timeouts",
+            Table("timeouts"),
+            Described("its defaults"),
+            "How long each stage may take.",
+        ),
+        setting(
+            "limits",
+            Table("limits"),
+            Described("its defaults"),
+            "Bounds on what clients may send.",
+        ),
+        setting(
+            "access_log",
+            Table("access_log"),
+            Described("its defaults"),
+            "One line an exchange.",
+        ),
+        setting(
+            "admin",
+            Table("admin"),
+            Described("its defaults"),
+            "The operator's own port.",
+        ),
+        setting(
+            "plugins",
+            Table("plugins"),
+            Described("its defaults"),
+            "Plugins and their state on disk.",
+        ),
+    ],
+};
+
+/// `[[listener]]`.
+pub static LISTENER: Section = Section {
+    path: "listener",
+    shape: Shape::Array,
+    prose: "A place where clients connect. At least one is needed.",
+    settings: &[
+        setting(
+            "name",
+            Text("a name"),
+            Described("the address"),
+            "Names the listener in logs and metrics. Unique.",
+        ),
+        setting(
+            "address",
+            Text("an IP address and a port"),
+            Required,
+            "For example `0.0.0.0:80` or `[::]:443`. Port 0 lets the system choose one.",
+        ),
+        setting(
+            "http2",
+            Flag,
+            Value("true"),
+            "Offer HTTP/2 by ALPN. Without TLS a listener speaks HTTP/1.1.",
+        ),
+        setting("tls", Table("listener.tls"), Described("no TLS"), "Speak TLS here."),
+    ],
+};
+
+/// `[listener.tls]`.
+pub static LISTENER_TLS: Section = Section {
+    path: "listener.tls",
+    shape: Shape::Table,
+    prose: "One certificate as `certificate` and `key`, or several as `[[listener.tls.certificates]]`. The files are watched and read again when they change.",
+    settings: &[
+        setting(
+            "certificate",
+            Path,
+            Described("none"),
+            "PEM file with the chain, leaf first.",
+        ),
+        setting(
+            "key",
+            Path,
+            Described("none"),
+            "PEM file with the key of `certificate`: PKCS#8, PKCS#1 or SEC1.",
+        ),
+        setting(
+            "certificates",
+            Table("listener.tls.certificates"),
+            Described("none"),
+            "Several certificates, chosen by SNI.",
+        ),
+    ],
+};
+
+/// `[[listener.tls.certificates]]`.
+pub static CERTIFICATE: Section = Section {
+    path: "listener.tls.certificates",
+    shape: Shape::Array,
+    prose: "A certificate, chosen by the name that the client asks for (SNI). The first one serves clients that ask for none.",
+    settings: &[
+        setting("certificate", Path, Required, "PEM file with the chain, leaf first."),
+        setting("key", Path, Required, "PEM file with its key: PKCS#8, PKCS#1 or SEC1."),
+    ],
+};
+
+/// `[[route]]`.
+pub static ROUTE: Section = Section {
+    path: "route",
+    shape: Shape::Array,
+    prose: "Which requests go to which upstream. All conditions that a route has must hold. Where several routes fit, the most specific wins: an exact host before a longer wildcard before a shorter one before none; then an exact path before a longer prefix before a shorter one before a pattern; then a route with methods before one without; then more headers before fewer; then the order of the file.",
+    settings: &[
+        setting(
+            "name",
+            Text("a name"),
+            Described("the upstream's name"),
+            "Names the route in logs, metrics and to plugins. Unique.",
+        ),
+        setting(
+            "hosts",
+            Texts("host names, `*.example.org` for every host below"),
+            Described("every host"),
+            "Any of these, without port.",
+        ),
+        setting(
+            "path",
+            Text("a path"),
+            Described("every path"),
+            "Exactly this path. At most one of `path`, `path_prefix` and `path_pattern` may be given.",
+        ),
+        setting(
+            "path_prefix",
+            Text("a path"),
+            Described("every path"),
+            "This path and what lies under it, by whole segments: `/api` fits `/api` and `/api/x` but not `/apis`.",
+        ),
+        setting(
+            "path_pattern",
+            Text("a regular expression"),
+            Described("every path"),
+            "Has to fit the whole path.",
+        ),
+        setting(
+            "methods",
+            Texts("methods"),
+            Described("every method"),
+            "Any of these, in capitals.",
+        ),
+        setting(
+            "headers",
+            Other("a table of header name to value, or `true`"),
+            Described("none"),
+            "All of these: `{ \"x-canary\" = \"1\", authorization = true }`. `true` asks only that the header is there.",
+        ),
+        setting(
+            "upstream",
+            Text("the name of an `[[upstream]]`"),
+            Required,
+            "Where the requests go.",
+        ),
+        setting(
+            "cache",
+            Flag,
+            Value("false"),
+            "Answer from and store in the shared cache.",
+        ),
+        setting(
+            "plugins",
+            Flag,
+            Value("true"),
+            "Whether the active bundle's plugins see these requests.",
+        ),
+        setting(
+            "host_header",
+            Text("`client`, `server` or `=` and a host"),
+            Value("client"),
+            "The `Host` that goes upstream: what the client sent, the address of the server, or a fixed one (`=app.internal`).",
+        ),
+        setting(
+            "strip_prefix",
+            Text("a path"),
+            Described("nothing"),
+            "Removed from the start of the path before it goes upstream, by whole segments.",
+        ),
+        setting(
+            "retries",
+            Integer(0, 10),
+            Value("1"),
+            "How often a request is sent to another server after a failure that allows it.",
+        ),
+        setting(
+            "max_body",
+            Size("0", "1TiB"),
+            Described("`limits.body`"),
+            "Largest request body; over it the answer is 413.",
+        ),
+        setting(
+            "timeouts",
+            Table("route.timeouts"),
+            Described("those of `[timeouts]`"),
+            "Overrides for this route.",
+        ),
+    ],
+};
+
+/// `[route.timeouts]`.
+pub static ROUTE_TIMEOUTS: Section = Section {
+    path: "route.timeouts",
+    shape: Shape::Table,
+    prose: "What a route sees differently from `[timeouts]`. The stages before a request is routed have no place here.",
+    settings: &[
+        setting(
+            "body",
+            Duration("1ms", "1d"),
+            Described("`timeouts.body`"),
+            "Between two reads of a request body.",
+        ),
+        setting(
+            "connect",
+            Duration("1ms", "1h"),
+            Described("`timeouts.connect`"),
+            "TCP and TLS to a server.",
+        ),
+        setting(
+            "response",
+            DurationOrOff("1ms", "1d"),
+            Described("`timeouts.response`"),
+            "From the request sent to the response head.",
+        ),
+        setting(
+            "idle",
+            DurationOrOff("1ms", "1d"),
+            Described("`timeouts.idle`"),
+            "Between two reads of a response body, and between two writes that the client accepts.",
+        ),
+        setting(
+            "tunnel",
+            DurationOrOff("1ms", "30d"),
+            Described("`timeouts.tunnel`"),
+            "An upgraded connection without a byte in either direction.",
+        ),
+    ],
+};
+
+/// `[[upstream]]`.
+pub static UPSTREAM: Section = Section {
+    path: "upstream",
+    shape: Shape::Array,
+    prose: "A pool of servers that serve the same content.",
+    settings: &[
+        setting("name", Text("a name"), Required, "What routes call it. Unique."),
+        setting(
+            "servers",
+            Other("a list of `host:port` or `{ address, weight }`"),
+            Required,
+            "The servers. Host names are resolved when the configuration is loaded; IPv4 addresses are preferred.",
+        ),
+        setting(
+            "balance",
+            Choice(&["round-robin", "least-requests", "consistent-hash"]),
+            Value("round-robin"),
+            "How a server is picked.",
+        ),
+        setting(
+            "hash",
+            Text("`client-ip`, `target`, `header:NAME` or `cookie:NAME`"),
+            Value("client-ip"),
+            "What a consistent hash is made of. Only with `balance = \"consistent-hash\"`.",
+        ),
+        setting(
+            "keep_alive",
+            Integer(0, 65_536),
+            Value("64"),
+            "Idle connections kept per server and worker.",
+        ),
+        setting(
+            "idle_timeout",
+            Duration("1ms", "1d"),
+            Value("60s"),
+            "An idle connection is closed after this. Keep it below the servers' own limit.",
+        ),
+        setting(
+            "health",
+            Table("upstream.health"),
+            Described("no active checks"),
+            "Active health checks.",
+        ),
+        setting(
+            "ejection",
+            Table("upstream.ejection"),
+            Described("its defaults"),
+            "Passive ejection.",
+        ),
+        setting(
+            "tls",
+            Table("upstream.tls"),
+            Described("no TLS"),
+            "Speak TLS to the servers.",
+        ),
+    ],
+};
+
+/// A server of an upstream that is written as a table.
+pub static SERVER: Section = Section {
+    path: "upstream.servers",
+    shape: Shape::Array,
+    prose: "A server written as a table: `{ address = \"10.0.0.1:8080\", weight = 2 }`.",
+    settings: &[
+        setting("address", Text("`host:port`"), Required, "Where it listens."),
+        setting(
+            "weight",
+            Integer(1, 1000),
+            Value("1"),
+            "Its share of the traffic, in proportion to the others'.",
+        ),
+    ],
+};
+
+/// `[upstream.health]`.
+pub static HEALTH: Section = Section {
+    path: "upstream.health",
+    shape: Shape::Table,
+    prose: "A GET to every server, whether there is traffic or not. The section turns the checks on.",
+    settings: &[
+        setting("path", Text("a path"), Value("/"), "What is asked for."),
+        setting(
+            "host",
+            Text("a host"),
+            Described("the server's address"),
+            "The `Host` header of the check.",
+        ),
+        setting(
+            "interval",
+            Duration("10ms", "1d"),
+            Value("5s"),
+            "Between two checks of a server.",
+        ),
+        setting("timeout", Duration("1ms", "1h"), Value("2s"), "For a whole check."),
+        setting(
+            "healthy_after",
+            Integer(1, 100),
+            Value("2"),
+            "Checks in a row that bring a server back.",
+        ),
+        setting(
+            "unhealthy_after",
+            Integer(1, 100),
+            Value("3"),
+            "Failures in a row that take it out.",
+        ),
+        setting(
+            "statuses",
+            Texts("statuses and ranges"),
+            Value("[\"200-399\"]"),
+            "What counts as healthy, for example `[\"200\", \"301-302\"]`.",
+        ),
+    ],
+};
+
+/// `[upstream.ejection]`.
+pub static EJECTION: Section = Section {
+    path: "upstream.ejection",
+    shape: Shape::Table,
+    prose: "Takes a server out that fails on traffic: connect errors, timeouts, resets, malformed responses.",
+    settings: &[
+        setting(
+            "failures",
+            Integer(0, 10_000),
+            Value("5"),
+            "Failures in a row that eject a server; 0 is never.",
+        ),
+        setting(
+            "duration",
+            Duration("10ms", "1d"),
+            Value("10s"),
+            "How long it stays out the first time. It doubles each time the server is ejected again, up to ten times this.",
+        ),
+        setting(
+            "max_percent",
+            Integer(0, 100),
+            Value("50"),
+            "Never more than this share of the servers at once, in percent; at least one server stays.",
+        ),
+    ],
+};
+
+/// `[upstream.tls]`.
+pub static UPSTREAM_TLS: Section = Section {
+    path: "upstream.tls",
+    shape: Shape::Table,
+    prose: "TLS towards the servers. The section turns it on.",
+    settings: &[
+        setting(
+            "server_name",
+            Text("a host name"),
+            Described("the host in the server's address"),
+            "The name that is sent (SNI) and verified.",
+        ),
+        setting(
+            "roots",
+            Path,
+            Described("the system's"),
+            "PEM file of the roots that are trusted.",
+        ),
+        setting(
+            "verify",
+            Flag,
+            Value("true"),
+            "Whether certificates are verified. Off is for tests only.",
+        ),
+    ],
+};
+
+/// `[cache]`.
+pub static CACHE: Section = Section {
+    path: "cache",
+    shape: Shape::Table,
+    prose: "The shared memory cache, for the routes that ask for it (RFC 9111).",
+    settings: &[
+        setting(
+            "size",
+            Size("0", "1TiB"),
+            Value("64MiB"),
+            "Bodies, headers, keys and bookkeeping together. 0 turns the cache off.",
+        ),
+        setting("max_object", Size("0", "1GiB"), Value("1MiB"), "Largest object stored."),
+        setting(
+            "coalesce_timeout",
+            Duration("1ms", "1h"),
+            Value("5s"),
+            "How long a request waits for another one that fetches the same object.",
+        ),
+    ],
+};
+
+/// `[timeouts]`.
+pub static TIMEOUTS: Section = Section {
+    path: "timeouts",
+    shape: Shape::Table,
+    prose: "How long each stage may take. Stages that may take for ever accept `\"off\"`.",
+    settings: &[
+        setting(
+            "handshake",
+            Duration("1ms", "1h"),
+            Value("10s"),
+            "A TLS handshake with a client.",
+        ),
+        setting(
+            "header",
+            Duration("1ms", "1h"),
+            Value("10s"),
+            "A whole request head, from its first byte; also how long a new connection may say nothing.",
+        ),
+        setting(
+            "body",
+            Duration("1ms", "1d"),
+            Value("30s"),
+            "Between two reads of a request body.",
+        ),
+        setting(
+            "keep_alive",
+            Duration("1ms", "1d"),
+            Value("60s"),
+            "A kept-alive client connection without a request.",
+        ),
+        setting(
+            "connect",
+            Duration("1ms", "1h"),
+            Value("2s"),
+            "TCP and TLS to a server.",
+        ),
+        setting(
+            "response",
+            DurationOrOff("1ms", "1d"),
+            Value("60s"),
+            "From the request sent to the response head.",
+        ),
+        setting(
+            "idle",
+            DurationOrOff("1ms", "1d"),
+            Value("60s"),
+            "Between two reads of a response body, and between two writes that the client accepts.",
+        ),
+        setting(
+            "tunnel",
+            DurationOrOff("1ms", "30d"),
+            Value("1h"),
+            "An upgraded connection (WebSocket) without a byte in either direction.",
+        ),
+    ],
+};
+
+/// `[limits]`.
+pub static LIMITS: Section = Section {
+    path: "limits",
+    shape: Shape::Table,
+    prose: "Bounds on what clients may send.",
+    settings: &[
+        setting(
+            "header_bytes",
+            Size("1KiB", "16MiB"),
+            Value("64KiB"),
+            "A whole request head; over it the answer is 431.",
+        ),
+        setting(
+            "headers",
+            Integer(1, 10_000),
+            Value("100"),
+            "Header lines of a request; over it the answer is 431.",
+        ),
+        setting(
+            "target",
+            Size("64", "1MiB"),
+            Value("16KiB"),
+            "The request target; over it the answer is 414.",
+        ),
+        setting(
+            "body",
+            Size("0", "1TiB"),
+            Value("1GiB"),
+            "A request body, where the route says nothing else; over it the answer is 413.",
+        ),
+        setting(
+            "connections",
+            Integer(1, 10_000_000),
+            Value("20000"),
+            "Client connections that a worker holds at once; the newest are refused over it.",
+        ),
+        setting(
+            "streams",
+            Integer(1, 10_000),
+            Value("100"),
+            "HTTP/2 streams that a connection may have open.",
+        ),
+    ],
+};
+
+/// `[access_log]`.
+pub static ACCESS_LOG: Section = Section {
+    path: "access_log",
+    shape: Shape::Table,
+    prose: "One line an exchange.",
+    settings: &[
+        setting(
+            "format",
+            Choice(&["text", "json", "off"]),
+            Value("text"),
+            "A readable line, a JSON object, or nothing.",
+        ),
+        setting(
+            "file",
+            Path,
+            Described("standard output"),
+            "Lines are appended. SIGHUP opens it again, so that it can be rotated.",
+        ),
+    ],
+};
+
+/// `[admin]`.
+pub static ADMIN: Section = Section {
+    path: "admin",
+    shape: Shape::Table,
+    prose: "The operator's own port: health, metrics, and what `weir deploy`, `weir status`, `weir rollback` and `weir reload` speak to.",
+    settings: &[
+        setting(
+            "address",
+            Text("an IP address and a port, or `off`"),
+            Value("127.0.0.1:9180"),
+            "Where it listens. `off` turns it off.",
+        ),
+        setting(
+            "token",
+            Text("at least 16 characters"),
+            Described("none"),
+            "Bearer token asked of every call that changes something. Needed when the address is not loopback.",
+        ),
+        setting(
+            "token_file",
+            Path,
+            Described("none"),
+            "A file that holds the token, instead of `token`.",
+        ),
+    ],
+};
+
+/// `[plugins]`.
+pub static PLUGINS: Section = Section {
+    path: "plugins",
+    shape: Shape::Table,
+    prose: "Plugins and their state on disk.",
+    settings: &[
+        setting(
+            "bundle",
+            Path,
+            Described("none"),
+            "The bundle (a folder or its tar) that is activated at the start when no generation was deployed before.",
+        ),
+        setting(
+            "state",
+            Path,
+            Value("/var/lib/weir"),
+            "Folder of the generations kept for rollback and of compiled artefacts.",
+        ),
+        setting("keep", Integer(1, 1000), Value("5"), "Generations kept for rollback."),
+        setting(
+            "counters",
+            Size("64KiB", "1TiB"),
+            Value("64MiB"),
+            "Counters of all plugins together.",
+        ),
+        setting(
+            "kv",
+            Size("64KiB", "1TiB"),
+            Value("64MiB"),
+            "Key-value data of all plugins together.",
+        ),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::config::units;
+
+    #[test]
+    fn every_default_lies_within_its_bounds() {
+        let mut seen = 0;
+        for section in SECTIONS {
+            for setting in section.settings {
+                let Value(default) = setting.default else { continue };
+                seen += 1;
+                let fits = match setting.kind {
+                    Duration(low, high) | DurationOrOff(low, high) => {
+                        let [low, value, high] = [low, default, high].map(|text| units::duration(text).unwrap());
+                        low <= value && value <= high
+                    }
+                    Size(low, high) => {
+                        let [low, value, high] = [low, default, high].map(|text| units::size(text).unwrap());
+                        low <= value && value <= high
+                    }
+                    Integer(low, high) => (low..=high).contains(&default.parse().unwrap()),
+                    Flag => default.parse::<bool>().is_ok(),
+                    Choice(words) => words.contains(&default),
+                    Text(_) | Texts(_) | Path | Other(_) | Table(_) => true,
+                };
+                assert!(fits, "{}.{}", section.path, setting.key);
+            }
+        }
+        assert!(seen > 30);
+    }
+
+    #[test]
+    fn every_section_that_a_setting_names_exists_and_keys_are_unique() {
+        for section in SECTIONS {
+            for (index, setting) in section.settings.iter().enumerate() {
+                assert!(
+                    section.settings[..index]
+                        .iter()
+                        .all(|earlier| earlier.key != setting.key),
+                    "{}",
+                    setting.key
+                );
+                if let Table(path) = setting.kind {
+                    assert!(SECTIONS.iter().any(|section| section.path == path), "{path}");
+                }
+            }
+        }
+    }
+}
