@@ -1,0 +1,148 @@
+//! The host as the component sees it: one import each.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::bindings::weir::plugin as wit;
+use crate::contract::EditError;
+use crate::counters::{Outcome, Take};
+use crate::log::Level;
+use crate::reply::Reply;
+
+pub(crate) fn client_ip() -> IpAddr {
+    let wit::types::IpAddress { high, low } = wit::request::client_ip();
+    Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).to_canonical()
+}
+
+pub(crate) use wit::request::{
+    header as request_header, header_values as request_header_values, host, id, method, path, query, route, scheme,
+    version,
+};
+
+pub(crate) fn request_headers() -> Vec<(String, Vec<u8>)> {
+    pairs(wit::request::headers())
+}
+
+pub(crate) fn set_request_header(name: &str, value: &[u8]) -> Result<(), EditError> {
+    wit::request::set_header(name, value).map_err(edit_error)
+}
+
+pub(crate) fn append_request_header(name: &str, value: &[u8]) -> Result<(), EditError> {
+    wit::request::append_header(name, value).map_err(edit_error)
+}
+
+pub(crate) fn remove_request_header(name: &str) -> Result<(), EditError> {
+    wit::request::remove_header(name).map_err(edit_error)
+}
+
+pub(crate) fn set_target(path_and_query: &[u8]) -> Result<(), EditError> {
+    wit::request::set_target(path_and_query).map_err(edit_error)
+}
+
+pub(crate) use wit::response::{header as response_header, header_values as response_header_values, status};
+
+pub(crate) fn response_headers() -> Vec<(String, Vec<u8>)> {
+    pairs(wit::response::headers())
+}
+
+pub(crate) fn set_status(status: u16) -> Result<(), EditError> {
+    wit::response::set_status(status).map_err(edit_error)
+}
+
+pub(crate) fn set_response_header(name: &str, value: &[u8]) -> Result<(), EditError> {
+    wit::response::set_header(name, value).map_err(edit_error)
+}
+
+pub(crate) fn append_response_header(name: &str, value: &[u8]) -> Result<(), EditError> {
+    wit::response::append_header(name, value).map_err(edit_error)
+}
+
+pub(crate) fn remove_response_header(name: &str) -> Result<(), EditError> {
+    wit::response::remove_header(name).map_err(edit_error)
+}
+
+pub(crate) use wit::body::hold;
+
+pub(crate) fn reply(reply: Reply) {
+    let headers: Vec<_> = reply
+        .headers
+        .iter()
+        .map(|(name, value)| wit::reply::HeaderLineParam { name, value })
+        .collect();
+    wit::reply::set(reply.status, &headers, &reply.body);
+}
+
+pub(crate) fn log(level: Level, message: &str) {
+    let level = match level {
+        Level::Debug => wit::log::Level::Debug,
+        Level::Info => wit::log::Level::Info,
+        Level::Warn => wit::log::Level::Warn,
+        Level::Error => wit::log::Level::Error,
+    };
+    wit::log::write(level, message);
+}
+
+pub(crate) use wit::annotations::note;
+pub(crate) use wit::clock::{monotonic, now};
+pub(crate) use wit::metrics::{increment, set as set_gauge};
+pub(crate) use wit::random::next as random;
+
+pub(crate) use wit::counters::open as open_counters;
+
+pub(crate) fn take(limits: &[Take<'_>]) -> Vec<Outcome> {
+    let limits: Vec<_> = limits
+        .iter()
+        .map(|take| wit::counters::Limit {
+            space: take.space,
+            key: take.key,
+            interval: take.interval,
+            burst: take.burst,
+            cost: take.cost,
+        })
+        .collect();
+    wit::counters::take(&limits)
+        .into_iter()
+        .map(|outcome| Outcome {
+            allowed: outcome.allowed,
+            remaining: outcome.remaining,
+            reset_after: outcome.reset_after,
+            retry_after: outcome.retry_after,
+        })
+        .collect()
+}
+
+pub(crate) use wit::tables::{lookup as table_lookup, open as open_table, size as table_size};
+
+pub(crate) fn table_longest_prefix(table: u32, key: &[u8]) -> Option<(usize, Vec<u8>)> {
+    wit::tables::longest_prefix(table, key).map(|(length, value)| (length as usize, value))
+}
+
+pub(crate) fn table_lookup_ip(table: u32, ip: IpAddr) -> Option<Vec<u8>> {
+    let bits = match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    wit::tables::lookup_ip(
+        table,
+        wit::types::IpAddress {
+            high: (bits >> 64) as u64,
+            low: bits as u64,
+        },
+    )
+}
+
+pub(crate) use wit::kv::{add as kv_add, delete as kv_delete, get as kv_get, set as kv_set};
+
+pub(crate) use wit::data::read as data;
+
+fn pairs(headers: Vec<wit::types::HeaderLineResult>) -> Vec<(String, Vec<u8>)> {
+    headers.into_iter().map(|header| (header.name, header.value)).collect()
+}
+
+fn edit_error(error: wit::types::EditError) -> EditError {
+    match error {
+        wit::types::EditError::InvalidName => EditError::InvalidName,
+        wit::types::EditError::InvalidValue => EditError::InvalidValue,
+        wit::types::EditError::Reserved => EditError::Reserved,
+        wit::types::EditError::TooLate => EditError::TooLate,
+    }
+}

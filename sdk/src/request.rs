@@ -1,0 +1,128 @@
+//! The request of the exchange that Weir is asking about.
+
+use std::net::IpAddr;
+
+use crate::{EditError, host};
+
+/// The request, as the client sent it and as earlier plugins changed it.
+///
+/// A handle without content: each method asks the host, so a plugin pays for what it looks at and nothing else.
+#[derive(Debug)]
+pub struct Request {
+    _made_by_the_sdk: (),
+}
+
+impl Request {
+    pub(crate) const fn handle() -> Self {
+        Self { _made_by_the_sdk: () }
+    }
+
+    /// The client's address, after trusted proxies were believed.
+    #[must_use]
+    pub fn client_ip(&self) -> IpAddr {
+        host::client_ip()
+    }
+
+    /// The method, for example `GET`.
+    #[must_use]
+    pub fn method(&self) -> String {
+        host::method()
+    }
+
+    /// `http` or `https`: how the client spoke to Weir.
+    #[must_use]
+    pub fn scheme(&self) -> String {
+        host::scheme()
+    }
+
+    /// The host without port, in lower case.
+    #[must_use]
+    pub fn host(&self) -> String {
+        host::host()
+    }
+
+    /// The path as received, without the query.
+    #[must_use]
+    pub fn path(&self) -> Vec<u8> {
+        host::path()
+    }
+
+    /// The query as received, without the `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<Vec<u8>> {
+        host::query()
+    }
+
+    /// `1.0`, `1.1` or `2`.
+    #[must_use]
+    pub fn version(&self) -> String {
+        host::version()
+    }
+
+    /// The identifier that logs and upstreams see.
+    #[must_use]
+    pub fn id(&self) -> String {
+        host::id()
+    }
+
+    /// The name of the route that matched.
+    #[must_use]
+    pub fn route(&self) -> String {
+        host::route()
+    }
+
+    /// The first value of a header. Names compare without case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+        host::request_header(name)
+    }
+
+    /// All values of a header, in order.
+    #[must_use]
+    pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        host::request_header_values(name)
+    }
+
+    /// All headers, in order.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, Vec<u8>)> {
+        host::request_headers()
+    }
+
+    /// Replaces all values of a header by one.
+    ///
+    /// # Errors
+    /// When [the contract](crate::contract) refuses it; nothing was changed.
+    pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), EditError> {
+        host::set_request_header(name, value.as_ref())
+    }
+
+    /// Adds a value after those that are there.
+    ///
+    /// # Errors
+    /// When [the contract](crate::contract) refuses it; nothing was changed.
+    pub fn append_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), EditError> {
+        host::append_request_header(name, value.as_ref())
+    }
+
+    /// Removes all values of a header. A header that is not there is no error.
+    ///
+    /// # Errors
+    /// When [the contract](crate::contract) refuses it; nothing was changed.
+    pub fn remove_header(&mut self, name: &str) -> Result<(), EditError> {
+        host::remove_request_header(name)
+    }
+
+    /// Replaces path and query of what goes upstream. Routing has happened and is not repeated.
+    ///
+    /// # Errors
+    /// When [the contract](crate::contract) refuses it; nothing was changed.
+    pub fn set_target(&mut self, path_and_query: impl AsRef<[u8]>) -> Result<(), EditError> {
+        host::set_target(path_and_query.as_ref())
+    }
+
+    /// Keeps a short key and value (64 and 1024 bytes at most, cut where longer) for the access log.
+    pub fn note(&self, key: &str, value: &str) {
+        host::note(key, value);
+    }
+}
