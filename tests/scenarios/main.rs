@@ -11,6 +11,7 @@ mod deploy;
 mod drain;
 mod fixtures;
 mod forwarded;
+mod harness;
 mod health;
 mod holding;
 mod http2;
