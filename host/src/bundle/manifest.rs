@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, Method};
 use serde_json::Value;
-use weir_sdk::testing::case::Case;
+use super::Case;
 
 use super::document::{Document, Placed, Section};
 use super::problem::{Problems, did_you_mean};
-use super::source::Source;
+use super::source::{Source, check_path};
 use super::{Name, SelfTest, units};
 use crate::config::{HostPattern, PathPattern};
 
@@ -357,7 +357,7 @@ impl<'t> Reader<'_, 't> {
         if let Some(content) = self.files.get(path) {
             return Some(content.clone());
         }
-        match self.source.read(path) {
+        match check_path(path).and_then(|()| self.source.read(path)) {
             Ok(content) => {
                 self.files.insert(path.to_owned(), content.clone());
                 Some(content)
@@ -734,7 +734,8 @@ component = "b.wasm"
 
     #[test]
     fn a_syntax_error_has_its_line() {
-        assert!(problems("name = \"a\"\nversion = = 1\n")[0].starts_with("bundle.toml:2: "));
+        let found = problems("name = \"a\"\nversion = = 1\n");
+        assert!(found[0].starts_with("bundle.toml:2: "), "{found:#?}");
     }
 
     #[test]

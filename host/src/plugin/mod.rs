@@ -1,5 +1,7 @@
 //! Policy: WebAssembly components, called in the phases of an exchange.
 
+pub mod shared;
+
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,0 +1,1 @@
+//! The last good generations on disk, for rollback and for the next start.
