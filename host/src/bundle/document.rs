@@ -6,7 +6,8 @@ use serde_json::{Number, Value};
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Problem, Problems, did_you_mean};
+use super::problem::{Problem, Problems};
+use crate::config::suggest::nearest;
 
 /// A file that is being read, and what is wrong with it so far.
 pub struct Document<'t> {
@@ -35,15 +36,26 @@ pub struct Section<'v, 't> {
 }
 
 impl<'t> Document<'t> {
-    /// Parses the text; its syntax errors become problems, and what could be understood is there all the same.
-    pub fn parse(file: &'t str, text: &'t str) -> (Self, Spanned<DeTable<'t>>) {
+    /// Parses the text.
+    ///
+    /// # Errors
+    /// The syntax errors. What the rest means is not looked at while there are any: half of it would be guesses.
+    pub fn parse(file: &'t str, text: &'t str) -> Result<(Self, Spanned<DeTable<'t>>), Problems> {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut document = Self { file, text, problems: Problems::default() };
+        let mut document = Self {
+            file,
+            text,
+            problems: Problems::default(),
+        };
         for error in errors {
             let line = document.line(&error.span().unwrap_or(0..0));
             document.problem(line, error.message().to_owned());
         }
-        (document, root)
+        if document.problems.0.is_empty() {
+            Ok((document, root))
+        } else {
+            Err(document.into_problems())
+        }
     }
 
     /// Notes a problem at a line.
@@ -90,13 +102,22 @@ impl<'t> Document<'t> {
                 Some(number) => Value::Number(number),
                 None => {
                     let line = self.line(&value.span());
-                    self.problem(line, format!("{} cannot be given to a plugin: JSON has no such number", float.as_str()));
+                    self.problem(
+                        line,
+                        format!(
+                            "{} cannot be given to a plugin: JSON has no such number",
+                            float.as_str()
+                        ),
+                    );
                     Value::Null
                 }
             },
             DeValue::Array(items) => Value::Array(items.iter().map(|item| self.json(item)).collect()),
             DeValue::Table(table) => Value::Object(
-                table.iter().map(|(key, value)| (key.get_ref().clone().into_owned(), self.json(value))).collect(),
+                table
+                    .iter()
+                    .map(|(key, value)| (key.get_ref().clone().into_owned(), self.json(value)))
+                    .collect(),
             ),
         }
     }
@@ -106,14 +127,24 @@ impl<'v, 't> Section<'v, 't> {
     /// The root of a document.
     #[must_use]
     pub fn root(table: &'v Spanned<DeTable<'t>>) -> Self {
-        Self { name: "the top level", line: 1, entries: table.get_ref(), known: Vec::new() }
+        Self {
+            name: "the top level",
+            line: 1,
+            entries: table.get_ref(),
+            known: Vec::new(),
+        }
     }
 
     /// A value that has to be a table.
     pub fn of(document: &mut Document<'t>, name: &'static str, value: &'v Spanned<DeValue<'t>>) -> Option<Self> {
         let line = document.line(&value.span());
         match value.get_ref() {
-            DeValue::Table(entries) => Some(Self { name, line, entries, known: Vec::new() }),
+            DeValue::Table(entries) => Some(Self {
+                name,
+                line,
+                entries,
+                known: Vec::new(),
+            }),
             other => {
                 document.problem(line, format!("{name} has to be a table, not {}", kind(other)));
                 None
@@ -132,7 +163,7 @@ impl<'v, 't> Section<'v, 't> {
             let name = self.name;
             document.problem(
                 line,
-                match did_you_mean(word, self.known.iter().copied()) {
+                match nearest(word, self.known.iter().copied()) {
                     Some(close) => format!("unknown key `{word}` in {name}; did you mean `{close}`?"),
                     None => format!("unknown key `{word}` in {name}; known are: {}", self.known.join(", ")),
                 },
@@ -147,23 +178,41 @@ impl<'v, 't> Section<'v, 't> {
     }
 
     /// The keys that may be anything, with their values.
-    pub fn all(&self) -> impl Iterator<Item = (&'v Spanned<std::borrow::Cow<'t, str>>, &'v Spanned<DeValue<'t>>)> + use<'v, 't> {
+    pub fn all(
+        &self,
+    ) -> impl Iterator<Item = (&'v Spanned<std::borrow::Cow<'t, str>>, &'v Spanned<DeValue<'t>>)> + use<'v, 't> {
         self.entries.iter()
     }
 
     /// A table under a key.
-    pub fn table(&mut self, document: &mut Document<'t>, key: &'static str, name: &'static str) -> Option<Section<'v, 't>> {
+    pub fn table(
+        &mut self,
+        document: &mut Document<'t>,
+        key: &'static str,
+        name: &'static str,
+    ) -> Option<Section<'v, 't>> {
         self.get(key).and_then(|value| Section::of(document, name, value))
     }
 
     /// The tables of an array of tables.
-    pub fn tables(&mut self, document: &mut Document<'t>, key: &'static str, name: &'static str) -> Vec<Section<'v, 't>> {
+    pub fn tables(
+        &mut self,
+        document: &mut Document<'t>,
+        key: &'static str,
+        name: &'static str,
+    ) -> Vec<Section<'v, 't>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         match value.get_ref() {
-            DeValue::Array(items) => items.iter().filter_map(|item| Section::of(document, name, item)).collect(),
+            DeValue::Array(items) => items
+                .iter()
+                .filter_map(|item| Section::of(document, name, item))
+                .collect(),
             other => {
                 let line = document.line(&value.span());
-                document.problem(line, format!("`{key}` has to be written as {name}, not as {}", kind(other)));
+                document.problem(
+                    line,
+                    format!("`{key}` has to be written as {name}, not as {}", kind(other)),
+                );
                 Vec::new()
             }
         }
@@ -237,15 +286,24 @@ impl<'v, 't> Section<'v, 't> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
             let line = document.line(&value.span());
-            document.problem(line, format!("`{key}` has to be a list of texts, not {}", kind(value.get_ref())));
+            document.problem(
+                line,
+                format!("`{key}` has to be a list of texts, not {}", kind(value.get_ref())),
+            );
             return Vec::new();
         };
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             let line = document.line(&item.span());
             match item.get_ref() {
-                DeValue::String(text) => texts.push(Placed { line, value: text.as_ref() }),
-                other => document.problem(line, format!("`{key}` has to be a list of texts; this is {}", kind(other))),
+                DeValue::String(text) => texts.push(Placed {
+                    line,
+                    value: text.as_ref(),
+                }),
+                other => document.problem(
+                    line,
+                    format!("`{key}` has to be a list of texts; this is {}", kind(other)),
+                ),
             }
         }
         texts

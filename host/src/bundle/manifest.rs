@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Case;
 use bytes::Bytes;
 use http::{HeaderName, Method};
 use serde_json::Value;
-use super::Case;
 
 use super::document::{Document, Placed, Section};
-use super::problem::{Problems, did_you_mean};
+use super::problem::Problems;
 use super::source::{Source, check_path};
-use super::{Name, SelfTest, units};
-use crate::config::{HostPattern, PathPattern};
+use super::{Name, SelfTest};
+use crate::config::suggest::nearest;
+use crate::config::{HostPattern, PathPattern, units};
 
 /// One plugin of a bundle, with everything that it needs.
 #[derive(Debug, Clone)]
@@ -47,9 +48,14 @@ pub struct Manifest {
 impl Manifest {
     /// Every file that the plugin consists of.
     pub fn files(&self) -> impl Iterator<Item = (String, Bytes)> + '_ {
-        let tables = self.tables.iter().map(|table| (table.path.clone(), table.content.clone()));
+        let tables = self
+            .tables
+            .iter()
+            .map(|table| (table.path.clone(), table.content.clone()));
         let data = self.data.values().map(|data| (data.path.clone(), data.content.clone()));
-        std::iter::once((self.component_path.clone(), self.component.clone())).chain(tables).chain(data)
+        std::iter::once((self.component_path.clone(), self.component.clone()))
+            .chain(tables)
+            .chain(data)
     }
 }
 
@@ -87,7 +93,14 @@ pub enum Capability {
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 6] = [Self::Clock, Self::Random, Self::Metrics, Self::Counters, Self::Tables, Self::Kv];
+    pub const ALL: [Self; 6] = [
+        Self::Clock,
+        Self::Random,
+        Self::Metrics,
+        Self::Counters,
+        Self::Tables,
+        Self::Kv,
+    ];
 
     /// Its name in manifests, which is the name of its interface in the contract.
     #[must_use]
@@ -158,7 +171,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_millis(50), memory: 64 << 20, body: 1 << 20, instances: 256, reuse: 0, log_lines: 100 }
+        Self {
+            time: Duration::from_millis(50),
+            memory: 64 << 20,
+            body: 1 << 20,
+            instances: 256,
+            reuse: 0,
+            log_lines: 100,
+        }
     }
 }
 
@@ -257,18 +277,27 @@ pub(super) fn parse(text: &[u8], label: &str, source: &dyn Source) -> Result<Par
             return Err(Problems::one(label, Some(line), "the manifest has to be UTF-8"));
         }
     };
-    let (document, root) = Document::parse(label, text);
-    let mut reader = Reader { document, source, files: BTreeMap::new() };
+    let (document, root) = Document::parse(label, text)?;
+    let mut reader = Reader {
+        document,
+        source,
+        files: BTreeMap::new(),
+    };
     let mut root = Section::root(&root);
 
     let name = reader.name(&mut root);
-    let version = root.required_text(&mut reader.document, "version").map(|version| version.value.to_owned());
+    let version = root
+        .required_text(&mut reader.document, "version")
+        .map(|version| version.value.to_owned());
     let mut plugins: Vec<Manifest> = Vec::new();
     for section in root.tables(&mut reader.document, "plugin", "[[plugin]]") {
         let line = section.line;
         let Some(plugin) = reader.plugin(section) else { continue };
         if plugins.iter().any(|other| other.name == plugin.name) {
-            reader.document.problem(line, format!("there are two plugins named `{}`; names have to be unique", plugin.name));
+            reader.document.problem(
+                line,
+                format!("there are two plugins named `{}`; names have to be unique", plugin.name),
+            );
         }
         plugins.push(plugin);
     }
@@ -277,7 +306,13 @@ pub(super) fn parse(text: &[u8], label: &str, source: &dyn Source) -> Result<Par
 
     let files = reader.files;
     reader.document.into_problems().into_result()?;
-    Ok(Parsed { name: name.unwrap_or_default(), version: version.unwrap_or_default(), plugins, tests, files })
+    Ok(Parsed {
+        name: name.unwrap_or_default(),
+        version: version.unwrap_or_default(),
+        plugins,
+        tests,
+        files,
+    })
 }
 
 struct Reader<'s, 't> {
@@ -302,7 +337,10 @@ impl<'t> Reader<'_, 't> {
         let limits = limits_section.map_or_else(Limits::default, |section| self.limits(section));
         let config_value = section.get("config");
         let config_line = config_value.map_or(head, |value| self.document.line(&value.span()));
-        let config = config_value.map_or_else(|| Value::Object(serde_json::Map::new()), |value| self.document.json(value));
+        let config = config_value.map_or_else(
+            || Value::Object(serde_json::Map::new()),
+            |value| self.document.json(value),
+        );
         let tables = self.tables(&mut section);
         let counters = self.counters(&mut section);
         let data = self.data(&mut section);
@@ -350,7 +388,10 @@ impl<'t> Reader<'_, 't> {
     fn file(&mut self, section: &mut Section<'_, 't>, key: &'static str) -> Option<Placed<(String, Bytes)>> {
         let Placed { line, value: path } = section.required_text(&mut self.document, key)?;
         let content = self.read(line, key, path)?;
-        Some(Placed { line, value: (path.to_owned(), content) })
+        Some(Placed {
+            line,
+            value: (path.to_owned(), content),
+        })
     }
 
     fn read(&mut self, line: usize, key: &str, path: &str) -> Option<Bytes> {
@@ -371,7 +412,9 @@ impl<'t> Reader<'_, 't> {
 
     fn capabilities(&mut self, section: &mut Section<'_, 't>) -> (Capabilities, Option<usize>) {
         let mut granted = Capabilities::default();
-        let line = section.get("capabilities").map(|value| self.document.line(&value.span()));
+        let line = section
+            .get("capabilities")
+            .map(|value| self.document.line(&value.span()));
         for Placed { line, value } in section.texts(&mut self.document, "capabilities") {
             if let Some(capability) = Capability::from_name(value) {
                 granted.0.insert(capability);
@@ -380,7 +423,7 @@ impl<'t> Reader<'_, 't> {
             let known = Capability::ALL.map(Capability::as_str);
             let message = if ALWAYS_GRANTED.contains(&value) {
                 format!("every plugin has `{value}`; it need not be granted")
-            } else if let Some(close) = did_you_mean(value, known) {
+            } else if let Some(close) = nearest(value, known) {
                 format!("there is no capability `{value}`; did you mean `{close}`?")
             } else {
                 format!("there is no capability `{value}`; there are: {}", known.join(", "))
@@ -392,7 +435,10 @@ impl<'t> Reader<'_, 't> {
 
     fn ungranted(&mut self, head: usize, line: Option<usize>, capability: Capability, what: &str) {
         let capability = capability.as_str();
-        self.document.problem(line.unwrap_or(head), format!("{what} needs \"{capability}\" in the plugin's `capabilities`"));
+        self.document.problem(
+            line.unwrap_or(head),
+            format!("{what} needs \"{capability}\" in the plugin's `capabilities`"),
+        );
     }
 
     fn matcher(&mut self, mut section: Section<'_, 't>) -> Match {
@@ -406,7 +452,13 @@ impl<'t> Reader<'_, 't> {
         });
         let routes = self.parsed_texts(&mut section, "routes", |text| Ok(text.to_owned()));
         section.finish(&mut self.document);
-        Match { hosts, paths, methods, headers, routes }
+        Match {
+            hosts,
+            paths,
+            methods,
+            headers,
+            routes,
+        }
     }
 
     fn parsed_texts<T>(
@@ -431,7 +483,11 @@ impl<'t> Reader<'_, 't> {
         let time = section.parsed(document, "time", |text| {
             let time = units::duration(text)?;
             let range = Duration::from_millis(1)..=Duration::from_secs(60);
-            if range.contains(&time) { Ok(time) } else { Err(format!("`{text}` is not between 1ms and 1m")) }
+            if range.contains(&time) {
+                Ok(time)
+            } else {
+                Err(format!("`{text}` is not between 1ms and 1m"))
+            }
         });
         let memory = section.parsed(document, "memory", |text| {
             let memory = units::size(text)?;
@@ -448,7 +504,9 @@ impl<'t> Reader<'_, 't> {
             if body <= memory / 2 {
                 Ok(body)
             } else {
-                Err(format!("`{text}` does not fit: the plugin's memory is {memory} bytes, of which a body may take half"))
+                Err(format!(
+                    "`{text}` does not fit: the plugin's memory is {memory} bytes, of which a body may take half"
+                ))
             }
         });
         let instances = number_within(&mut section, document, "instances", 1, 65_536);
@@ -475,12 +533,22 @@ impl<'t> Reader<'_, 't> {
             let file = self.file(&mut section, "file");
             let header = section.boolean(&mut self.document, "header").unwrap_or(false);
             section.finish(&mut self.document);
-            let (Some(name), Some(kind), Some(file)) = (name, kind, file) else { continue };
+            let (Some(name), Some(kind), Some(file)) = (name, kind, file) else {
+                continue;
+            };
             if tables.iter().any(|table| table.name == name) {
-                self.document.problem(line, format!("the plugin has two tables named `{name}`"));
+                self.document
+                    .problem(line, format!("the plugin has two tables named `{name}`"));
             }
             let (path, content) = file.value;
-            tables.push(TableFile { name, kind: kind.value, path, content, header, line });
+            tables.push(TableFile {
+                name,
+                kind: kind.value,
+                path,
+                content,
+                header,
+                line,
+            });
         }
         tables
     }
@@ -494,31 +562,47 @@ impl<'t> Reader<'_, 't> {
             section.finish(&mut self.document);
             let Some(name) = name else { continue };
             if spaces.iter().any(|space| space.name == name) {
-                self.document.problem(line, format!("the plugin has two counter spaces named `{name}`"));
+                self.document
+                    .problem(line, format!("the plugin has two counter spaces named `{name}`"));
             }
-            spaces.push(CounterSpace { name, entries: u64::from(entries), line });
+            spaces.push(CounterSpace {
+                name,
+                entries: u64::from(entries),
+                line,
+            });
         }
         spaces
     }
 
     fn data(&mut self, plugin: &mut Section<'_, 't>) -> BTreeMap<String, DataFile> {
         let mut files = BTreeMap::new();
-        let Some(section) = plugin.table(&mut self.document, "data", "[plugin.data]") else { return files };
+        let Some(section) = plugin.table(&mut self.document, "data", "[plugin.data]") else {
+            return files;
+        };
         for (name, value) in section.all() {
             let line = self.document.line(&value.span());
             let Some(path) = value.get_ref().as_str() else {
-                self.document.problem(line, format!("`{}` has to be the path of a file", name.get_ref()));
+                self.document
+                    .problem(line, format!("`{}` has to be the path of a file", name.get_ref()));
                 continue;
             };
             if let Some(content) = self.read(line, name.get_ref(), path) {
-                files.insert(name.get_ref().clone().into_owned(), DataFile { path: path.to_owned(), content });
+                files.insert(
+                    name.get_ref().clone().into_owned(),
+                    DataFile {
+                        path: path.to_owned(),
+                        content,
+                    },
+                );
             }
         }
         files
     }
 
     fn tests(&mut self, root: &mut Section<'_, 't>) -> Vec<SelfTest> {
-        let Some(value) = root.get("test") else { return Vec::new() };
+        let Some(value) = root.get("test") else {
+            return Vec::new();
+        };
         let Some(items) = value.get_ref().as_array() else {
             let line = self.document.line(&value.span());
             self.document.problem(line, "self-tests have to be written as [[test]]");
@@ -567,7 +651,9 @@ fn on_failure(text: &str) -> Result<OnFailure, String> {
     match text {
         "open" => Ok(OnFailure::Open),
         "closed" => Ok(OnFailure::Closed),
-        _ => Err(format!("`{text}` has to be \"open\" (go on without the plugin) or \"closed\" (refuse the request)")),
+        _ => Err(format!(
+            "`{text}` has to be \"open\" (go on without the plugin) or \"closed\" (refuse the request)"
+        )),
     }
 }
 
@@ -587,16 +673,24 @@ fn host_pattern(text: &str) -> Result<HostPattern, String> {
     // A colon stands in IPv6 addresses only, which are written in brackets.
     let port = host.contains(':') && !host.starts_with('[');
     if host.is_empty() || port || !host.bytes().all(plain) {
-        return Err(format!("`{text}` is not a host; write example.org or *.example.org, without a port"));
+        return Err(format!(
+            "`{text}` is not a host; write example.org or *.example.org, without a port"
+        ));
     }
     let host = host.to_ascii_lowercase();
-    Ok(if suffix { HostPattern::Suffix(host) } else { HostPattern::Exact(host) })
+    Ok(if suffix {
+        HostPattern::Suffix(host)
+    } else {
+        HostPattern::Exact(host)
+    })
 }
 
 fn path_pattern(text: &str) -> Result<PathPattern, String> {
     if let Some(pattern) = text.strip_prefix('~') {
         let whole = format!("^(?:{pattern})$");
-        return regex::bytes::Regex::new(&whole).map(PathPattern::Pattern).map_err(|error| error.to_string());
+        return regex::bytes::Regex::new(&whole)
+            .map(PathPattern::Pattern)
+            .map_err(|error| error.to_string());
     }
     let (exact, path) = match text.strip_prefix('=') {
         Some(rest) => (true, rest),
@@ -605,7 +699,11 @@ fn path_pattern(text: &str) -> Result<PathPattern, String> {
     if !path.starts_with('/') {
         return Err(format!("`{text}` is not a path; write /prefix, =/exact or ~pattern"));
     }
-    Ok(if exact { PathPattern::Exact(path.to_owned()) } else { PathPattern::Prefix(path.to_owned()) })
+    Ok(if exact {
+        PathPattern::Exact(path.to_owned())
+    } else {
+        PathPattern::Prefix(path.to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -615,7 +713,11 @@ mod tests {
     use super::*;
 
     fn files(extra: &[&str]) -> BTreeMap<String, Bytes> {
-        extra.iter().chain(&["a.wasm"]).map(|&path| (path.to_owned(), Bytes::from_static(b"x"))).collect()
+        extra
+            .iter()
+            .chain(&["a.wasm"])
+            .map(|&path| (path.to_owned(), Bytes::from_static(b"x")))
+            .collect()
     }
 
     fn problems(text: &str) -> Vec<String> {
@@ -672,10 +774,19 @@ mod tests {
         assert_eq!(plugin.matcher.hosts[0], HostPattern::Suffix("example.org".into()));
         assert_eq!(plugin.matcher.paths.len(), 3);
         assert_eq!(plugin.matcher.headers, ["authorization"]);
-        let limits =
-            Limits { time: Duration::from_millis(20), memory: 8 << 20, body: 1 << 20, instances: 4, reuse: 1, log_lines: 5 };
+        let limits = Limits {
+            time: Duration::from_millis(20),
+            memory: 8 << 20,
+            body: 1 << 20,
+            instances: 4,
+            reuse: 1,
+            log_lines: 5,
+        };
         assert_eq!(plugin.limits, limits);
-        assert_eq!(plugin.config, serde_json::json!({ "list": [1, 2.5, true, "x", "2026-01-01T00:00:00Z"] }));
+        assert_eq!(
+            plugin.config,
+            serde_json::json!({ "list": [1, 2.5, true, "x", "2026-01-01T00:00:00Z"] })
+        );
         assert_eq!(plugin.tables[0].kind, TableKind::Ip);
         assert!(plugin.tables[0].header);
         assert_eq!(plugin.counters[0].entries, 10);
@@ -717,7 +828,7 @@ component = "b.wasm"
             "bundle.toml:5: there is no capability `table`; did you mean `tables`?",
             "bundle.toml:5: every plugin has `log`",
             "bundle.toml:6: `on_failure`: `maybe` has to be",
-            "bundle.toml:8: `time`: `1d` is not a duration",
+            "bundle.toml:8: `time`: `1d` is not between",
             "bundle.toml:9: `memory`: `1KiB` is not between",
             "bundle.toml:10: `instances` has to be between 1 and",
             "bundle.toml:13: `kind`: `hash` has to be",
@@ -742,7 +853,10 @@ component = "b.wasm"
     fn two_plugins_cannot_share_a_name() {
         let one = "[[plugin]]\nname = \"a\"\ncomponent = \"a.wasm\"\n";
         let found = problems(&format!("name = \"x\"\nversion = \"1\"\n{one}{one}"));
-        assert_eq!(found, ["bundle.toml:6: there are two plugins named `a`; names have to be unique"]);
+        assert_eq!(
+            found,
+            ["bundle.toml:6: there are two plugins named `a`; names have to be unique"]
+        );
     }
 
     #[test]
@@ -751,6 +865,9 @@ component = "b.wasm"
             "name = \"x\"\nversion = \"1\"\n[[plugin]]\nname = \"a\"\ncomponent = \"a.wasm\"\ncapabilities = []\n\
              [[plugin.counters]]\nname = \"c\"\n",
         );
-        assert_eq!(found, ["bundle.toml:6: [[plugin.counters]] needs \"counters\" in the plugin's `capabilities`"]);
+        assert_eq!(
+            found,
+            ["bundle.toml:6: [[plugin.counters]] needs \"counters\" in the plugin's `capabilities`"]
+        );
     }
 }

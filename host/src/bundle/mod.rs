@@ -6,7 +6,7 @@
 //!
 //! 1. [`source`]: where the files are, and that none lies outside;
 //! 2. [`document`]: TOML with places, so that every problem names its line, and all come at once ([`problem`]);
-//! 3. [`manifest`]: what the keys mean ([`units`]: durations and sizes).
+//! 3. [`manifest`]: what the keys mean (durations and sizes are those of [`crate::config::units`]).
 //!
 //! [`history`] keeps the last good ones on disk. What makes a bundle run is [`crate::plugin`].
 
@@ -15,7 +15,6 @@ pub mod history;
 pub mod manifest;
 pub mod problem;
 pub mod source;
-pub mod units;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +29,7 @@ pub type Case = Value;
 pub use manifest::{Capabilities, Capability, CounterSpace, Limits, Manifest, OnFailure, TableFile, TableKind};
 pub use problem::{Problem, Problems};
 
+use crate::config::suggest::nearest;
 use source::{Folder, Source, Tar};
 
 /// The manifest's name in every bundle.
@@ -83,7 +83,9 @@ pub fn read(path: &Path) -> Result<Bundle, Problems> {
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn parse(source: &dyn Source, label: &str, patched: BTreeMap<String, Value>) -> Result<Bundle, Problems> {
-    let text = source.read(MANIFEST).map_err(|message| Problems::one(label, None, message))?;
+    let text = source
+        .read(MANIFEST)
+        .map_err(|message| Problems::one(label, None, message))?;
     let mut parsed = manifest::parse(&text, label, source)?;
     let mut files = std::mem::take(&mut parsed.files);
     files.insert(MANIFEST.to_owned(), text);
@@ -130,7 +132,7 @@ impl Bundle {
         let mut bundle = self.clone();
         let Some(manifest) = bundle.plugins.iter_mut().find(|manifest| *manifest.name == *plugin) else {
             let known: Vec<&str> = self.plugins.iter().map(|manifest| &*manifest.name).collect();
-            let message = match problem::did_you_mean(plugin, known.iter().copied()) {
+            let message = match nearest(plugin, known.iter().copied()) {
                 Some(close) => format!("there is no plugin `{plugin}`; did you mean `{close}`?"),
                 None => format!("there is no plugin `{plugin}`; there are: {}", known.join(", ")),
             };
@@ -182,13 +184,19 @@ impl Digest {
     fn of(files: &BTreeMap<String, Bytes>, patched: &BTreeMap<String, Value>) -> Self {
         let mut hasher = blake3::Hasher::new();
         for (path, content) in files {
-            hasher.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
+            hasher
+                .update(&(path.len() as u64).to_le_bytes())
+                .update(path.as_bytes());
             hasher.update(blake3::hash(content).as_bytes());
         }
         for (plugin, config) in patched {
             let config = config.to_string();
-            hasher.update(&(plugin.len() as u64).to_le_bytes()).update(plugin.as_bytes());
-            hasher.update(&(config.len() as u64).to_le_bytes()).update(config.as_bytes());
+            hasher
+                .update(&(plugin.len() as u64).to_le_bytes())
+                .update(plugin.as_bytes());
+            hasher
+                .update(&(config.len() as u64).to_le_bytes())
+                .update(config.as_bytes());
         }
         Self(*hasher.finalize().as_bytes())
     }
@@ -226,13 +234,17 @@ mod tests {
             (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
             (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
             (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
-            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (
+                json!({"a":{"b":"c"}}),
+                json!({"a":{"b":"d","c":null}}),
+                json!({"a":{"b":"d"}}),
+            ),
             (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
-            (json!(["a","b"]), json!(["c","d"]), json!(["c","d"])),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
             (json!({"a":"b"}), json!(["c"]), json!(["c"])),
             (json!({"a":"foo"}), json!(null), json!(null)),
             (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ];
         for (mut target, patch, expected) in cases {

@@ -17,7 +17,11 @@ impl Problem {
     /// A problem in a line of a file.
     #[must_use]
     pub fn at(file: &str, line: usize, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: Some(line), message: message.into() }
+        Self {
+            file: file.to_owned(),
+            line: Some(line),
+            message: message.into(),
+        }
     }
 }
 
@@ -38,7 +42,11 @@ impl Problems {
     /// A single problem.
     #[must_use]
     pub fn one(file: &str, line: Option<usize>, message: impl Into<String>) -> Self {
-        Self(vec![Problem { file: file.to_owned(), line, message: message.into() }])
+        Self(vec![Problem {
+            file: file.to_owned(),
+            line,
+            message: message.into(),
+        }])
     }
 
     /// Adds one.
@@ -80,54 +88,3 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
-
-/// The known word that was most likely meant.
-#[must_use]
-pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance: how many characters have to be added, removed or replaced.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = i;
-        let mut before = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = before;
-        }
-        for (cell, b) in row.iter_mut().skip(1).zip(right.chars()) {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = *cell;
-            before = replaced.min(before + 1).min(*cell + 1);
-            *cell = before;
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distance_counts_edits() {
-        assert_eq!(distance("", ""), 0);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", ""), 3);
-    }
-
-    #[test]
-    fn a_typing_error_is_recognised_and_another_word_is_not() {
-        let known = ["component", "capabilities", "config"];
-        assert_eq!(did_you_mean("componet", known), Some("component"));
-        assert_eq!(did_you_mean("capabilitys", known), Some("capabilities"));
-        assert_eq!(did_you_mean("zebra", known), None);
-    }
-}

@@ -35,7 +35,9 @@ pub trait Source {
 pub fn check_path(path: &str) -> Result<(), String> {
     let plain = |component| matches!(component, Component::Normal(_));
     if path.is_empty() || path.contains('\0') || path.contains('\\') || !Path::new(path).components().all(plain) {
-        return Err(format!("`{path}` has to be a path inside the bundle, without `..` and not beginning with `/`"));
+        return Err(format!(
+            "`{path}` has to be a path inside the bundle, without `..` and not beginning with `/`"
+        ));
     }
     Ok(())
 }
@@ -52,7 +54,9 @@ impl Folder {
     /// # Errors
     /// When it cannot be found.
     pub fn open(path: &Path) -> Result<Self, Problems> {
-        let root = path.canonicalize().map_err(|error| Problems::one(&path.display().to_string(), None, error.to_string()))?;
+        let root = path
+            .canonicalize()
+            .map_err(|error| Problems::one(&path.display().to_string(), None, error.to_string()))?;
         Ok(Self { root })
     }
 }
@@ -93,13 +97,19 @@ impl Tar {
         let problem = |message: String| Problems::one(&path.display().to_string(), None, message);
         let file = File::open(path).map_err(|error| problem(format!("cannot open the bundle: {error}")))?;
         let entries = index(&file).map_err(problem)?;
-        Ok(Self { file: Mutex::new(file), entries })
+        Ok(Self {
+            file: Mutex::new(file),
+            entries,
+        })
     }
 }
 
 impl Source for Tar {
     fn read(&self, path: &str) -> Result<Bytes, String> {
-        let &(offset, length) = self.entries.get(path).ok_or_else(|| format!("the file `{path}` is not in the bundle"))?;
+        let &(offset, length) = self
+            .entries
+            .get(path)
+            .ok_or_else(|| format!("the file `{path}` is not in the bundle"))?;
         let failed = |error: io::Error| format!("cannot read `{path}`: {error}");
         let mut file = self.file.lock();
         file.seek(SeekFrom::Start(offset)).map_err(failed)?;
@@ -115,7 +125,9 @@ pub fn index(archive: &File) -> Result<BTreeMap<String, (u64, u64)>, String> {
     const NOT_A_TAR: &str = "a bundle is a folder or an uncompressed tar file of one";
     let mut entries = BTreeMap::new();
     let mut archive = tar::Archive::new(archive);
-    let found = archive.entries_with_seek().map_err(|error| format!("{NOT_A_TAR}: {error}"))?;
+    let found = archive
+        .entries_with_seek()
+        .map_err(|error| format!("{NOT_A_TAR}: {error}"))?;
     for entry in found {
         let entry = entry.map_err(|error| format!("{NOT_A_TAR}: {error}"))?;
         if !entry.header().entry_type().is_file() {
@@ -138,15 +150,24 @@ fn without_top_folder<T>(entries: BTreeMap<String, T>) -> BTreeMap<String, T> {
     if entries.contains_key(MANIFEST) {
         return entries;
     }
-    let top = entries.keys().find_map(|path| path.strip_suffix(MANIFEST).filter(|top| top.matches('/').count() == 1));
-    let Some(top) = top.map(str::to_owned) else { return entries };
-    entries.into_iter().filter_map(|(path, entry)| Some((path.strip_prefix(&top)?.to_owned(), entry))).collect()
+    let top = entries
+        .keys()
+        .find_map(|path| path.strip_suffix(MANIFEST).filter(|top| top.matches('/').count() == 1));
+    let Some(top) = top.map(str::to_owned) else {
+        return entries;
+    };
+    entries
+        .into_iter()
+        .filter_map(|(path, entry)| Some((path.strip_prefix(&top)?.to_owned(), entry)))
+        .collect()
 }
 
 /// Files that are in memory already.
 impl Source for BTreeMap<String, Bytes> {
     fn read(&self, path: &str) -> Result<Bytes, String> {
-        self.get(path).cloned().ok_or_else(|| format!("the file `{path}` is not in the bundle"))
+        self.get(path)
+            .cloned()
+            .ok_or_else(|| format!("the file `{path}` is not in the bundle"))
     }
 }
 
@@ -200,11 +221,17 @@ mod tests {
     #[test]
     fn a_tar_with_and_without_a_top_folder_is_the_same_bundle() {
         for top in ["", "./", "standard/"] {
-            let (_folder, path) = tar_of(&[(&format!("{top}bundle.toml"), "x"), (&format!("{top}data/a.csv"), "abc")]);
+            let (_folder, path) = tar_of(&[
+                (&format!("{top}bundle.toml"), "x"),
+                (&format!("{top}data/a.csv"), "abc"),
+            ]);
             let tar = Tar::open(&path).unwrap();
             assert_eq!(tar.read("data/a.csv").unwrap(), "abc", "{top}");
             assert_eq!(tar.read("bundle.toml").unwrap(), "x", "{top}");
-            assert_eq!(tar.read("nothing").unwrap_err(), "the file `nothing` is not in the bundle");
+            assert_eq!(
+                tar.read("nothing").unwrap_err(),
+                "the file `nothing` is not in the bundle"
+            );
         }
     }
 
@@ -231,6 +258,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
         let source = Folder::open(folder.path()).unwrap();
-        assert_eq!(source.read("link").unwrap_err(), "`link` is a link that leads out of the bundle");
+        assert_eq!(
+            source.read("link").unwrap_err(),
+            "`link` is a link that leads out of the bundle"
+        );
     }
 }

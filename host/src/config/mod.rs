@@ -11,7 +11,7 @@ pub mod reference;
 mod report;
 mod resolve;
 pub mod settings;
-mod suggest;
+pub(crate) mod suggest;
 pub mod units;
 
 use std::net::SocketAddr;

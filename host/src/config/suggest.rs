@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of the words that would be right.
 
 /// The candidate nearest to `word`, where one is near enough to be a slip of the keyboard.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Nobody mistypes a word of this length into another; it also bounds the work on hostile input.
     const LONGEST: usize = 64;
     if word.len() > LONGEST {

@@ -18,7 +18,11 @@ impl Clock {
     #[must_use]
     pub fn now(self) -> u64 {
         match self {
-            Self::System => nanos(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()),
+            Self::System => nanos(
+                SystemTime::now()
+                    .duration_since(SystemTime::UNIX_EPOCH)
+                    .unwrap_or_default(),
+            ),
             Self::Fixed(since) => nanos(since),
         }
     }

@@ -10,7 +10,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -78,10 +77,16 @@ pub fn take(limits: &[Take<'_>], now: u64) -> Outcomes {
     for (limit, place) in limits.iter().zip(&places) {
         // A key that is named twice is charged twice.
         let earlier = limits.iter().zip(&places).zip(&charged).rev();
-        let pending = earlier.into_iter().find(|((other, at), _)| *at == place && other.key == limit.key);
+        let pending = earlier
+            .into_iter()
+            .find(|((other, at), _)| *at == place && other.key == limit.key);
         let tat = match pending {
             Some((_, tat)) => *tat,
-            None => locked.shard(*place).and_then(|shard| shard.tat(limit.key)).unwrap_or(0).max(now),
+            None => locked
+                .shard(*place)
+                .and_then(|shard| shard.tat(limit.key))
+                .unwrap_or(0)
+                .max(now),
         };
         let (outcome, after) = decide(limit, tat, now);
         outcomes.push(outcome);
@@ -119,7 +124,10 @@ impl Place {
         let hash = limit.space.hasher.hash_one(limit.key);
         // The high bits: the map takes the low ones.
         let shard = usize::try_from(hash >> 40).unwrap_or(0) & (limit.space.shards.len() - 1);
-        Self { space: limit.space.number, shard }
+        Self {
+            space: limit.space.number,
+            shard,
+        }
     }
 }
 
@@ -128,15 +136,26 @@ struct Locked<'a>(SmallVec<[(Place, MutexGuard<'a, Shard>); 2]>);
 
 impl<'a> Locked<'a> {
     fn new(limits: &[Take<'a>], places: &[Place]) -> Self {
-        let mut order: SmallVec<[(Place, &'a Space); 4]> =
-            limits.iter().zip(places).map(|(limit, place)| (*place, limit.space)).collect();
+        let mut order: SmallVec<[(Place, &'a Space); 4]> = limits
+            .iter()
+            .zip(places)
+            .map(|(limit, place)| (*place, limit.space))
+            .collect();
         order.sort_unstable_by_key(|(place, _)| *place);
         order.dedup_by_key(|(place, _)| *place);
-        Self(order.iter().filter_map(|(place, space)| Some((*place, space.shards.get(place.shard)?.lock()))).collect())
+        Self(
+            order
+                .iter()
+                .filter_map(|(place, space)| Some((*place, space.shards.get(place.shard)?.lock())))
+                .collect(),
+        )
     }
 
     fn shard(&mut self, place: Place) -> Option<&mut Shard> {
-        self.0.iter_mut().find(|(other, _)| *other == place).map(|(_, shard)| &mut **shard)
+        self.0
+            .iter_mut()
+            .find(|(other, _)| *other == place)
+            .map(|(_, shard)| &mut **shard)
     }
 }
 
@@ -155,7 +174,15 @@ fn decide(limit: &Take<'_>, tat: u64, now: u64) -> (Outcome, u64) {
         wait => wait,
     };
     let remaining = u32::try_from(remaining).unwrap_or(u32::MAX);
-    (Outcome { allowed, remaining, reset_after: used, retry_after }, after)
+    (
+        Outcome {
+            allowed,
+            remaining,
+            reset_after: used,
+            retry_after,
+        },
+        after,
+    )
 }
 
 impl Space {
@@ -191,7 +218,9 @@ impl Space {
 
 impl fmt::Debug for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Space").field("shards", &self.shards.len()).finish_non_exhaustive()
+        f.debug_struct("Space")
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -206,7 +235,10 @@ struct Shard {
 
 impl Shard {
     fn new(hasher: RandomState) -> Self {
-        Self { tats: HashMap::with_hasher(hasher), recovers: u64::MAX }
+        Self {
+            tats: HashMap::with_hasher(hasher),
+            recovers: u64::MAX,
+        }
     }
 
     fn tat(&self, key: &[u8]) -> Option<u64> {
@@ -233,7 +265,11 @@ impl Shard {
             self.recovers = self.tats.values().copied().min().unwrap_or(u64::MAX);
         }
         if self.tats.len() >= capacity
-            && let Some(key) = self.tats.iter().min_by_key(|(_, tat)| **tat).map(|(key, _)| key.clone())
+            && let Some(key) = self
+                .tats
+                .iter()
+                .min_by_key(|(_, tat)| **tat)
+                .map(|(key, _)| key.clone())
         {
             self.tats.remove(&key);
         }
@@ -242,7 +278,11 @@ impl Shard {
 
 /// The form in which a key is kept: itself, or its digest where it is long.
 fn stored(key: &[u8]) -> Cow<'_, [u8]> {
-    if key.len() <= KEY_BYTES { Cow::Borrowed(key) } else { Cow::Owned(blake3::hash(key).as_bytes().to_vec()) }
+    if key.len() <= KEY_BYTES {
+        Cow::Borrowed(key)
+    } else {
+        Cow::Owned(blake3::hash(key).as_bytes().to_vec())
+    }
 }
 
 #[cfg(test)]
@@ -254,7 +294,16 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn one(space: &Space, key: &[u8], burst: u32, cost: u32, now: u64) -> Outcome {
-        take(&[Take { space, key, interval: SECOND, burst, cost }], now)[0]
+        take(
+            &[Take {
+                space,
+                key,
+                interval: SECOND,
+                burst,
+                cost,
+            }],
+            now,
+        )[0]
     }
 
     #[test]
@@ -264,21 +313,49 @@ mod tests {
         for left in [2, 1, 0] {
             let outcome = one(&space, b"k", 3, 1, now);
             let reset_after = u64::from(3 - left) * SECOND;
-            assert_eq!(outcome, Outcome { allowed: true, remaining: left, reset_after, retry_after: 0 });
+            assert_eq!(
+                outcome,
+                Outcome {
+                    allowed: true,
+                    remaining: left,
+                    reset_after,
+                    retry_after: 0
+                }
+            );
         }
         let refused = one(&space, b"k", 3, 1, now);
-        assert_eq!(refused, Outcome { allowed: false, remaining: 0, reset_after: 3 * SECOND, retry_after: SECOND });
+        assert_eq!(
+            refused,
+            Outcome {
+                allowed: false,
+                remaining: 0,
+                reset_after: 3 * SECOND,
+                retry_after: SECOND
+            }
+        );
         assert!(!one(&space, b"k", 3, 1, now + SECOND - 1).allowed);
         assert!(one(&space, b"k", 3, 1, now + SECOND).allowed);
         assert!(!one(&space, b"k", 3, 1, now + SECOND).allowed);
-        assert_eq!(one(&space, b"k", 3, 1, now + 60 * SECOND).remaining, 2, "recovered to the full burst, not beyond");
+        assert_eq!(
+            one(&space, b"k", 3, 1, now + 60 * SECOND).remaining,
+            2,
+            "recovered to the full burst, not beyond"
+        );
     }
 
     #[test]
     fn a_cost_of_nothing_only_looks() {
         let space = Space::new(10);
         let now = SECOND;
-        assert_eq!(one(&space, b"k", 2, 0, now), Outcome { allowed: true, remaining: 2, reset_after: 0, retry_after: 0 });
+        assert_eq!(
+            one(&space, b"k", 2, 0, now),
+            Outcome {
+                allowed: true,
+                remaining: 2,
+                reset_after: 0,
+                retry_after: 0
+            }
+        );
         assert!(space.is_empty());
         assert!(one(&space, b"k", 2, 2, now).allowed);
         assert_eq!(one(&space, b"k", 2, 0, now).remaining, 0);
@@ -288,17 +365,32 @@ mod tests {
     fn a_cost_above_the_burst_is_never_allowed() {
         let space = Space::new(10);
         let outcome = one(&space, b"k", 2, 3, SECOND);
-        assert_eq!((outcome.allowed, outcome.remaining, outcome.retry_after), (false, 2, u64::MAX));
+        assert_eq!(
+            (outcome.allowed, outcome.remaining, outcome.retry_after),
+            (false, 2, u64::MAX)
+        );
     }
 
     #[test]
     fn numbers_at_their_ends_do_not_overflow() {
         let space = Space::new(10);
-        let limit = Take { space: &space, key: b"k", interval: u64::MAX, burst: u32::MAX, cost: u32::MAX };
+        let limit = Take {
+            space: &space,
+            key: b"k",
+            interval: u64::MAX,
+            burst: u32::MAX,
+            cost: u32::MAX,
+        };
         for now in [0, SECOND, u64::MAX] {
             let _ = take(&[limit, limit], now);
         }
-        let zero = Take { interval: 0, burst: 0, cost: 1, key: b"z", ..limit };
+        let zero = Take {
+            interval: 0,
+            burst: 0,
+            cost: 1,
+            key: b"z",
+            ..limit
+        };
         assert!(!take(&[zero], SECOND)[0].allowed);
     }
 
@@ -309,8 +401,20 @@ mod tests {
             let interval = SECOND;
             take(
                 &[
-                    Take { space: &loose, key: b"a", interval, burst: 10, cost: 1 },
-                    Take { space: &strict, key: b"b", interval, burst: 1, cost: 1 },
+                    Take {
+                        space: &loose,
+                        key: b"a",
+                        interval,
+                        burst: 10,
+                        cost: 1,
+                    },
+                    Take {
+                        space: &strict,
+                        key: b"b",
+                        interval,
+                        burst: 1,
+                        cost: 1,
+                    },
                 ],
                 now,
             )
@@ -318,7 +422,10 @@ mod tests {
         let first = both(SECOND);
         assert!(first.iter().all(|outcome| outcome.allowed));
         let second = both(SECOND);
-        assert_eq!((second[0].allowed, second[0].remaining, second[0].reset_after), (true, 9, SECOND));
+        assert_eq!(
+            (second[0].allowed, second[0].remaining, second[0].reset_after),
+            (true, 9, SECOND)
+        );
         assert!(!second[1].allowed);
         assert_eq!(one(&loose, b"a", 10, 0, SECOND).remaining, 9);
     }
@@ -326,7 +433,13 @@ mod tests {
     #[test]
     fn a_key_that_is_named_twice_is_charged_twice() {
         let space = Space::new(10);
-        let limit = Take { space: &space, key: b"k", interval: SECOND, burst: 3, cost: 1 };
+        let limit = Take {
+            space: &space,
+            key: b"k",
+            interval: SECOND,
+            burst: 3,
+            cost: 1,
+        };
         let outcomes = take(&[limit, limit], SECOND);
         assert_eq!((outcomes[0].remaining, outcomes[1].remaining), (2, 1));
         assert!(!take(&[limit, limit], SECOND)[1].allowed);
@@ -372,9 +485,21 @@ mod tests {
                 let (space, other, allowed) = (&space, &other, &allowed);
                 scope.spawn(move || {
                     for count in 0..EACH {
-                        let shared = Take { space, key: b"shared", interval: SECOND, burst: BURST, cost: 1 };
+                        let shared = Take {
+                            space,
+                            key: b"shared",
+                            interval: SECOND,
+                            burst: BURST,
+                            cost: 1,
+                        };
                         let own = format!("{thread}-{count}");
-                        let own = Take { space: other, key: own.as_bytes(), interval: SECOND, burst: 1, cost: 1 };
+                        let own = Take {
+                            space: other,
+                            key: own.as_bytes(),
+                            interval: SECOND,
+                            burst: 1,
+                            cost: 1,
+                        };
                         // In both orders, so that a lock order that depends on it would stop here.
                         let limits = if thread % 2 == 0 { [shared, own] } else { [own, shared] };
                         if take(&limits, SECOND).iter().all(|outcome| outcome.allowed) {

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,7 +30,10 @@ impl Budget {
     /// So many bytes.
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0) })
+        Arc::new(Self {
+            limit,
+            used: AtomicU64::new(0),
+        })
     }
 
     /// Bytes in use.
@@ -42,7 +44,9 @@ impl Budget {
 
     fn reserve(&self, bytes: u64) -> bool {
         self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|sum| *sum <= self.limit))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|sum| *sum <= self.limit)
+            })
             .is_ok()
     }
 
@@ -63,15 +67,28 @@ impl Namespace {
     #[must_use]
     pub fn new(budget: &Arc<Budget>) -> Arc<Self> {
         let hasher = RandomState::new();
-        let shard = || Mutex::new(Shard { entries: HashMap::with_hasher(hasher.clone()), expires: u64::MAX });
-        Arc::new(Self { shards: (0..SHARDS).map(|_| shard()).collect(), hasher: hasher.clone(), budget: Arc::clone(budget) })
+        let shard = || {
+            Mutex::new(Shard {
+                entries: HashMap::with_hasher(hasher.clone()),
+                expires: u64::MAX,
+            })
+        };
+        Arc::new(Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            hasher: hasher.clone(),
+            budget: Arc::clone(budget),
+        })
     }
 
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &[u8], now: u64) -> Option<Vec<u8>> {
         let shard = self.shard(key)?;
-        shard.entries.get(key).filter(|entry| entry.expires > now).map(|entry| entry.value.to_vec())
+        shard
+            .entries
+            .get(key)
+            .filter(|entry| entry.expires > now)
+            .map(|entry| entry.value.to_vec())
     }
 
     /// Keeps a value. `ttl` is in nanoseconds, 0 for no end. False when the store is full or the entry too large.
@@ -96,12 +113,16 @@ impl Namespace {
     pub fn add(&self, key: &[u8], by: i64, ttl: u64, now: u64) -> Option<i64> {
         let mut shard = self.shard(key)?;
         let (before, expires) = match shard.entries.get(key).filter(|entry| entry.expires > now) {
-            Some(entry) => (std::str::from_utf8(&entry.value).ok()?.parse::<i64>().ok()?, entry.expires),
+            Some(entry) => (
+                std::str::from_utf8(&entry.value).ok()?.parse::<i64>().ok()?,
+                entry.expires,
+            ),
             None => (0, end(ttl, now)),
         };
         let sum = before.checked_add(by)?;
         let mut digits = itoa::Buffer::new();
-        self.put(&mut shard, key, digits.format(sum).as_bytes(), expires, now).then_some(sum)
+        self.put(&mut shard, key, digits.format(sum).as_bytes(), expires, now)
+            .then_some(sum)
     }
 
     fn put(&self, shard: &mut Shard, key: &[u8], value: &[u8], expires: u64, now: u64) -> bool {
@@ -122,7 +143,10 @@ impl Namespace {
         }
         self.budget.release(before.saturating_sub(after));
         shard.expires = shard.expires.min(expires);
-        let entry = Entry { value: value.into(), expires };
+        let entry = Entry {
+            value: value.into(),
+            expires,
+        };
         match shard.entries.get_mut(key) {
             Some(known) => *known = entry,
             None => drop(shard.entries.insert(key.into(), entry)),
@@ -132,7 +156,9 @@ impl Namespace {
 
     fn shard(&self, key: &[u8]) -> Option<MutexGuard<'_, Shard>> {
         let hash = self.hasher.hash_one(key);
-        self.shards.get(usize::try_from(hash >> 40).unwrap_or(0) % SHARDS).map(Mutex::lock)
+        self.shards
+            .get(usize::try_from(hash >> 40).unwrap_or(0) % SHARDS)
+            .map(Mutex::lock)
     }
 }
 
@@ -172,7 +198,12 @@ impl Shard {
             }
             keep
         });
-        self.expires = self.entries.values().map(|entry| entry.expires).min().unwrap_or(u64::MAX);
+        self.expires = self
+            .entries
+            .values()
+            .map(|entry| entry.expires)
+            .min()
+            .unwrap_or(u64::MAX);
         freed
     }
 }
@@ -238,7 +269,10 @@ mod tests {
         assert_eq!(kv.add(b"n", 1, 0, 0), None);
         assert!(kv.set(b"max", i64::MAX.to_string().as_bytes(), 0, 0));
         assert_eq!(kv.add(b"max", 1, 0, 0), None);
-        assert_eq!(budget.used(), weight(b"n", b"text") + weight(b"max", i64::MAX.to_string().as_bytes()));
+        assert_eq!(
+            budget.used(),
+            weight(b"n", b"text") + weight(b"max", i64::MAX.to_string().as_bytes())
+        );
         drop(kv);
         assert_eq!(budget.used(), 0);
     }

@@ -33,8 +33,12 @@ pub trait Build {
 /// # Errors
 /// The lines that are wrong.
 pub fn load<B: Build>(content: &[u8], header: bool, mut builder: B) -> Result<B::Table, Vec<LineProblem>> {
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(header).flexible(true).comment(Some(b'#')).trim(csv::Trim::All).from_reader(content);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(header)
+        .flexible(true)
+        .comment(Some(b'#'))
+        .trim(csv::Trim::All)
+        .from_reader(content);
     let mut problems = Vec::new();
     let mut wrong: usize = 0;
     let mut row = csv::ByteRecord::new();
@@ -56,27 +60,41 @@ pub fn load<B: Build>(content: &[u8], header: bool, mut builder: B) -> Result<B:
     if let Some(last) = problems.last_mut()
         && wrong > PROBLEMS
     {
-        last.message.push_str(&format!(" (and {} more lines are wrong)", wrong - PROBLEMS));
+        last.message
+            .push_str(&format!(" (and {} more lines are wrong)", wrong - PROBLEMS));
     }
-    if problems.is_empty() { builder.build() } else { Err(problems) }
+    if problems.is_empty() {
+        builder.build()
+    } else {
+        Err(problems)
+    }
 }
 
 /// The line that the row before this position ends on. (The position that a row itself carries is that of the comments and empty
 /// lines before it.)
 fn last_line(position: &csv::Position, content: &[u8]) -> u64 {
-    let before = usize::try_from(position.byte()).ok().and_then(|byte| content.get(byte.checked_sub(1)?));
+    let before = usize::try_from(position.byte())
+        .ok()
+        .and_then(|byte| content.get(byte.checked_sub(1)?));
     position.line() - u64::from(before == Some(&b'\n'))
 }
 
 fn add(builder: &mut impl Build, row: &csv::ByteRecord, line: u64) -> Result<(), String> {
     if row.len() > 2 {
-        return Err(format!("the row has {} fields; write a key and at most one value, in quotes where they hold a comma", row.len()));
+        return Err(format!(
+            "the row has {} fields; write a key and at most one value, in quotes where they hold a comma",
+            row.len()
+        ));
     }
     let key = row.get(0).unwrap_or_default();
     if key.is_empty() {
         return Err("the row has no key".to_owned());
     }
-    builder.add(key, row.get(1).unwrap_or_default(), u32::try_from(line).unwrap_or(u32::MAX))
+    builder.add(
+        key,
+        row.get(1).unwrap_or_default(),
+        u32::try_from(line).unwrap_or(u32::MAX),
+    )
 }
 
 #[cfg(test)]
@@ -105,6 +123,10 @@ mod tests {
         let many = "a,b,c\n".repeat(50);
         let problems = Table::load(TableKind::Exact, many.as_bytes(), false).unwrap_err();
         assert_eq!(problems.len(), PROBLEMS);
-        assert!(problems[PROBLEMS - 1].message.ends_with("(and 30 more lines are wrong)"));
+        assert!(
+            problems[PROBLEMS - 1]
+                .message
+                .ends_with("(and 30 more lines are wrong)")
+        );
     }
 }

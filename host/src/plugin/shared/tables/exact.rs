@@ -3,7 +3,6 @@
 //! A slot holds 32 bits of the key's hash and the offset of key and value in the arena. A lookup touches the index once and the
 //! arena once, whatever the size; an entry costs its bytes and about 16 more.
 
-use std::hash::BuildHasher;
 
 use ahash::RandomState;
 
@@ -32,10 +31,12 @@ impl Exact {
     /// The value of a key.
     #[must_use]
     pub fn lookup(&self, key: &[u8]) -> Option<&[u8]> {
-        find(&self.slots, &self.texts, self.hasher.hash_one(key), key).ok().map(|offset| {
-            let (_, value) = self.texts.get(offset);
-            self.texts.get(value).0
-        })
+        find(&self.slots, &self.texts, self.hasher.hash_one(key), key)
+            .ok()
+            .map(|offset| {
+                let (_, value) = self.texts.get(offset);
+                self.texts.get(value).0
+            })
     }
 
     /// The number of entries.
@@ -103,12 +104,18 @@ impl Build for Builder {
             match find(&slots, &self.texts, hash, key) {
                 Err(at) => {
                     if let Some(slot) = slots.get_mut(at) {
-                        *slot = Slot { hash: (hash >> 32) as u32, entry: offset + 1 };
+                        *slot = Slot {
+                            hash: (hash >> 32) as u32,
+                            entry: offset + 1,
+                        };
                     }
                 }
                 Ok(other) => {
                     let first = self.entries.binary_search_by_key(&other, |(offset, _)| *offset);
-                    let first = first.ok().and_then(|index| self.entries.get(index)).map_or(0, |(_, line)| *line);
+                    let first = first
+                        .ok()
+                        .and_then(|index| self.entries.get(index))
+                        .map_or(0, |(_, line)| *line);
                     problems.push(duplicate(key, line, first));
                     if problems.len() == super::csv::PROBLEMS {
                         break;
@@ -119,14 +126,22 @@ impl Build for Builder {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Exact { texts: self.texts, slots, hasher, len: self.entries.len() })
+        Ok(Exact {
+            texts: self.texts,
+            slots,
+            hasher,
+            len: self.entries.len(),
+        })
     }
 }
 
 /// The problem of a key that stands on two lines.
 pub(super) fn duplicate(key: &[u8], line: u32, first: u32) -> LineProblem {
     let key = String::from_utf8_lossy(key);
-    LineProblem { line: u64::from(line), message: format!("`{key}` stands on line {first} already; keys have to be unique") }
+    LineProblem {
+        line: u64::from(line),
+        message: format!("`{key}` stands on line {first} already; keys have to be unique"),
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +163,11 @@ mod tests {
         for key in ["", "/old/", "/old/50000", "/old/0/", "/OLD/0"] {
             assert_eq!(table.lookup(key.as_bytes()), None, "{key}");
         }
-        assert!(table.bytes() < text.len() as u64 + 50_000 * 24, "{} bytes", table.bytes());
+        assert!(
+            table.bytes() < text.len() as u64 + 50_000 * 24,
+            "{} bytes",
+            table.bytes()
+        );
     }
 
     #[test]
@@ -161,6 +180,9 @@ mod tests {
     fn a_key_that_stands_twice_is_refused_with_both_lines() {
         let problems = Table::load(TableKind::Exact, b"a,1\nb,2\n# x\na,3\n", false).unwrap_err();
         assert_eq!(problems[0].line, 4);
-        assert_eq!(problems[0].message, "`a` stands on line 1 already; keys have to be unique");
+        assert_eq!(
+            problems[0].message,
+            "`a` stands on line 1 already; keys have to be unique"
+        );
     }
 }

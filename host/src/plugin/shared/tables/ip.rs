@@ -61,7 +61,10 @@ impl Networks {
 impl<A: Copy + Ord> Ranges<A> {
     fn lookup(&self, address: A) -> Option<u32> {
         let after = self.begins.partition_point(|begin| *begin <= address);
-        self.values.get(after.checked_sub(1)?).copied().filter(|value| *value != NOTHING)
+        self.values
+            .get(after.checked_sub(1)?)
+            .copied()
+            .filter(|value| *value != NOTHING)
     }
 }
 
@@ -117,9 +120,28 @@ impl Build for Builder {
         self.values.shrink();
         let len = self.v4.len() + self.v6.len();
         let mut problems = Vec::new();
-        let v4 = cut(self.v4, |address| address.checked_add(1), |address| Ipv4Addr::from_bits(address).into(), &mut problems);
-        let v6 = cut(self.v6, |address| address.checked_add(1), |address| Ipv6Addr::from_bits(address).into(), &mut problems);
-        if problems.is_empty() { Ok(Networks { v4, v6, values: self.values, len }) } else { Err(problems) }
+        let v4 = cut(
+            self.v4,
+            |address| address.checked_add(1),
+            |address| Ipv4Addr::from_bits(address).into(),
+            &mut problems,
+        );
+        let v6 = cut(
+            self.v6,
+            |address| address.checked_add(1),
+            |address| Ipv6Addr::from_bits(address).into(),
+            &mut problems,
+        );
+        if problems.is_empty() {
+            Ok(Networks {
+                v4,
+                v6,
+                values: self.values,
+                len,
+            })
+        } else {
+            Err(problems)
+        }
     }
 }
 
@@ -133,16 +155,23 @@ fn network(text: &[u8]) -> Result<IpNet, String> {
         Ok(network) => network,
         Err(_) => match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
-            Err(_) => return Err(format!("`{text}` is not an address or a network; write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32")),
+            Err(_) => {
+                return Err(format!(
+                    "`{text}` is not an address or a network; write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+                ));
+            }
         },
     };
     if network.trunc() != network {
-        return Err(format!("`{text}` has bits beyond its prefix; did you mean {}?", network.trunc()));
+        return Err(format!(
+            "`{text}` has bits beyond its prefix; did you mean {}?",
+            network.trunc()
+        ));
     }
     match network {
-        IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some() => {
-            Err(format!("`{text}` is an IPv4 address in IPv6 form; write it as an IPv4 address"))
-        }
+        IpNet::V6(v6) if v6.addr().to_ipv4_mapped().is_some() => Err(format!(
+            "`{text}` is an IPv4 address in IPv6 form; write it as an IPv4 address"
+        )),
         network => Ok(network),
     }
 }
@@ -155,7 +184,12 @@ fn cut<A: Copy + Ord>(
     problems: &mut Vec<LineProblem>,
 ) -> Ranges<A> {
     // Outer networks before the inner ones that begin where they do.
-    networks.sort_by(|left, right| left.first.cmp(&right.first).then(right.last.cmp(&left.last)).then(left.line.cmp(&right.line)));
+    networks.sort_by(|left, right| {
+        left.first
+            .cmp(&right.first)
+            .then(right.last.cmp(&left.last))
+            .then(left.line.cmp(&right.line))
+    });
     let mut ranges: Vec<(A, u32)> = Vec::with_capacity(networks.len() * 2);
     let mut open: Vec<Network<A>> = Vec::new();
     let mut begin = |at: A, value: u32| match ranges.last_mut() {
@@ -163,7 +197,7 @@ fn cut<A: Copy + Ord>(
         Some((_, known)) if *known == value => {}
         _ => ranges.push((at, value)),
     };
-    let mut close = |open: &mut Vec<Network<A>>, before: Option<A>, begin: &mut dyn FnMut(A, u32)| {
+    let close = |open: &mut Vec<Network<A>>, before: Option<A>, begin: &mut dyn FnMut(A, u32)| {
         while let Some(inner) = open.last().copied()
             && before.is_none_or(|first| inner.last < first)
         {
@@ -175,12 +209,18 @@ fn cut<A: Copy + Ord>(
     };
     for network in networks {
         close(&mut open, Some(network.first), &mut begin);
-        if let Some(same) = open.last().filter(|open| open.first == network.first && open.last == network.last)
+        if let Some(same) = open
+            .last()
+            .filter(|open| open.first == network.first && open.last == network.last)
             && problems.len() < PROBLEMS
         {
             problems.push(LineProblem {
                 line: u64::from(network.line),
-                message: format!("the network at {} stands on line {} already", shown(network.first), same.line),
+                message: format!(
+                    "the network at {} stands on line {} already",
+                    shown(network.first),
+                    same.line
+                ),
             });
         }
         begin(network.first, network.value);
@@ -188,7 +228,10 @@ fn cut<A: Copy + Ord>(
     }
     close(&mut open, None, &mut begin);
     let (begins, values): (Vec<A>, Vec<u32>) = ranges.into_iter().unzip();
-    Ranges { begins: begins.into_boxed_slice(), values: values.into_boxed_slice() }
+    Ranges {
+        begins: begins.into_boxed_slice(),
+        values: values.into_boxed_slice(),
+    }
 }
 
 #[cfg(test)]
@@ -206,7 +249,9 @@ mod tests {
     }
 
     fn look(table: &Table, address: &str) -> Option<String> {
-        table.lookup_ip(address.parse().unwrap()).map(|value| String::from_utf8_lossy(value).into_owned())
+        table
+            .lookup_ip(address.parse().unwrap())
+            .map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
     #[test]
@@ -237,7 +282,12 @@ mod tests {
 
     #[test]
     fn wrong_networks_say_what_would_be_right() {
-        let problems = Table::load(TableKind::Ip, b"10.0.0.1/8\nlocalhost\n10.0.0.0/33\n::ffff:1.2.3.4\n", false).unwrap_err();
+        let problems = Table::load(
+            TableKind::Ip,
+            b"10.0.0.1/8\nlocalhost\n10.0.0.0/33\n::ffff:1.2.3.4\n",
+            false,
+        )
+        .unwrap_err();
         assert_eq!(problems.len(), 4);
         assert!(problems[0].message.contains("did you mean 10.0.0.0/8?"), "{problems:?}");
         let problems = Table::load(TableKind::Ip, b"10.0.0.0/8,a\n10.0.0.0/9,x\n10.0.0.0/8,b\n", false).unwrap_err();

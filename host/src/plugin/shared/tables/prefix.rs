@@ -29,7 +29,9 @@ impl Prefixes {
     /// The longest key that the given one starts with: its length and its value.
     #[must_use]
     pub fn longest_prefix(&self, key: &[u8]) -> Option<(usize, &[u8])> {
-        let after = self.entries.partition_point(|entry| self.texts.get(entry.offset).0 <= key);
+        let after = self
+            .entries
+            .partition_point(|entry| self.texts.get(entry.offset).0 <= key);
         let mut entry = self.entries.get(after.checked_sub(1)?)?;
         loop {
             let (prefix, value) = self.texts.get(entry.offset);
@@ -43,7 +45,10 @@ impl Prefixes {
     /// The value of exactly this key.
     #[must_use]
     pub fn lookup(&self, key: &[u8]) -> Option<&[u8]> {
-        let at = self.entries.binary_search_by(|entry| self.texts.get(entry.offset).0.cmp(key)).ok()?;
+        let at = self
+            .entries
+            .binary_search_by(|entry| self.texts.get(entry.offset).0.cmp(key))
+            .ok()?;
         let (_, value) = self.texts.get(self.entries.get(at)?.offset);
         Some(self.texts.get(value).0)
     }
@@ -87,7 +92,8 @@ impl Build for Builder {
         self.texts.shrink();
         let texts = self.texts;
         // Stable, so that of two equal keys the one on the earlier line comes first.
-        self.entries.sort_by(|(left, _), (right, _)| texts.get(*left).0.cmp(texts.get(*right).0));
+        self.entries
+            .sort_by(|(left, _), (right, _)| texts.get(*left).0.cmp(texts.get(*right).0));
         let mut problems = Vec::new();
         let mut entries: Vec<Entry> = Vec::with_capacity(self.entries.len());
         let mut before: Option<u32> = None;
@@ -111,7 +117,10 @@ impl Build for Builder {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Prefixes { texts, entries: entries.into_boxed_slice() })
+        Ok(Prefixes {
+            texts,
+            entries: entries.into_boxed_slice(),
+        })
     }
 }
 
@@ -127,7 +136,11 @@ mod tests {
     #[test]
     fn the_longest_prefix_wins() {
         let table = Table::load(TableKind::Prefix, b"/,root\n/api,a\n/api/v1,b\n/apis,c\n/b,d\n", false).unwrap();
-        let longest = |key: &str| table.longest_prefix(key.as_bytes()).map(|(len, value)| (len, value.to_vec()));
+        let longest = |key: &str| {
+            table
+                .longest_prefix(key.as_bytes())
+                .map(|(len, value)| (len, value.to_vec()))
+        };
         assert_eq!(longest("/api/v1/x"), Some((7, b"b".to_vec())));
         assert_eq!(longest("/api/v0"), Some((4, b"a".to_vec())));
         assert_eq!(longest("/apiary"), Some((4, b"a".to_vec())));
@@ -142,7 +155,10 @@ mod tests {
     fn a_key_that_stands_twice_is_refused() {
         let problems = Table::load(TableKind::Prefix, b"b,1\na,1\nb,2\n", false).unwrap_err();
         assert_eq!(problems[0].line, 3);
-        assert_eq!(problems[0].message, "`b` stands on line 1 already; keys have to be unique");
+        assert_eq!(
+            problems[0].message,
+            "`b` stands on line 1 already; keys have to be unique"
+        );
     }
 
     proptest! {

@@ -63,7 +63,10 @@ mod tests {
     fn strings_of_every_length_come_back() {
         let mut texts = Texts::default();
         let lengths = [0, 1, 127, 128, 16_383, 16_384, 70_000];
-        let offsets: Vec<Offset> = lengths.iter().map(|&length| texts.push(&vec![b'x'; length]).unwrap()).collect();
+        let offsets: Vec<Offset> = lengths
+            .iter()
+            .map(|&length| texts.push(&vec![b'x'; length]).unwrap())
+            .collect();
         for (index, (&length, &offset)) in lengths.iter().zip(&offsets).enumerate() {
             let (text, next) = texts.get(offset);
             assert_eq!(text.len(), length);
