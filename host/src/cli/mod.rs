@@ -1,10 +1,16 @@
 //! The command line: one file per subcommand.
 
+mod activation;
 pub mod addresses;
 mod check;
+mod client;
+mod deploy;
 mod logging;
 mod reference;
+mod reload;
+mod rollback;
 mod run;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +24,10 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Run(command) => run::run(&command),
         Command::Check(command) => check::run(&command),
+        Command::Deploy(command) => deploy::run(&command),
+        Command::Status(command) => status::run(&command),
+        Command::Rollback(command) => rollback::run(&command),
+        Command::Reload(command) => reload::run(&command),
         Command::Version => version(),
         Command::ConfigReference => reference::run(),
     }
@@ -37,6 +47,14 @@ enum Command {
     Run(run::Arguments),
     /// Check a configuration, and say everything that is wrong with it.
     Check(check::Arguments),
+    /// Make a bundle of plugins the active one, while traffic flows.
+    Deploy(deploy::Arguments),
+    /// Show what runs, and how its plugins and servers do.
+    Status(status::Arguments),
+    /// Go back to a bundle that was active before.
+    Rollback(rollback::Arguments),
+    /// Read the configuration again.
+    Reload(reload::Arguments),
     /// Print the version.
     Version,
     /// Print the reference of all settings as Markdown.

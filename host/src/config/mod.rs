@@ -79,6 +79,22 @@ pub fn parse_with(text: &str, source: &Path, outside: Outside) -> Result<Config,
     }
 }
 
+/// Only the `[admin]` section, for commands that speak to a Weir that runs: they work while the rest of the file is being
+/// edited, and where there is no file, with the defaults.
+#[must_use]
+pub fn admin(path: &Path) -> Admin {
+    let text = read(path).unwrap_or_default();
+    let problems = report::Problems::default();
+    let (document, _) = toml::de::DeTable::parse_recoverable(&text);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let context = raw::Context {
+        problems: &problems,
+        folder,
+        outside: Outside::Consult,
+    };
+    resolve::admin(&raw::Table::root(context, document.get_ref()))
+}
+
 /// Whether what a configuration refers to (certificates, bundles, host names) is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outside {

@@ -30,7 +30,7 @@ pub(super) fn config(root: &Table<'_>, source: &Path) -> Config {
         routes,
         upstreams,
         cache: cache(&root.table_or_defaults("cache", &settings::CACHE)),
-        admin: admin(&root.table_or_defaults("admin", &settings::ADMIN)),
+        admin: admin(root),
         access_log: access_log(&root.table_or_defaults("access_log", &settings::ACCESS_LOG)),
         timeouts,
         limits,
@@ -78,7 +78,9 @@ fn cache(table: &Table<'_>) -> Cache {
     }
 }
 
-fn admin(table: &Table<'_>) -> Admin {
+/// `[admin]`, which the commands that speak to a running Weir read alone.
+pub(super) fn admin(root: &Table<'_>) -> Admin {
+    let table = &root.table_or_defaults("admin", &settings::ADMIN);
     let At { value, span } = table.text_or_default("address");
     let address = match value {
         "off" => None,
