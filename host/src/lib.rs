@@ -10,8 +10,8 @@
 //! 6. [`plugin`] runs the policy: WebAssembly components, each with limits and a failure policy of its own.
 //!
 //! Around them: [`config`] (what the operator wrote, made into what the workers read), [`bundle`] (plugins read, verified,
-//! activated and rolled back), [`snapshot`] (the one immutable state that a request takes and keeps), [`telemetry`],
-//! [`admin`] and [`cli`].
+//! activated and rolled back), [`snapshot`] (the one immutable state that a request takes and keeps), [`control`] (the one
+//! place that changes it), [`http1`] (messages as bytes, on both sides), [`telemetry`], [`admin`] and [`cli`].
 
 pub mod admin;
 pub mod bundle;
@@ -19,7 +19,9 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod control;
 pub mod exchange;
+pub mod http1;
 pub mod plugin;
 pub mod server;
 pub mod snapshot;

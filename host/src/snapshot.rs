@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::plugin::Generation;
+use crate::upstream::health::Servers;
 
 /// Configuration and plugins as one generation. A reload or a deployment makes a new one; requests that run keep theirs.
 #[derive(Debug)]
@@ -14,4 +15,8 @@ pub struct Snapshot {
     pub config: Arc<Config>,
     /// The plugins of the active bundle.
     pub plugins: Arc<Generation>,
+    /// What is known about the servers, one entry an upstream.
+    pub health: Vec<Arc<Servers>>,
+    /// How TLS is spoken to an upstream, one entry each.
+    pub client_tls: Vec<Option<Arc<rustls::ClientConfig>>>,
 }

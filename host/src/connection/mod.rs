@@ -1,1 +1,62 @@
-//! (to come)
+//! One client connection, made into exchanges: HTTP/1.1 by Weir's own codec, HTTP/2 by hyper.
+
+pub mod http1;
+pub mod http2;
+pub mod tunnel;
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::exchange::subject::Scheme;
+
+/// What is known about a client from its connection.
+#[derive(Debug)]
+pub struct Client {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// The listener's place in the worker's counters.
+    pub slot: usize,
+    /// In clear or through TLS.
+    pub scheme: Scheme,
+    /// Set when the worker drains: the connection ends after its current exchange.
+    pub draining: Rc<Cell<bool>>,
+    /// Exchanges that have begun and not finished.
+    pub running: Cell<usize>,
+}
+
+impl Client {
+    /// Counts an exchange until the guard is dropped.
+    #[must_use]
+    pub fn begin(self: &Rc<Self>) -> Busy {
+        self.running.set(self.running.get() + 1);
+        Busy(self.clone())
+    }
+
+    /// Whether an exchange is running.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.running.get() > 0
+    }
+}
+
+/// An exchange that is running.
+#[derive(Debug)]
+pub struct Busy(Rc<Client>);
+
+impl Busy {
+    /// Whose exchange it is.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.0
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.running.set(self.0.running.get().saturating_sub(1));
+    }
+}

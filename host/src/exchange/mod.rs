@@ -1,3 +1,422 @@
 //! The spine: what happens to one request, from its head to its last byte.
+//!
+//! [`Exchange::answer`] is the list of phases in the order in which they happen. The files of this room are opened in that
+//! order: [`admit`], [`route`], plugins' `on_request`, the cache, [`forward`], plugins' `on_response`, [`finish`].
+//! [`refusal`] is the one place where an error becomes an answer.
 
+pub mod admit;
+pub mod body;
+pub mod finish;
+pub mod forward;
+pub mod headers;
+pub mod refusal;
+pub mod route;
 pub mod subject;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+
+pub use self::refusal::Refusal;
+
+use self::body::{Content, Received, RequestBody, ResponseBody};
+use self::finish::Finish;
+use self::forward::Forwarded;
+use self::route::Routed;
+use self::subject::{Reply, Subject};
+use crate::cache::{Fetch, Hit, Lookup, Stored};
+use crate::config::Route;
+use crate::connection::{Busy, Client};
+use crate::http1::stream::Stream;
+use crate::plugin::{Decision, Phase, Session};
+use crate::server::state::State;
+use crate::server::worker::Worker;
+use crate::upstream::balance::Running;
+
+/// How an exchange ends, as its connection sees it.
+pub enum Answer {
+    /// A response for the client.
+    Response(Response<ResponseBody>),
+    /// Both sides switch protocols (RFC 9110 §15.2.2): after this head, bytes both ways.
+    Tunnel {
+        /// The 101, whose body keeps the exchange unfinished while it is held.
+        response: Response<ResponseBody>,
+        /// The connection to the server.
+        stream: Stream,
+        /// What the server has sent on it already.
+        received: BytesMut,
+    },
+    /// Nothing; the connection is closed.
+    Close,
+}
+
+/// Why a phase is the last one before `finish`.
+enum Ending {
+    /// Something is wrong, and Weir says so.
+    Refused(Refusal),
+    /// A plugin answers.
+    Replied(Reply),
+    /// A plugin closes the connection.
+    Closed,
+    /// The server switches protocols.
+    Switched(Box<Forwarded>),
+}
+
+impl<R: Into<Refusal>> From<R> for Ending {
+    fn from(refusal: R) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+/// One request on its way: it travels `&mut` through all phases.
+struct Exchange {
+    worker: Rc<Worker>,
+    state: Rc<State>,
+    busy: Busy,
+    subject: Box<Subject>,
+    session: Session,
+    body: RequestBody,
+    received: Received,
+    started: Instant,
+    route: Option<usize>,
+    /// What this exchange owes the cache.
+    fetch: Option<Fetch>,
+    upstream_time: Option<Duration>,
+    server: Option<Arc<str>>,
+    running: Option<Running>,
+    cache: &'static str,
+    refusal: Option<&'static str>,
+}
+
+/// Runs one exchange. Its `finish` phase comes when the body of the answer is dropped.
+pub async fn run(worker: &Rc<Worker>, client: &Rc<Client>, parts: http::request::Parts, body: RequestBody) -> Answer {
+    let mut exchange = Exchange::new(worker, client, parts, body);
+    match exchange.answer().await {
+        Ok(content) => exchange.conclude(content),
+        Err(Ending::Replied(reply)) => exchange.conclude_reply(reply),
+        Err(Ending::Refused(refusal)) => exchange.conclude_refusal(&refusal),
+        Err(Ending::Switched(forwarded)) => exchange.conclude_tunnel(*forwarded),
+        Err(Ending::Closed) => {
+            drop(exchange.conclude(ResponseBody::new(Content::Empty)));
+            Answer::Close
+        }
+    }
+}
+
+/// Answers a request that did not become an exchange, because its head could not be read.
+pub fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, refusal: &Refusal) -> Response<ResponseBody> {
+    let (parts, ()) = http::Request::new(()).into_parts();
+    match Exchange::new(worker, client, parts, RequestBody::none()).conclude_refusal(refusal) {
+        Answer::Response(response) => response,
+        _ => Response::new(ResponseBody::new(Content::Empty)),
+    }
+}
+
+impl Exchange {
+    fn new(worker: &Rc<Worker>, client: &Rc<Client>, parts: http::request::Parts, body: RequestBody) -> Self {
+        Self {
+            worker: worker.clone(),
+            state: worker.state(),
+            busy: client.begin(),
+            subject: worker.subject(client, parts),
+            session: Session::none(),
+            received: body.received(),
+            body,
+            started: Instant::now(),
+            route: None,
+            fetch: None,
+            upstream_time: None,
+            server: None,
+            running: None,
+            cache: "-",
+            refusal: None,
+        }
+    }
+
+    /// The life of a request.
+    async fn answer(&mut self) -> Result<ResponseBody, Ending> {
+        self.admit()?;
+        self.route()?;
+        self.request_plugins().await?;
+        if let Some(body) = self.look_up().await? {
+            return Ok(body);
+        }
+        let mut body = self.forward().await?;
+        self.response_plugins(&mut body).await?;
+        self.store(&mut body);
+        Ok(body)
+    }
+
+    /// `admit`: framing has been checked by the connection; here host and forwarding.
+    fn admit(&mut self) -> Result<(), Ending> {
+        let subject = &mut *self.subject;
+        subject.host = admit::host(&subject.request)?;
+        let trusted = &self.state.snapshot.config.trusted_proxies;
+        if !trusted.is_empty() {
+            subject.client_ip = admit::client_ip(subject.peer.ip(), trusted, &subject.request.headers);
+        }
+        Ok(())
+    }
+
+    fn route(&mut self) -> Result<(), Ending> {
+        let routes = &self.state.snapshot.config.routes;
+        let index = match self.state.router.route(routes, &self.subject) {
+            Routed::To(index) => index,
+            Routed::NotFound => return Err(Refusal::NotFound.into()),
+            Routed::MethodNotAllowed(methods) => return Err(Refusal::MethodNotAllowed(methods).into()),
+        };
+        let Some(route) = routes.get(index) else { return Err(Refusal::NotFound.into()) };
+        self.route = Some(index);
+        self.subject.route = route.name.clone();
+        if self.body.told_length().is_some_and(|length| length > route.max_body) {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        self.body.limit(route.max_body);
+        Ok(())
+    }
+
+    /// The phases `on_request` and, where a plugin held the request, `on_request_body`.
+    async fn request_plugins(&mut self) -> Result<(), Ending> {
+        let state = self.state.clone();
+        if !route_of(&state, self.route)?.plugins {
+            return Ok(());
+        }
+        self.session = state.chain.begin(&self.subject);
+        if !self.session.wants(Phase::OnRequest) {
+            return Ok(());
+        }
+        let limit = match self.consult(Phase::OnRequest, None).await {
+            Decision::Hold(limit) => limit,
+            decision => return settle(decision),
+        };
+        let held = self.body.hold(limit).await?;
+        match self.consult(Phase::OnRequestBody, Some((&held.data, held.complete))).await {
+            Decision::Hold(_) => Ok(()),
+            decision => settle(decision),
+        }
+    }
+
+    /// Lends the subject to the plugins for one phase.
+    async fn consult(&mut self, phase: Phase, body: Option<(&Bytes, bool)>) -> Decision {
+        let vacant = self.worker.vacant_subject();
+        let subject = std::mem::replace(&mut self.subject, vacant);
+        let (data, complete) = body.map_or((const { &Bytes::new() }, true), |(data, complete)| (data, complete));
+        let (subject, decision) = match phase {
+            Phase::OnRequest => self.session.on_request(subject).await,
+            Phase::OnRequestBody => self.session.on_request_body(subject, data, complete).await,
+            Phase::OnResponse => self.session.on_response(subject).await,
+            Phase::OnResponseBody | Phase::OnFinish => self.session.on_response_body(subject, data, complete).await,
+        };
+        let vacant = std::mem::replace(&mut self.subject, subject);
+        self.worker.give_back(vacant);
+        decision
+    }
+
+    /// The cache: an answer, or `None` when a server has to be asked.
+    async fn look_up(&mut self) -> Result<Option<ResponseBody>, Ending> {
+        let state = self.state.clone();
+        if !route_of(&state, self.route)?.cache || headers::wants_upgrade(&self.subject) {
+            return Ok(None);
+        }
+        loop {
+            match self.worker.cache().lookup(&self.subject, SystemTime::now()) {
+                Lookup::Bypass(_) => {
+                    self.cache = "bypass";
+                    return Ok(None);
+                }
+                Lookup::Hit(hit) => {
+                    self.cache = "hit";
+                    return Ok(Some(self.serve(&hit)));
+                }
+                Lookup::NotModified(hit) => {
+                    self.cache = "hit";
+                    return Ok(Some(self.serve_not_modified(&hit)));
+                }
+                Lookup::OnlyIfCached => return Err(Refusal::NotCached.into()),
+                Lookup::Fetch(fetch) => {
+                    self.cache = "miss";
+                    self.fetch = Some(fetch);
+                    return Ok(None);
+                }
+                Lookup::Wait(wait) => wait.wait().await,
+            }
+        }
+    }
+
+    /// `forward`: the request to a server, its response head into the subject.
+    async fn forward(&mut self) -> Result<ResponseBody, Ending> {
+        let conditions = self.fetch.as_ref().map(Fetch::validators).unwrap_or_default();
+        let mut forwarded = match forward::forward(self, &conditions).await {
+            Ok(forwarded) => forwarded,
+            Err(fault) => {
+                let stale = self.fetch.take().and_then(Fetch::on_failure);
+                if let Some(hit) = stale {
+                    self.cache = "stale";
+                    return Ok(self.serve(&hit));
+                }
+                return Err(fault.into());
+            }
+        };
+        if forwarded.head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Ending::Switched(Box::new(forwarded)));
+        }
+        headers::strip_response(&mut forwarded.head.headers);
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = forwarded.head.status;
+        parts.headers = std::mem::take(&mut forwarded.head.headers);
+        self.subject.response = Some(parts);
+        Ok(forwarded.into_body())
+    }
+
+    /// The phases `on_response` and, where a plugin held the response, `on_response_body`.
+    async fn response_plugins(&mut self, body: &mut ResponseBody) -> Result<(), Ending> {
+        // A 304 to a condition of our own is between the cache and the server.
+        if !self.session.wants(Phase::OnResponse) || self.is_revalidation() {
+            return Ok(());
+        }
+        let limit = match self.consult(Phase::OnResponse, None).await {
+            Decision::Hold(limit) => limit,
+            decision => return settle(decision),
+        };
+        let held = body.hold(limit).await?;
+        match self.consult(Phase::OnResponseBody, Some((&held.data, held.complete))).await {
+            Decision::Hold(_) => Ok(()),
+            decision => settle(decision),
+        }
+    }
+
+    fn is_revalidation(&self) -> bool {
+        let not_modified =
+            self.subject.response.as_ref().is_some_and(|response| response.status == StatusCode::NOT_MODIFIED);
+        not_modified && self.fetch.as_ref().is_some_and(|fetch| !fetch.validators().is_empty())
+    }
+
+    /// `store`: what the cache makes of the response.
+    fn store(&mut self, body: &mut ResponseBody) {
+        let Some(fetch) = self.fetch.take() else {
+            if self.route_uses_cache() {
+                self.worker.cache().invalidate(&self.subject);
+            }
+            return;
+        };
+        match fetch.on_response(&self.subject, SystemTime::now()) {
+            Stored::NotStored => {}
+            Stored::Store(writer) => body.tee(writer),
+            Stored::Revalidated(hit) => {
+                self.cache = "revalidated";
+                *body = self.serve(&hit);
+            }
+        }
+    }
+
+    fn route_uses_cache(&self) -> bool {
+        route_of(&self.state, self.route).is_ok_and(|route| route.cache)
+    }
+
+    /// Makes a stored response the exchange's response.
+    fn serve(&mut self, hit: &Hit) -> ResponseBody {
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = hit.status();
+        parts.headers = hit.headers().clone();
+        parts.headers.insert(AGE, HeaderValue::from(hit.age()));
+        self.subject.response = Some(parts);
+        ResponseBody::new(Content::Ready(hit.body().clone()))
+    }
+
+    /// The client has what is stored (RFC 9110 §15.4.5).
+    fn serve_not_modified(&mut self, hit: &Hit) -> ResponseBody {
+        let mut body = self.serve(hit);
+        if let Some(response) = &mut self.subject.response {
+            response.status = StatusCode::NOT_MODIFIED;
+            response.headers.remove(CONTENT_LENGTH);
+        }
+        body.headless(None);
+        body
+    }
+
+    /// Hands the response to the connection, and the exchange to its `finish`.
+    fn conclude(self, mut body: ResponseBody) -> Answer {
+        let head_only = self.subject.request.method == Method::HEAD;
+        let mut response = Response::new(());
+        if let Some(parts) = &self.subject.response {
+            *response.status_mut() = parts.status;
+        }
+        let mut subject = self.subject;
+        if let Some(parts) = &mut subject.response {
+            // The log needs the status alone, so the fields go on without a copy.
+            *response.headers_mut() = std::mem::take(&mut parts.headers);
+        }
+        if head_only || response.status() == StatusCode::NOT_MODIFIED {
+            let told = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+            body.headless(told.or(if head_only { body.length().filter(|length| *length > 0) } else { None }));
+        }
+        body.on_finish(Box::new(Finish {
+            request_bytes: self.received,
+            worker: self.worker,
+            state: self.state,
+            busy: self.busy,
+            subject,
+            session: self.session,
+            started: self.started,
+            route: self.route,
+            upstream_time: self.upstream_time,
+            server: self.server,
+            cache: self.cache,
+            refusal: self.refusal,
+            running: self.running,
+        }));
+        Answer::Response(response.map(|()| body))
+    }
+
+    fn conclude_reply(mut self, reply: Reply) -> Answer {
+        self.fetch = None;
+        self.running = None;
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = reply.status;
+        parts.headers = reply.headers;
+        self.subject.response = Some(parts);
+        self.conclude(ResponseBody::new(Content::Ready(reply.body)))
+    }
+
+    fn conclude_refusal(mut self, refusal: &Refusal) -> Answer {
+        self.refusal = Some(refusal.reason());
+        let reply = refusal.reply(self.subject.id);
+        self.conclude_reply(reply)
+    }
+
+    fn conclude_tunnel(mut self, forwarded: Forwarded) -> Answer {
+        let (head, call) = forwarded.into_parts();
+        let Some((stream, received)) = call.into_tunnel() else {
+            return self.conclude_refusal(&Refusal::Upstream(crate::upstream::Fault::Closed));
+        };
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = head.status;
+        self.subject.response = Some(parts);
+        let Answer::Response(mut response) = self.conclude(ResponseBody::new(Content::Empty)) else {
+            return Answer::Close;
+        };
+        *response.headers_mut() = head.headers;
+        Answer::Tunnel { response, stream, received }
+    }
+}
+
+/// What a decision of the plugins means for the phases that follow.
+fn settle(decision: Decision) -> Result<(), Ending> {
+    match decision {
+        Decision::Continue | Decision::Hold(_) => Ok(()),
+        Decision::Reply(reply) => Err(Ending::Replied(reply)),
+        Decision::Close => Err(Ending::Closed),
+        Decision::Fail(failure) => Err(Refusal::Plugin(failure).into()),
+    }
+}
+
+fn route_of(state: &State, route: Option<usize>) -> Result<&Route, Refusal> {
+    route.and_then(|index| state.snapshot.config.routes.get(index)).ok_or(Refusal::NotFound)
+}
+
+/// Conditions that Weir adds to a request.
+pub type Conditions = Vec<(HeaderName, HeaderValue)>;

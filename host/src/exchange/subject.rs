@@ -35,6 +35,27 @@ pub struct Subject {
     pub notes: Vec<Note>,
 }
 
+impl Subject {
+    /// A subject of nothing, which stands in while plugins have the real one.
+    #[must_use]
+    pub fn vacant() -> Self {
+        let (request, ()) = http::Request::new(()).into_parts();
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self {
+            id: RequestId(0),
+            peer: nowhere,
+            client_ip: nowhere.ip(),
+            scheme: Scheme::Http,
+            host: Bytes::new(),
+            request,
+            response: None,
+            upstream_target: None,
+            route: Arc::from(""),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// An annotation that a plugin made for the access log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {

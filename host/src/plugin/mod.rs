@@ -162,6 +162,12 @@ pub struct Session {}
 
 #[allow(clippy::unused_async, reason = "the interface, before its implementation")]
 impl Session {
+    /// A session without plugins.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {}
+    }
+
     /// Whether any plugin wants this phase (for body phases: asked for it by holding).
     #[must_use]
     pub fn wants(&self, _phase: Phase) -> bool {

@@ -1,0 +1,456 @@
+//! HTTP/1.1 with a client: read a head, run the exchange, write the answer, and again (RFC 9112 §9.3).
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Frame;
+
+use super::{Client, tunnel};
+use crate::exchange::body::{RequestBody, ResponseBody};
+use crate::exchange::{self, Answer, Refusal};
+use crate::http1::buffer::{Buffered, Read};
+use crate::http1::decode::{Decoder, Piece};
+use crate::http1::encode::{self, ResponseLine};
+use crate::http1::framing::{self, Framing};
+use crate::http1::head::{self, Bounds, Malformed, Persistence, RequestHead};
+use crate::http1::stream::Stream;
+use crate::server::timer::{Deadline, Elapsed};
+use crate::server::worker::Worker;
+use crate::upstream::ClientFault;
+
+/// What a client may still send of a body that nobody reads, before the connection is closed instead.
+const DRAIN: u64 = 256 * 1024;
+/// How long a closing connection waits for the client to have read the answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The connection, shared by the loop below, which owns it, and the body of the request that is running.
+#[derive(Debug)]
+struct Link {
+    io: Buffered,
+    incoming: Decoder,
+    expectation: Expectation,
+    deadline: Deadline,
+    /// Between two reads of a request body, and between two writes that the client takes.
+    body_timeout: Duration,
+}
+
+/// `Expect: 100-continue` (RFC 9110 §10.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expectation {
+    None,
+    /// The client waits; it is told to go on when its body is first asked for.
+    Continue,
+}
+
+/// How the conversation goes on after an exchange.
+enum Next {
+    Again,
+    Close,
+    Tunnel(Stream, BytesMut),
+}
+
+/// Serves a client until either side closes.
+pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
+    let timeouts = worker.state().snapshot.config.timeouts.clone();
+    let link = Rc::new(RefCell::new(Link {
+        io: Buffered::new(stream, BytesMut::new()),
+        incoming: Decoder::new(Framing::None),
+        expectation: Expectation::None,
+        deadline: worker.timer.deadline(),
+        body_timeout: timeouts.body,
+    }));
+    let mut first = true;
+    loop {
+        let idle = if first { timeouts.header } else { timeouts.keep_alive };
+        first = false;
+        let next = match read_head(&worker, &client, &link, idle, timeouts.header).await {
+            Head::Request(request) => exchange(&worker, &client, &link, request).await,
+            Head::Refused(refusal) => {
+                refuse(&worker, &client, &link, refusal).await;
+                Next::Close
+            }
+            Head::Gone => return,
+        };
+        match next {
+            Next::Again if client.draining.get() && link.borrow_mut().io.input().is_empty() => break,
+            Next::Again => {}
+            Next::Close => break,
+            Next::Tunnel(server, sent) => {
+                if let Some(link) = Rc::into_inner(link) {
+                    let (stream, received) = link.into_inner().io.into_parts();
+                    tunnel::run(&worker, (stream, received), (server, sent), timeouts.tunnel).await;
+                }
+                return;
+            }
+        }
+    }
+    close(&link).await;
+}
+
+enum Head {
+    Request(RequestHead),
+    Refused(Refusal),
+    /// The client closed between requests, or said nothing for too long: nobody to answer.
+    Gone,
+}
+
+/// The next request head. `idle` is how long its first byte may take, `limit` how long the rest.
+async fn read_head(
+    worker: &Worker,
+    client: &Client,
+    link: &RefCell<Link>,
+    idle: Duration,
+    limit: Duration,
+) -> Head {
+    let bounds = {
+        let limits = &worker.state().snapshot.config.limits;
+        Bounds { bytes: limits.header_bytes, lines: limits.headers, target: limits.target }
+    };
+    let mut begun = !link.borrow_mut().io.input().is_empty();
+    link.borrow().deadline.set(if begun { limit } else { idle });
+    poll_fn(|cx| {
+        let mut link = link.borrow_mut();
+        loop {
+            if begun {
+                match next_head(&mut link, &bounds) {
+                    Ok(Some(head)) => {
+                        link.deadline.clear();
+                        return Poll::Ready(Head::Request(head));
+                    }
+                    Ok(None) => {}
+                    Err(fault) => return Poll::Ready(Head::Refused(Refusal::Malformed(fault))),
+                }
+            }
+            match link.io.poll_read_head(cx) {
+                Poll::Ready(Ok(Read::Data)) => {
+                    if !begun {
+                        begun = true;
+                        link.deadline.set(limit);
+                    }
+                }
+                Poll::Ready(Ok(Read::End)) if begun && !link.io.input().is_empty() => {
+                    return Poll::Ready(Head::Refused(Refusal::Malformed(Malformed::Truncated)));
+                }
+                Poll::Ready(Ok(Read::End) | Err(_)) => return Poll::Ready(Head::Gone),
+                Poll::Pending => {
+                    // A draining worker waits for requests that have begun, not for those that may never come.
+                    if !begun && client.draining.get() {
+                        return Poll::Ready(Head::Gone);
+                    }
+                    ready!(link.deadline.poll_elapsed(cx));
+                    return Poll::Ready(if begun { Head::Refused(Refusal::RequestTimeout) } else { Head::Gone });
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// A server should read over one empty line before a request (RFC 9112 §2.2); not over more.
+fn next_head(link: &mut Link, bounds: &Bounds) -> Result<Option<RequestHead>, Malformed> {
+    let input = link.io.input();
+    if input.starts_with(b"\r\n") {
+        if input.len() > 2 {
+            let _ = input.split_to(2);
+        }
+        if input.starts_with(b"\r") || input.starts_with(b"\n") {
+            return if input.len() <= 2 { Ok(None) } else { Err(Malformed::StartLine) };
+        }
+    }
+    head::parse_request(input, bounds)
+}
+
+/// Runs one exchange and writes its answer.
+async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Link>>, head: RequestHead) -> Next {
+    let framing = match framing::of_request(head.version, &head.headers) {
+        Ok(framing) => framing,
+        Err(fault) => {
+            refuse(worker, client, link, Refusal::Malformed(fault)).await;
+            return Next::Close;
+        }
+    };
+    let version = head.version;
+    let method = head.method.clone();
+    let persistence = head::persistence(version, &head.headers);
+    let body = prepare_body(link, framing, &head);
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = head.method;
+    parts.uri = head.uri;
+    parts.version = version;
+    parts.headers = head.headers;
+
+    match exchange::run(worker, client, parts, body).await {
+        Answer::Response(response) => {
+            let unread = !link.borrow().incoming.is_done();
+            let persistence = match persistence {
+                Persistence::KeepAlive if !client.draining.get() && may_drain(&link.borrow()) => Persistence::KeepAlive,
+                _ => Persistence::Close,
+            };
+            if write_response(worker, link, response, &method, version, persistence).await.is_err() {
+                return Next::Close;
+            }
+            match persistence {
+                Persistence::Close => Next::Close,
+                Persistence::KeepAlive if unread => drain(link).await,
+                Persistence::KeepAlive => Next::Again,
+            }
+        }
+        Answer::Tunnel { response, stream, received } => {
+            let (parts, finish) = response.into_parts();
+            switch_protocols(link, &parts.headers).await;
+            drop(finish);
+            Next::Tunnel(stream, received)
+        }
+        Answer::Close => Next::Close,
+    }
+}
+
+fn prepare_body(link: &Rc<RefCell<Link>>, framing: Framing, head: &RequestHead) -> RequestBody {
+    let mut borrowed = link.borrow_mut();
+    borrowed.incoming = Decoder::new(framing);
+    borrowed.expectation = Expectation::None;
+    if framing == Framing::None {
+        return RequestBody::none();
+    }
+    let expects = head.headers.get(http::header::EXPECT);
+    if head.version >= Version::HTTP_11
+        && expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        borrowed.expectation = Expectation::Continue;
+    }
+    let length = match framing {
+        Framing::Length(length) => Some(length),
+        _ => None,
+    };
+    RequestBody::http1(ClientBody { link: link.clone(), length })
+}
+
+/// A request body as the exchange sees it.
+#[derive(Debug)]
+pub struct ClientBody {
+    link: Rc<RefCell<Link>>,
+    length: Option<u64>,
+}
+
+impl ClientBody {
+    /// `Content-Length`, where the client sent one.
+    #[must_use]
+    pub fn told_length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The next frame, within the body timeout.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+        let link = &mut *self.link.borrow_mut();
+        if link.expectation == Expectation::Continue {
+            link.expectation = Expectation::None;
+            link.io.out().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            if let Poll::Ready(Err(_)) = link.io.poll_flush(cx) {
+                return Poll::Ready(Some(Err(ClientFault::Gone)));
+            }
+        }
+        match link.incoming.poll(&mut link.io, cx) {
+            Poll::Ready(piece) => {
+                link.deadline.clear();
+                Poll::Ready(match piece {
+                    Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
+                    Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+                    Ok(Piece::End) => None,
+                    Err(error) => Some(Err(error.into())),
+                })
+            }
+            Poll::Pending => {
+                if !link.deadline.is_set() {
+                    link.deadline.set(link.body_timeout);
+                }
+                ready!(link.deadline.poll_elapsed(cx));
+                link.deadline.clear();
+                Poll::Ready(Some(Err(ClientFault::Timeout)))
+            }
+        }
+    }
+}
+
+/// Writes a response, its body as it comes. `Err` when the client is gone, too slow, or the body broke off.
+async fn write_response(
+    worker: &Worker,
+    link: &RefCell<Link>,
+    response: Response<ResponseBody>,
+    method: &Method,
+    version: Version,
+    persistence: Persistence,
+) -> Result<(), ()> {
+    let (parts, mut body) = response.into_parts();
+    let framing = match body.length() {
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None if version >= Version::HTTP_11 => Framing::Chunked,
+        None => Framing::UntilClose,
+    };
+    let persistence = if framing == Framing::UntilClose { Persistence::Close } else { persistence };
+    let without_content = method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
+    let line = ResponseLine {
+        status: parts.status,
+        framing,
+        told_length: if without_content { body.told_length() } else { None },
+        persistence,
+        version,
+        date: &worker.timer.date(),
+    };
+    encode::response_head(link.borrow_mut().io.out(), &line, &parts.headers);
+    let mut state = Writing::Body;
+    let mut written = None;
+    poll_fn(|cx| poll_write(cx, link, &mut body, framing, &mut state, &mut written)).await?;
+    link.borrow().deadline.clear();
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    Body,
+    End,
+}
+
+fn poll_write(
+    cx: &mut Context<'_>,
+    link: &RefCell<Link>,
+    body: &mut ResponseBody,
+    framing: Framing,
+    state: &mut Writing,
+    written: &mut Option<u64>,
+) -> Poll<Result<(), ()>> {
+    loop {
+        let mut starved = false;
+        while *state == Writing::Body && !link.borrow().io.is_full() {
+            // The body may read from the client (a request that is still being sent), so the link is not borrowed here.
+            match body.poll_next(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let io = &mut link.borrow_mut().io;
+                    match frame.into_data() {
+                        Ok(data) => encode::data(io, framing, data),
+                        Err(frame) => {
+                            encode::end(io, framing, frame.into_trailers().ok().as_ref());
+                            *state = Writing::End;
+                        }
+                    }
+                }
+                // The head has been promised; all that is left is to break the message off so that it shows.
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(())),
+                Poll::Ready(None) => {
+                    encode::end(&mut link.borrow_mut().io, framing, None);
+                    *state = Writing::End;
+                }
+                Poll::Pending => {
+                    starved = true;
+                    break;
+                }
+            }
+        }
+        let link = &mut *link.borrow_mut();
+        match link.io.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                *written = None;
+                match state {
+                    Writing::End => return Poll::Ready(Ok(())),
+                    Writing::Body if starved => return Poll::Pending,
+                    // There is room again: ask the body for more.
+                    Writing::Body => {}
+                }
+            }
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
+            Poll::Pending => {
+                if *written != Some(link.io.written()) {
+                    *written = Some(link.io.written());
+                    link.deadline.set(link.body_timeout);
+                }
+                ready!(link.deadline.poll_elapsed(cx));
+                return Poll::Ready(Err(()));
+            }
+        }
+    }
+}
+
+async fn switch_protocols(link: &RefCell<Link>, headers: &http::HeaderMap) {
+    {
+        let mut link = link.borrow_mut();
+        let out = link.io.out();
+        out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+        for (name, value) in headers {
+            encode::header(out, name.as_str(), value.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+    let _ = poll_fn(|cx| link.borrow_mut().io.poll_flush(cx)).await;
+}
+
+/// Answers a request that never became an exchange.
+async fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, link: &RefCell<Link>, refusal: Refusal) {
+    let response = exchange::refuse(worker, client, &refusal);
+    let _ = write_response(worker, link, response, &Method::GET, Version::HTTP_11, Persistence::Close).await;
+}
+
+/// Whether what is left of the request body is worth reading to keep the connection. A client that still waits for its
+/// 100 will not send it, and one cannot know whether it does.
+fn may_drain(link: &Link) -> bool {
+    link.incoming.is_done()
+        || (link.expectation == Expectation::None && link.incoming.remaining().is_none_or(|left| left <= DRAIN))
+}
+
+/// Reads over the rest of a request body.
+async fn drain(link: &RefCell<Link>) -> Next {
+    let mut left = DRAIN;
+    link.borrow().deadline.set(LINGER);
+    let drained = poll_fn(|cx| {
+        let link = &mut *link.borrow_mut();
+        loop {
+            match link.incoming.poll(&mut link.io, cx) {
+                Poll::Ready(Ok(Piece::End)) => return Poll::Ready(true),
+                Poll::Ready(Ok(Piece::Data(data))) if (data.len() as u64) < left => left -= data.len() as u64,
+                Poll::Ready(Ok(Piece::Trailers(_))) => {}
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending => return link.deadline.poll_elapsed(cx).map(|Elapsed| false),
+            }
+        }
+    })
+    .await;
+    link.borrow().deadline.clear();
+    if drained { Next::Again } else { Next::Close }
+}
+
+/// Closes without losing the answer: a socket closed with unread input is reset, and the reset may overtake the answer
+/// (RFC 9112 §9.6). So: stop sending, read what still comes for a moment, then close.
+async fn close(link: &RefCell<Link>) {
+    link.borrow().deadline.set(LINGER);
+    let mut left = DRAIN;
+    let mut shut = false;
+    poll_fn(|cx| {
+        let link = &mut *link.borrow_mut();
+        loop {
+            if !shut {
+                match link.io.poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => shut = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => return link.deadline.poll_elapsed(cx).map(|Elapsed| ()),
+                }
+            }
+            match link.io.poll_read_head(cx) {
+                Poll::Ready(Ok(Read::Data)) => {
+                    let read = link.io.input().len() as u64;
+                    link.io.input().clear();
+                    if read >= left {
+                        return Poll::Ready(());
+                    }
+                    left -= read;
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return link.deadline.poll_elapsed(cx).map(|Elapsed| ()),
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,148 @@
+//! The first phase: what a request has to be before anything else looks at it.
+
+use std::net::IpAddr;
+use std::str;
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderMap};
+use http::uri::Authority;
+use http::{Method, Version};
+use ipnet::IpNet;
+
+use super::Refusal;
+use crate::http1::head::Malformed;
+
+/// Checks a request head, and gives its host: in lower case, without port.
+///
+/// # Errors
+/// What is wrong, with the status that the RFC names.
+pub fn host(parts: &http::request::Parts) -> Result<Bytes, Refusal> {
+    if parts.method == Method::CONNECT {
+        return Err(Refusal::NotImplemented);
+    }
+    if parts.uri.path_and_query().is_none() {
+        return Err(Refusal::Malformed(Malformed::Target));
+    }
+    if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+        return Err(Refusal::Malformed(Malformed::Target));
+    }
+    let field = host_field(&parts.headers)?;
+    // An absolute target outranks the field (RFC 9112 §3.2.2); where both are there and differ, nobody knows who is meant.
+    let named = match (parts.uri.authority(), field) {
+        (Some(authority), Some(field)) => {
+            if !authority.as_str().as_bytes().eq_ignore_ascii_case(field) {
+                return Err(Refusal::Malformed(Malformed::Host));
+            }
+            field
+        }
+        (Some(authority), None) if parts.version == Version::HTTP_2 => authority.as_str().as_bytes(),
+        (None, Some(field)) => field,
+        (None, None) if parts.version <= Version::HTTP_10 => return Ok(Bytes::new()),
+        _ => return Err(Refusal::Malformed(Malformed::Host)),
+    };
+    normalise(named).ok_or(Refusal::Malformed(Malformed::Host))
+}
+
+/// The one `Host` field (RFC 9112 §3.2).
+fn host_field(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
+    let mut values = headers.get_all(HOST).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Refusal::Malformed(Malformed::Host));
+    }
+    Ok(first.map(|value| value.as_bytes()))
+}
+
+/// `uri-host [ ":" port ]` without the port, in lower case and without a trailing dot.
+fn normalise(named: &[u8]) -> Option<Bytes> {
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+    if !named.is_empty() && named.iter().all(plain) && named.last() != Some(&b'.') {
+        return Some(Bytes::copy_from_slice(named));
+    }
+    let text = str::from_utf8(named).ok()?;
+    if text.contains('@') {
+        return None;
+    }
+    let authority: Authority = text.parse().ok()?;
+    let host = authority.host();
+    let port = &text[host.len().min(text.len())..];
+    let valid_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if host.is_empty() || !valid_port || (!port.is_empty() && port.len() > 1 && authority.port_u16().is_none()) {
+        return None;
+    }
+    let host = host.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(host);
+    Some(Bytes::from(host.to_ascii_lowercase()))
+}
+
+/// The client's address: the peer's, unless the peer is a trusted proxy; then the last address in `X-Forwarded-For` that is
+/// not a trusted proxy's.
+#[must_use]
+pub fn client_ip(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !is_trusted(peer, trusted) {
+        return peer;
+    }
+    let mut client = peer;
+    for value in headers.get_all("x-forwarded-for").iter().rev() {
+        for address in value.as_bytes().rsplit(|&byte| byte == b',') {
+            let parsed = str::from_utf8(address.trim_ascii()).ok().and_then(|text| text.parse::<IpAddr>().ok());
+            let Some(address) = parsed else { return client };
+            client = address.to_canonical();
+            if !is_trusted(client, trusted) {
+                return client;
+            }
+        }
+    }
+    client
+}
+
+/// Whether an address belongs to a proxy whose word is believed.
+#[must_use]
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(target: &str, hosts: &[&str]) -> http::request::Parts {
+        let mut request = http::Request::builder().uri(target);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_host_is_one_name_in_lower_case() {
+        for (field, expected) in [
+            ("example.org", "example.org"),
+            ("Example.ORG:8080", "example.org"),
+            ("example.org.", "example.org"),
+            ("[::1]:80", "[::1]"),
+            ("127.0.0.1:9", "127.0.0.1"),
+        ] {
+            assert_eq!(host(&parts("/", &[field])).unwrap(), expected, "{field}");
+        }
+        for refused in ["", "a b", "a@b", "a/b", "a:b", "a:99999", "a,b", ":80", "[::1", "a\\b"] {
+            assert!(host(&parts("/", &[refused])).is_err(), "{refused:?}");
+        }
+        assert!(host(&parts("/", &[])).is_err());
+        assert!(host(&parts("/", &["a", "a"])).is_err());
+        assert!(host(&parts("http://a/", &["b"])).is_err());
+        assert!(host(&parts("http://a/", &["A"])).is_ok());
+    }
+
+    #[test]
+    fn forwarded_addresses_are_believed_from_trusted_proxies_only() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.2".parse().unwrap());
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(client_ip(ip("10.0.0.1"), &trusted, &headers), ip("1.2.3.4"));
+        assert_eq!(client_ip(ip("9.9.9.9"), &trusted, &headers), ip("9.9.9.9"));
+        headers.insert("x-forwarded-for", "garbage, 10.0.0.2".parse().unwrap());
+        assert_eq!(client_ip(ip("10.0.0.1"), &trusted, &headers), ip("10.0.0.2"));
+    }
+}

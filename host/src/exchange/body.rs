@@ -1,0 +1,435 @@
+//! Bodies on their way through: what the client sends, and what it gets.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame, SizeHint};
+
+use super::finish::{Delivery, Finish};
+use crate::cache::Writer;
+use crate::connection::http1::ClientBody;
+use crate::upstream::call::{Call, Expected};
+use crate::upstream::{ClientFault, Fault};
+
+/// A request's body, bounded, from whichever protocol.
+#[derive(Debug)]
+pub struct RequestBody {
+    source: Source,
+    /// What was held for plugins, and comes first.
+    held: Option<Bytes>,
+    received: Received,
+    /// Bytes that whoever sends the body on has taken.
+    taken: u64,
+    limit: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    None,
+    /// There was a body, and an upstream has had it.
+    Spent,
+    Http1(ClientBody),
+    Http2(hyper::body::Incoming),
+}
+
+/// Bytes of a request body. A request without one shares nothing and allocates nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Received(Option<Rc<Cell<u64>>>);
+
+impl Received {
+    fn counting() -> Self {
+        Self(Some(Rc::default()))
+    }
+
+    fn add(&self, bytes: usize) {
+        if let Some(count) = &self.0 {
+            count.set(count.get() + bytes as u64);
+        }
+    }
+
+    /// How many so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.as_ref().map_or(0, |count| count.get())
+    }
+}
+
+/// A body that was held, as far as it was.
+#[derive(Debug)]
+pub struct Held {
+    /// The body, or its start.
+    pub data: Bytes,
+    /// Whether this is all of it.
+    pub complete: bool,
+}
+
+impl RequestBody {
+    /// No body.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { source: Source::None, held: None, received: Received::default(), taken: 0, limit: 0 }
+    }
+
+    /// What is left of a body that an upstream has begun to take: nothing that could be sent again.
+    #[must_use]
+    pub fn spent() -> Self {
+        Self { source: Source::Spent, held: None, received: Received::default(), taken: 0, limit: 0 }
+    }
+
+    /// A body that comes over HTTP/1.1.
+    #[must_use]
+    pub fn http1(body: ClientBody) -> Self {
+        Self { source: Source::Http1(body), held: None, received: Received::counting(), taken: 0, limit: u64::MAX }
+    }
+
+    /// A body that comes over HTTP/2.
+    #[must_use]
+    pub fn http2(body: hyper::body::Incoming) -> Self {
+        if body.is_end_stream() {
+            return Self::none();
+        }
+        Self { source: Source::Http2(body), held: None, received: Received::counting(), taken: 0, limit: u64::MAX }
+    }
+
+    /// Refuses more than this many bytes from now on.
+    pub fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
+    }
+
+    /// The length that its framing tells; `None` where it tells none.
+    #[must_use]
+    pub fn told_length(&self) -> Option<u64> {
+        match &self.source {
+            Source::None | Source::Spent => Some(0),
+            Source::Http1(body) => body.told_length(),
+            Source::Http2(body) => body.size_hint().exact(),
+        }
+    }
+
+    /// Whether there is no body at all.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self.source, Source::None) && self.held.is_none()
+    }
+
+    /// Whether it can be sent from its first byte.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.taken == 0 && !matches!(self.source, Source::Spent)
+    }
+
+    /// Counts the bytes that come from the client, also after the body has gone on to an upstream.
+    #[must_use]
+    pub fn received(&self) -> Received {
+        self.received.clone()
+    }
+
+    /// The next frame, to be sent on.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+        let frame = match self.held.take() {
+            Some(held) => Some(Ok(Frame::data(held))),
+            None => ready!(self.poll_source(cx)),
+        };
+        if let Some(Ok(frame)) = &frame {
+            self.taken += frame.data_ref().map_or(1, |data| data.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+        let frame = match &mut self.source {
+            Source::None | Source::Spent => return Poll::Ready(None),
+            Source::Http1(body) => ready!(body.poll_frame(cx)),
+            Source::Http2(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(|_| ClientFault::Gone))
+            }
+        };
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.received.add(data.len());
+            if self.received.get() > self.limit {
+                return Poll::Ready(Some(Err(ClientFault::TooLarge)));
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Reads up to `limit` bytes (and no more than one further frame) without giving them away: what was read is told, and
+    /// comes again, first, to whoever polls the body afterwards.
+    ///
+    /// # Errors
+    /// When the client breaks the message, is too slow, or sends more than it may.
+    pub async fn hold(&mut self, limit: u64) -> Result<Held, ClientFault> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut collected = Collected::default();
+        if let Some(held) = self.held.take() {
+            collected.push(held);
+        }
+        let mut complete = self.is_none();
+        while !complete && collected.len() <= limit {
+            match std::future::poll_fn(|cx| self.poll_source(cx)).await {
+                None => complete = true,
+                // Trailers end a body; those of a held request are not passed on.
+                Some(frame) => match frame?.into_data() {
+                    Ok(data) => collected.push(data),
+                    Err(_) => complete = true,
+                },
+            }
+        }
+        let data = collected.into_bytes();
+        if complete {
+            self.source = Source::None;
+        }
+        self.held = (!data.is_empty()).then(|| data.clone());
+        let cut = data.len() > limit;
+        Ok(Held { data: if cut { data.slice(..limit) } else { data }, complete: complete && !cut })
+    }
+
+    /// After [`RequestBody::hold`] saw the whole body: its length.
+    #[must_use]
+    pub fn held_length(&self) -> Option<u64> {
+        match (&self.source, &self.held) {
+            (Source::None, Some(held)) => Some(held.len() as u64),
+            (Source::None, None) => Some(0),
+            _ => self.told_length(),
+        }
+    }
+}
+
+/// Pieces of a body; one piece stays as it is.
+#[derive(Debug, Default)]
+struct Collected {
+    first: Option<Bytes>,
+    all: BytesMut,
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        self.first.as_ref().map_or(self.all.len(), Bytes::len)
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if let Some(first) = self.first.take() {
+            self.all.extend_from_slice(&first);
+            self.all.extend_from_slice(&data);
+        } else if self.all.is_empty() {
+            self.first = Some(data);
+        } else {
+            self.all.extend_from_slice(&data);
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        self.first.unwrap_or_else(|| self.all.freeze())
+    }
+}
+
+/// A response's body on its way to the client. Dropping it finishes the exchange: the log line is written and the
+/// metrics are counted, whether the client took all of it or not.
+#[derive(Debug)]
+pub struct ResponseBody {
+    content: Content,
+    /// Whether the client gets to see content (not for HEAD and 304).
+    told_length: Option<u64>,
+    writer: Option<Writer>,
+    sent: u64,
+    ended: bool,
+    finish: Option<Box<Finish>>,
+}
+
+/// Where a response's content comes from.
+#[derive(Debug)]
+pub enum Content {
+    /// There is none.
+    Empty,
+    /// It is there.
+    Ready(Bytes),
+    /// It comes from a server; what has been held of it comes first.
+    Upstream {
+        /// Held for plugins.
+        held: Option<Bytes>,
+        /// The rest.
+        call: Box<Call>,
+        /// How much, from the first byte.
+        expected: Expected,
+    },
+}
+
+impl ResponseBody {
+    /// A body that is not tied to an exchange yet.
+    #[must_use]
+    pub fn new(content: Content) -> Self {
+        Self { content, told_length: None, writer: None, sent: 0, ended: false, finish: None }
+    }
+
+    /// Only the length is told, and no content sent (a response to HEAD).
+    pub fn headless(&mut self, length: Option<u64>) {
+        self.content = Content::Empty;
+        self.told_length = length;
+    }
+
+    /// Everything that passes is given to the cache as well.
+    pub fn tee(&mut self, writer: Writer) {
+        self.writer = Some(writer);
+    }
+
+    /// What happens when the body is done with.
+    pub fn on_finish(&mut self, finish: Box<Finish>) {
+        self.finish = Some(finish);
+    }
+
+    /// The length of the content that is sent; `None` where nobody knows.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match &self.content {
+            Content::Empty => Some(0),
+            Content::Ready(data) => Some(data.len() as u64),
+            Content::Upstream { expected, .. } => match expected {
+                Expected::Nothing => Some(0),
+                Expected::Length(length) => Some(*length),
+                Expected::Unknown => None,
+            },
+        }
+    }
+
+    /// The length that is told although no content follows.
+    #[must_use]
+    pub fn told_length(&self) -> Option<u64> {
+        self.told_length
+    }
+
+    /// The next frame for the client.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(self.poll_content(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.sent += data.len() as u64;
+                    if let Some(writer) = &mut self.writer {
+                        writer.push(data);
+                    }
+                }
+            }
+            // An incomplete body is dropped by the cache when its writer is.
+            Some(Err(fault)) => {
+                self.writer = None;
+                self.ended = true;
+                if let Some(finish) = &mut self.finish {
+                    finish.broken(fault);
+                }
+            }
+            None => {
+                self.ended = true;
+                if let Some(writer) = self.writer.take() {
+                    writer.finish();
+                }
+            }
+        }
+        // Known before the last poll, so that whoever waits for this object need not wait for this client.
+        if !self.ended && matches!(&self.content, Content::Upstream { held: None, call, .. } if call.is_done()) {
+            if let Some(writer) = self.writer.take() {
+                writer.finish();
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Ready(data) => {
+                let data = std::mem::take(data);
+                self.content = Content::Empty;
+                Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+            }
+            Content::Upstream { held, call, .. } => match held.take() {
+                Some(held) => Poll::Ready(Some(Ok(Frame::data(held)))),
+                None => call.poll_frame(cx),
+            },
+        }
+    }
+
+    /// Reads up to `limit` bytes of the content without giving them away, as [`RequestBody::hold`] does.
+    ///
+    /// # Errors
+    /// The server's fault.
+    pub async fn hold(&mut self, limit: u64) -> Result<Held, Fault> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (held, call) = match &mut self.content {
+            Content::Empty => return Ok(Held { data: Bytes::new(), complete: true }),
+            Content::Ready(data) => {
+                let complete = data.len() <= limit;
+                let data = data.slice(..data.len().min(limit));
+                return Ok(Held { data, complete });
+            }
+            Content::Upstream { held, call, .. } => (held, call),
+        };
+        let mut collected = Collected::default();
+        if let Some(held) = held.take() {
+            collected.push(held);
+        }
+        let mut complete = call.is_done();
+        while !complete && collected.len() <= limit {
+            match std::future::poll_fn(|cx| call.poll_frame(cx)).await {
+                None => complete = true,
+                Some(frame) => {
+                    if let Ok(data) = frame?.into_data() {
+                        collected.push(data);
+                    }
+                }
+            }
+        }
+        let data = collected.into_bytes();
+        let cut = data.len() > limit;
+        let seen = if cut { data.slice(..limit) } else { data.clone() };
+        if complete {
+            self.content = Content::Ready(data);
+        } else {
+            *held = (!data.is_empty()).then_some(data);
+        }
+        Ok(Held { data: seen, complete: complete && !cut })
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(finish) = self.finish.take() {
+            // A body whose last frame was taken may be dropped before anyone asked for the end.
+            let whole = self.ended
+                || match &self.content {
+                    Content::Empty => true,
+                    Content::Ready(_) => false,
+                    Content::Upstream { held, call, .. } => held.is_none() && call.is_done(),
+                };
+            finish.run(self.sent, if whole { Delivery::Whole } else { Delivery::Partial });
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        self.get_mut().poll_next(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Ready(data) => data.is_empty(),
+            Content::Upstream { held, call, .. } => held.is_none() && call.is_done(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,138 @@
+//! `forward`: pick a server, send, and try another one where that is safe (RFC 9110 §9.2.2).
+
+use std::time::Instant;
+
+use super::body::{Content, RequestBody, ResponseBody};
+use super::headers::{self, UpstreamRequest};
+use super::{Conditions, Exchange, Refusal, route_of};
+use crate::config::{Balance, Route};
+use crate::http1::framing::Framing;
+use crate::http1::head::ResponseHead;
+use crate::upstream::balance::{Tried, hash_key};
+use crate::upstream::call::{Call, Expected};
+use crate::upstream::group::Group;
+use crate::upstream::health::Outcome;
+use crate::upstream::{Fault, Retry};
+
+/// A server's answer.
+pub(super) struct Forwarded {
+    /// The head.
+    pub(super) head: ResponseHead,
+    expected: Expected,
+    call: Call,
+}
+
+impl Forwarded {
+    pub(super) fn into_body(self) -> ResponseBody {
+        ResponseBody::new(match self.expected {
+            Expected::Nothing => Content::Empty,
+            expected => Content::Upstream { held: None, call: Box::new(self.call), expected },
+        })
+    }
+
+    pub(super) fn into_parts(self) -> (ResponseHead, Call) {
+        (self.head, self.call)
+    }
+}
+
+/// Tries servers until one answers.
+pub(super) async fn forward(exchange: &mut Exchange, conditions: &Conditions) -> Result<Forwarded, Refusal> {
+    let state = exchange.state.clone();
+    let route = route_of(&state, exchange.route)?;
+    let group = state.group(route)?;
+    let mut tried = Tried::new();
+    let mut attempts = 0;
+    loop {
+        let key = || match &group.config(&state.snapshot.config).map(|upstream| &upstream.balance) {
+            Some(Balance::ConsistentHash(key)) => hash_key(key, &exchange.subject),
+            _ => 0,
+        };
+        let Some(server) = group.balancer.pick(key, &tried) else { return Err(Fault::NoServer.into()) };
+        let fault = match attempt(exchange, route, group, server, conditions).await {
+            Ok(forwarded) => {
+                group.health.report(server, Outcome::Success);
+                return Ok(forwarded);
+            }
+            Err(fault) => fault,
+        };
+        exchange.running = None;
+        group.failed(server, &fault);
+        let repeatable = exchange.body_is_repeatable()
+            && match fault.retry() {
+                Retry::Safe => true,
+                Retry::IfIdempotent => exchange.subject.request.method.is_idempotent(),
+                Retry::Never => false,
+            };
+        // A kept connection that turned out closed says nothing about its server, and costs no attempt.
+        if !matches!(fault, Fault::Stale) {
+            attempts += 1;
+            tried.insert(server);
+        }
+        if !repeatable || attempts > route.retries {
+            tracing::debug!(
+                id = %exchange.subject.id, upstream = %group.name, server = %group.server_name(server), error = %fault,
+                "no answer from a server",
+            );
+            return Err(fault.into());
+        }
+        group.metrics.retries.increment();
+    }
+}
+
+/// One request on one connection to one server.
+async fn attempt(
+    exchange: &mut Exchange,
+    route: &Route,
+    group: &Group,
+    server: usize,
+    conditions: &Conditions,
+) -> Result<Forwarded, Fault> {
+    let state = exchange.state.clone();
+    exchange.running = Some(group.balancer.start(server));
+    exchange.server = Some(group.server_name(server));
+    let (connection, origin) = group.connection(server, route.timeouts.connect, &exchange.worker.timer).await?;
+
+    let body = std::mem::replace(&mut exchange.body, RequestBody::none());
+    let upgrade = headers::wants_upgrade(&exchange.subject);
+    let coding = match body.held_length() {
+        Some(0) => Framing::None,
+        Some(length) => Framing::Length(length),
+        None => Framing::Chunked,
+    };
+    let subject = &exchange.subject;
+    let head = UpstreamRequest {
+        subject,
+        config: &state.snapshot.config,
+        route,
+        server: group.server(server),
+        coding,
+        upgrade,
+        conditions,
+    };
+    let sent = Instant::now();
+    let pool = group.pool(server);
+    let mut call = Call::start(connection, origin, pool, route.timeouts.idle, body, coding, |out| head.write(out));
+    match call.response(&subject.request.method, route.timeouts.response).await {
+        Ok((head, expected)) => {
+            let elapsed = sent.elapsed();
+            exchange.upstream_time = Some(elapsed);
+            group.answered(server, head.status, elapsed);
+            Ok(Forwarded { head, expected, call })
+        }
+        Err(fault) => {
+            if let Some(body) = call.into_untouched_body() {
+                exchange.body = body;
+            } else if coding != Framing::None {
+                exchange.body = RequestBody::spent();
+            }
+            Err(fault)
+        }
+    }
+}
+
+impl Exchange {
+    /// Whether the body can go to another server: there is none, or nobody has taken any of it.
+    fn body_is_repeatable(&self) -> bool {
+        self.body.is_none() || self.body.is_untouched()
+    }
+}

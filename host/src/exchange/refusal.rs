@@ -1,0 +1,149 @@
+//! The one place where what went wrong becomes an answer.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{Method, StatusCode};
+
+use super::subject::{Reply, RequestId};
+use crate::http1::head::Malformed;
+use crate::plugin;
+use crate::upstream::{ClientFault, Fault};
+
+/// Why Weir itself answers.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The request breaks HTTP.
+    Malformed(Malformed),
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// The request's body is larger than the route allows.
+    BodyTooLarge,
+    /// The client went away in the middle of its request.
+    ClientGone,
+    /// No route fits.
+    NotFound,
+    /// A route fits for other methods.
+    MethodNotAllowed(Vec<Method>),
+    /// CONNECT.
+    NotImplemented,
+    /// `only-if-cached`, and it is not (RFC 9111 §5.2.1.7).
+    NotCached,
+    /// A plugin whose policy is `closed` failed.
+    Plugin(plugin::Failure),
+    /// No server answered.
+    Upstream(Fault),
+}
+
+impl Refusal {
+    /// The status that says it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(fault) => match fault {
+                Malformed::TargetTooLong => StatusCode::URI_TOO_LONG,
+                Malformed::HeadTooLarge | Malformed::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                Malformed::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                _ => StatusCode::BAD_REQUEST,
+            },
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ClientGone => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
+            Self::Plugin(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(fault) => match fault {
+                Fault::ConnectTimeout | Fault::Timeout => StatusCode::GATEWAY_TIMEOUT,
+                Fault::NoServer => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::BAD_GATEWAY,
+            },
+        }
+    }
+
+    /// The reason as a word from a closed list, for logs and metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(fault) => fault.as_str(),
+            Self::RequestTimeout => "request_timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::ClientGone => "client_gone",
+            Self::NotFound => "no_route",
+            Self::MethodNotAllowed(_) => "method",
+            Self::NotImplemented => "not_implemented",
+            Self::NotCached => "not_cached",
+            Self::Plugin(failure) => match failure.cause {
+                plugin::Cause::Trap => "plugin_trap",
+                plugin::Cause::Deadline => "plugin_deadline",
+                plugin::Cause::Memory => "plugin_memory",
+                plugin::Cause::Exhausted => "plugin_exhausted",
+                plugin::Cause::Denied => "plugin_denied",
+                plugin::Cause::Invalid => "plugin_invalid",
+            },
+            Self::Upstream(fault) => match fault {
+                Fault::Connect(_) => "upstream_connect",
+                Fault::ConnectTimeout => "upstream_connect_timeout",
+                Fault::Tls(_) => "upstream_tls",
+                Fault::Stale | Fault::Closed => "upstream_closed",
+                Fault::Io(_) => "upstream_io",
+                Fault::Malformed(_) => "upstream_malformed",
+                Fault::Timeout => "upstream_timeout",
+                Fault::Client(_) => "client_gone",
+                Fault::NoServer => "no_server",
+            },
+        }
+    }
+
+    /// The whole answer: short, plain, and with the identifier that finds the log line.
+    #[must_use]
+    pub fn reply(&self, id: RequestId) -> Reply {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or_default();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        match self {
+            Self::MethodNotAllowed(methods) => {
+                if let Ok(value) = HeaderValue::from_str(&allowed(methods)) {
+                    headers.insert(ALLOW, value);
+                }
+            }
+            Self::Plugin(_) | Self::Upstream(Fault::NoServer) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            _ => {}
+        }
+        let body = Bytes::from(format!("{} {title}\nrequest {id}\n", status.as_u16()));
+        Reply { status, headers, body }
+    }
+}
+
+fn allowed(methods: &[Method]) -> String {
+    let mut names: Vec<_> = methods.iter().map(Method::as_str).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
+
+impl From<ClientFault> for Refusal {
+    fn from(fault: ClientFault) -> Self {
+        match fault {
+            ClientFault::Malformed(fault) => Self::Malformed(fault),
+            ClientFault::TooLarge => Self::BodyTooLarge,
+            ClientFault::Timeout => Self::RequestTimeout,
+            ClientFault::Gone => Self::ClientGone,
+        }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Client(fault) => fault.into(),
+            fault => Self::Upstream(fault),
+        }
+    }
+}

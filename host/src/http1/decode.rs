@@ -1,0 +1,253 @@
+//! Bodies taken apart: by length, by chunks (RFC 9112 §7.1) or until the connection ends.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRAILER, TRANSFER_ENCODING,
+};
+
+use super::buffer::{Buffered, Read};
+use super::framing::Framing;
+use super::head::Malformed;
+
+/// The longest line that carries a chunk's size, extensions included. Nobody uses extensions; attackers do.
+const CHUNK_LINE: usize = 256;
+/// Bytes of a whole trailer section.
+const TRAILERS: usize = 8 * 1024;
+/// Lines of a trailer section.
+const TRAILER_LINES: usize = 32;
+
+/// Takes one body off a connection.
+#[derive(Debug)]
+pub struct Decoder {
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Length(u64),
+    ChunkSize,
+    ChunkData(u64),
+    ChunkEnd,
+    Trailers,
+    UntilClose,
+    Done,
+}
+
+/// The next piece of a body.
+#[derive(Debug)]
+pub enum Piece {
+    /// Some content, never empty.
+    Data(Bytes),
+    /// The trailer section, without the fields that may not stand there.
+    Trailers(HeaderMap),
+    /// There is nothing more; the connection stands behind the message.
+    End,
+}
+
+/// Why a body could not be read.
+#[derive(Debug)]
+pub enum BodyError {
+    /// The peer broke the message.
+    Malformed(Malformed),
+    /// The connection broke.
+    Io(io::Error),
+}
+
+impl From<io::Error> for BodyError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Malformed> for BodyError {
+    fn from(fault: Malformed) -> Self {
+        Self::Malformed(fault)
+    }
+}
+
+impl Decoder {
+    /// For a body that is delimited like this.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        let state = match framing {
+            Framing::None | Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::ChunkSize,
+            Framing::UntilClose => State::UntilClose,
+        };
+        Self { state }
+    }
+
+    /// Whether the whole body has been taken.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Bytes still to come, where that is known.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) => Some(left),
+            State::Done => Some(0),
+            _ => None,
+        }
+    }
+
+    /// The next piece.
+    pub fn poll(&mut self, io: &mut Buffered, cx: &mut Context<'_>) -> Poll<Result<Piece, BodyError>> {
+        loop {
+            match self.state {
+                State::Done => return Poll::Ready(Ok(Piece::End)),
+                State::Length(left) => {
+                    if let Some(data) = take(io, left) {
+                        let left = left - data.len() as u64;
+                        self.state = if left == 0 { State::Done } else { State::Length(left) };
+                        return Poll::Ready(Ok(Piece::Data(data)));
+                    }
+                    ready!(fill(io, cx, left))?;
+                }
+                State::UntilClose => {
+                    if let Some(data) = take(io, u64::MAX) {
+                        return Poll::Ready(Ok(Piece::Data(data)));
+                    }
+                    if ready!(io.poll_read_body(cx, u64::MAX))? == Read::End {
+                        self.state = State::Done;
+                    }
+                }
+                State::ChunkSize => match chunk_size(io)? {
+                    Some(0) => self.state = State::Trailers,
+                    Some(size) => self.state = State::ChunkData(size),
+                    None => ready!(fill(io, cx, u64::MAX))?,
+                },
+                State::ChunkData(left) => {
+                    if let Some(data) = take(io, left) {
+                        let left = left - data.len() as u64;
+                        self.state = if left == 0 { State::ChunkEnd } else { State::ChunkData(left) };
+                        return Poll::Ready(Ok(Piece::Data(data)));
+                    }
+                    ready!(fill(io, cx, left))?;
+                }
+                State::ChunkEnd => match io.input().get(..2) {
+                    Some(b"\r\n") => {
+                        io.input().advance(2);
+                        self.state = State::ChunkSize;
+                    }
+                    Some(_) => return Poll::Ready(Err(Malformed::Chunk.into())),
+                    None => ready!(fill(io, cx, u64::MAX))?,
+                },
+                State::Trailers => match trailers(io)? {
+                    Some(trailers) => {
+                        self.state = State::Done;
+                        if !trailers.is_empty() {
+                            return Poll::Ready(Ok(Piece::Trailers(trailers)));
+                        }
+                    }
+                    None => ready!(fill(io, cx, u64::MAX))?,
+                },
+            }
+        }
+    }
+}
+
+fn take(io: &mut Buffered, most: u64) -> Option<Bytes> {
+    let input = io.input();
+    let length = usize::try_from(most).unwrap_or(usize::MAX).min(input.len());
+    (length > 0).then(|| input.split_to(length).freeze())
+}
+
+fn fill(io: &mut Buffered, cx: &mut Context<'_>, expected: u64) -> Poll<Result<(), BodyError>> {
+    match ready!(io.poll_read_body(cx, expected))? {
+        Read::Data => Poll::Ready(Ok(())),
+        Read::End => Poll::Ready(Err(Malformed::Truncated.into())),
+    }
+}
+
+/// The size line of a chunk, taken off the input when it is complete.
+fn chunk_size(io: &mut Buffered) -> Result<Option<u64>, Malformed> {
+    let input = io.input();
+    let Some(end) = memchr::memchr(b'\n', &input[..input.len().min(CHUNK_LINE)]) else {
+        return if input.len() >= CHUNK_LINE { Err(Malformed::Chunk) } else { Ok(None) };
+    };
+    let size = parse_chunk_line(&input[..end]).ok_or(Malformed::Chunk)?;
+    input.advance(end + 1);
+    Ok(Some(size))
+}
+
+/// `1*HEXDIG [ ";" extensions ] CR`: no sign, no `0x`, no white space around the number. Extensions are read and dropped
+/// (RFC 9112 §7.1.1).
+fn parse_chunk_line(line: &[u8]) -> Option<u64> {
+    let line = line.strip_suffix(b"\r")?;
+    let (digits, extensions) = match memchr::memchr(b';', line) {
+        Some(at) => (line.get(..at)?, line.get(at..)?),
+        None => (line, &[][..]),
+    };
+    if digits.is_empty() || digits.len() > 15 || extensions.iter().any(|&byte| byte < b' ' && byte != b'\t') {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |size, &digit| {
+        let digit = char::from(digit).to_digit(16)?;
+        Some(size << 4 | u64::from(digit))
+    })
+}
+
+/// The trailer section with its empty line, taken off the input when it is complete.
+fn trailers(io: &mut Buffered) -> Result<Option<HeaderMap>, Malformed> {
+    let input = io.input();
+    let mut lines = [httparse::EMPTY_HEADER; TRAILER_LINES];
+    match httparse::parse_headers(input, &mut lines) {
+        Ok(httparse::Status::Complete((length, lines))) => {
+            let bare = |at: usize| at == 0 || input.get(at - 1) != Some(&b'\r');
+            if length > TRAILERS || memchr::memchr_iter(b'\n', &input[..length]).any(bare) {
+                return Err(Malformed::Trailer);
+            }
+            let mut map = HeaderMap::new();
+            for line in lines {
+                let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Trailer)?;
+                if may_trail(&name) {
+                    map.append(name, HeaderValue::from_bytes(line.value).map_err(|_| Malformed::Trailer)?);
+                }
+            }
+            input.advance(length);
+            Ok(Some(map))
+        }
+        Ok(httparse::Status::Partial) if input.len() <= TRAILERS => Ok(None),
+        _ => Err(Malformed::Trailer),
+    }
+}
+
+/// Fields for framing, routing, authentication and content may not stand in a trailer (RFC 9110 §6.5.1).
+fn may_trail(name: &HeaderName) -> bool {
+    const NEVER: [HeaderName; 8] = [
+        TRANSFER_ENCODING,
+        CONTENT_LENGTH,
+        HOST,
+        CONNECTION,
+        TRAILER,
+        AUTHORIZATION,
+        CONTENT_ENCODING,
+        CONTENT_TYPE,
+    ];
+    !NEVER.contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_line_is_hexadecimal_and_nothing_else() {
+        assert_eq!(parse_chunk_line(b"0\r"), Some(0));
+        assert_eq!(parse_chunk_line(b"1aF\r"), Some(0x1af));
+        assert_eq!(parse_chunk_line(b"5;name=value\r"), Some(5));
+        for refused in
+            ["", "\r", "5", "+5\r", "-5\r", "0x5\r", " 5\r", "5 \r", "5\r\r", "g\r", "ffffffffffffffff\r", "5;a\nb\r"]
+        {
+            assert_eq!(parse_chunk_line(refused.as_bytes()), None, "{refused:?}");
+        }
+    }
+}

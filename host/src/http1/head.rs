@@ -1,0 +1,336 @@
+//! Message heads: parsed by `httparse`, then held to what RFC 9112 lets a recipient be strict about.
+//!
+//! `httparse` already refuses control bytes in names and values, obsolete folding, whitespace before the colon and a bare CR.
+//! What it lets pass and this file refuses is named in [`Malformed`].
+
+use std::fmt;
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
+
+/// The largest number of header lines that a head may have, whatever the configuration says.
+pub const MAX_HEADERS: usize = 256;
+
+/// Bounds on a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of the whole head.
+    pub bytes: usize,
+    /// Header lines, at most [`MAX_HEADERS`].
+    pub lines: usize,
+    /// Bytes of the request target.
+    pub target: usize,
+}
+
+/// A parsed request head.
+#[derive(Debug)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The target in origin, absolute, authority or asterisk form.
+    pub uri: Uri,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// Every field, in order.
+    pub headers: HeaderMap,
+}
+
+/// A parsed response head.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// 100 to 999.
+    pub status: StatusCode,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// Every field, in order.
+    pub headers: HeaderMap,
+}
+
+/// What is wrong with a message: a closed list, shown in logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Malformed {
+    /// The request line or status line.
+    StartLine,
+    /// A header line.
+    Header,
+    /// The request target.
+    Target,
+    /// A version that is neither 1.0 nor 1.1.
+    Version,
+    /// `Content-Length` that is repeated, signed, padded, a list or too large.
+    ContentLength,
+    /// `Transfer-Encoding` that is not exactly `chunked`.
+    TransferCoding,
+    /// Both of them (RFC 9112 §6.1).
+    LengthAndCoding,
+    /// A chunk's size, extension or end.
+    Chunk,
+    /// A trailer.
+    Trailer,
+    /// `Host` missing, repeated or malformed (RFC 9112 §3.2).
+    Host,
+    /// More bytes than a head may have.
+    HeadTooLarge,
+    /// More lines than a head may have.
+    TooManyHeaders,
+    /// A target longer than allowed.
+    TargetTooLong,
+    /// The body ended early.
+    Truncated,
+}
+
+impl Malformed {
+    /// The reason as a word, for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StartLine => "start_line",
+            Self::Header => "header",
+            Self::Target => "target",
+            Self::Version => "version",
+            Self::ContentLength => "content_length",
+            Self::TransferCoding => "transfer_coding",
+            Self::LengthAndCoding => "length_and_coding",
+            Self::Chunk => "chunk",
+            Self::Trailer => "trailer",
+            Self::Host => "host",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TooManyHeaders => "too_many_headers",
+            Self::TargetTooLong => "target_too_long",
+            Self::Truncated => "truncated",
+        }
+    }
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Takes a request head off the front of `input`; `None` while it is not complete.
+pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<RequestHead>, Malformed> {
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let lines = &mut lines[..bounds.lines.min(MAX_HEADERS)];
+    let mut request = httparse::Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(input, lines) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return partial_request(input, bounds),
+        Err(error) => return Err(request_fault(input, error)),
+    };
+    if length > bounds.bytes {
+        return Err(Malformed::HeadTooLarge);
+    }
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version) else {
+        return Err(Malformed::StartLine);
+    };
+    if target.len() > bounds.target {
+        return Err(Malformed::TargetTooLong);
+    }
+    refuse_bare_line_feeds(&input[..length])?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::StartLine)?;
+    let target = range_in(input, target.as_bytes());
+    let version = version(minor);
+    let mut ranges = [const { MaybeUninit::<LineRange>::uninit() }; MAX_HEADERS];
+    let ranges = record_ranges(input, request.headers, &mut ranges);
+
+    let head = input.split_to(length).freeze();
+    let uri = Uri::from_maybe_shared(head.slice(target)).map_err(|_| Malformed::Target)?;
+    let headers = build_headers(&head, ranges)?;
+    Ok(Some(RequestHead { method, uri, version, headers }))
+}
+
+/// Takes a response head off the front of `input`; `None` while it is not complete.
+///
+/// Connection-specific fields are left in; `exchange::headers` removes them.
+pub fn parse_response(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<ResponseHead>, Malformed> {
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let lines = &mut lines[..bounds.lines.min(MAX_HEADERS)];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut response, input, lines) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if input.len() > bounds.bytes => return Err(Malformed::HeadTooLarge),
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Malformed::TooManyHeaders),
+        Err(httparse::Error::Status | httparse::Error::Token) => return Err(Malformed::StartLine),
+        Err(httparse::Error::Version) => return Err(Malformed::Version),
+        Err(_) => return Err(Malformed::Header),
+    };
+    if length > bounds.bytes {
+        return Err(Malformed::HeadTooLarge);
+    }
+    let (Some(code), Some(minor)) = (response.code, response.version) else {
+        return Err(Malformed::StartLine);
+    };
+    let status = StatusCode::from_u16(code).map_err(|_| Malformed::StartLine)?;
+    let version = version(minor);
+    let mut ranges = [const { MaybeUninit::<LineRange>::uninit() }; MAX_HEADERS];
+    let ranges = record_ranges(input, response.headers, &mut ranges);
+
+    let head = input.split_to(length).freeze();
+    let headers = build_headers(&head, ranges)?;
+    Ok(Some(ResponseHead { status, version, headers }))
+}
+
+fn version(minor: u8) -> Version {
+    if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 }
+}
+
+/// A head that is not complete yet may already be too much.
+fn partial_request(input: &[u8], bounds: &Bounds) -> Result<Option<RequestHead>, Malformed> {
+    let line_end = memchr::memchr(b'\n', input);
+    if line_end.is_none() && input.len() > bounds.target + 64 {
+        return Err(Malformed::TargetTooLong);
+    }
+    if input.len() > bounds.bytes {
+        return Err(Malformed::HeadTooLarge);
+    }
+    Ok(None)
+}
+
+/// Which part of a request head `httparse` stumbled over.
+fn request_fault(input: &[u8], error: httparse::Error) -> Malformed {
+    match error {
+        httparse::Error::TooManyHeaders => Malformed::TooManyHeaders,
+        httparse::Error::Version => Malformed::Version,
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => Malformed::Header,
+        // `httparse` says Token for a bad method and for a bad target alike.
+        httparse::Error::Token if input.contains(&b' ') => Malformed::Target,
+        _ => Malformed::StartLine,
+    }
+}
+
+/// RFC 9112 §2.2 lets a recipient take a bare LF as a line's end; since others do not, requests with one are refused.
+fn refuse_bare_line_feeds(head: &[u8]) -> Result<(), Malformed> {
+    let bare = memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head.get(at - 1) != Some(&b'\r'));
+    if bare { Err(Malformed::Header) } else { Ok(()) }
+}
+
+/// The place of a header line inside its head.
+#[derive(Clone, Copy)]
+struct LineRange {
+    name: (usize, usize),
+    value: (usize, usize),
+}
+
+fn record_ranges<'a>(
+    input: &[u8],
+    lines: &[httparse::Header<'_>],
+    ranges: &'a mut [MaybeUninit<LineRange>; MAX_HEADERS],
+) -> &'a [LineRange] {
+    let mut count = 0;
+    for (slot, line) in ranges.iter_mut().zip(lines) {
+        let name = range_in(input, line.name.as_bytes());
+        let value = range_in(input, line.value);
+        slot.write(LineRange { name: (name.start, name.end), value: (value.start, value.end) });
+        count += 1;
+    }
+    // SAFETY: the loop above wrote the first `count` slots, and `MaybeUninit<T>` has the layout of `T`.
+    unsafe { std::slice::from_raw_parts(ranges.as_ptr().cast::<LineRange>(), count) }
+}
+
+/// Where `part`, a slice of `whole`, lies in it. A slice from elsewhere gives an empty range.
+fn range_in(whole: &[u8], part: &[u8]) -> std::ops::Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    match start.checked_add(part.len()) {
+        Some(end) if end <= whole.len() => start..end,
+        _ => 0..0,
+    }
+}
+
+fn build_headers(head: &Bytes, ranges: &[LineRange]) -> Result<HeaderMap, Malformed> {
+    // Room for what Weir adds, so that the map does not grow on the way.
+    let mut headers = HeaderMap::with_capacity(ranges.len() + 4);
+    for range in ranges {
+        let name = HeaderName::from_bytes(&head[range.name.0..range.name.1]).map_err(|_| Malformed::Header)?;
+        let value = head.slice(range.value.0..range.value.1);
+        let value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed::Header)?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// Whether a connection stays open after a message (RFC 9112 §9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// Another message may follow.
+    KeepAlive,
+    /// This was the last one.
+    Close,
+}
+
+/// What version and `Connection` say about the connection.
+#[must_use]
+pub fn persistence(version: Version, headers: &HeaderMap) -> Persistence {
+    let mut keep_alive = version >= Version::HTTP_11;
+    for value in headers.get_all(CONNECTION) {
+        for token in value.as_bytes().split(|&byte| byte == b',') {
+            let token = token.trim_ascii();
+            if token.eq_ignore_ascii_case(b"close") {
+                return Persistence::Close;
+            }
+            keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+    if keep_alive { Persistence::KeepAlive } else { Persistence::Close }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { bytes: 4096, lines: 20, target: 256 };
+
+    fn request(text: &str) -> Result<Option<RequestHead>, Malformed> {
+        parse_request(&mut BytesMut::from(text), &BOUNDS)
+    }
+
+    #[test]
+    fn a_request_head_is_taken_off_the_input() {
+        let mut input = BytesMut::from("GET /a?b HTTP/1.1\r\nHost: x\r\nX-A:  1 \r\n\r\nrest");
+        let head = parse_request(&mut input, &BOUNDS).unwrap().unwrap();
+        assert_eq!(head.method, Method::GET);
+        assert_eq!(head.uri, "/a?b");
+        assert_eq!(head.headers["x-a"], "1");
+        assert_eq!(&input[..], b"rest");
+    }
+
+    #[test]
+    fn what_two_parsers_could_read_differently_is_refused() {
+        for (text, fault) in [
+            ("GET / HTTP/1.1\nHost: x\r\n\r\n", Malformed::Header),
+            ("GET / HTTP/1.1\r\nHost: x\n\r\n", Malformed::Header),
+            ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", Malformed::Header),
+            ("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", Malformed::Header),
+            ("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", Malformed::Header),
+            ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", Malformed::Version),
+            ("G@T / HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
+        ] {
+            assert_eq!(request(text).err(), Some(fault), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_hold_before_and_after_the_head_is_complete() {
+        assert_eq!(request(&format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(300))).err(), Some(Malformed::TargetTooLong));
+        assert_eq!(request(&format!("GET /{}", "a".repeat(400))).err(), Some(Malformed::TargetTooLong));
+        let long = format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(5000));
+        assert_eq!(request(&long).err(), Some(Malformed::HeadTooLarge));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(21));
+        assert_eq!(request(&many).err(), Some(Malformed::TooManyHeaders));
+    }
+
+    #[test]
+    fn close_wins_over_keep_alive() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(persistence(Version::HTTP_11, &headers), Persistence::KeepAlive);
+        assert_eq!(persistence(Version::HTTP_10, &headers), Persistence::Close);
+        headers.insert(CONNECTION, HeaderValue::from_static("Keep-Alive"));
+        assert_eq!(persistence(Version::HTTP_10, &headers), Persistence::KeepAlive);
+        headers.append(CONNECTION, HeaderValue::from_static("upgrade, close"));
+        assert_eq!(persistence(Version::HTTP_11, &headers), Persistence::Close);
+    }
+}

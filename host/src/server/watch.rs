@@ -1,0 +1,91 @@
+//! Certificates are read again when their files change.
+//!
+//! Folders are watched, not files, because tools replace files by renaming, and Kubernetes replaces whole folders by a
+//! symbolic link.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::control::Control;
+
+/// A renewal touches several files; they are read when nothing has changed for so long.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How often the set of folders is compared with what the listeners use now.
+const REVIEW: Duration = Duration::from_secs(5);
+
+/// Watches while it lives.
+#[derive(Debug)]
+pub struct Watch {
+    _stop: mpsc::Sender<Event>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Event {
+    Changed,
+}
+
+impl Watch {
+    /// Starts watching what the listeners use. Where the system cannot watch, certificates are read again on reload alone.
+    #[must_use]
+    pub fn start(control: Arc<Control>) -> Self {
+        let (sender, events) = mpsc::channel();
+        // The thread holds no sender, so that it ends when the watch is dropped and the watcher with it.
+        let changes = sender.clone();
+        let watching = std::thread::Builder::new().name("certificates".into()).spawn(move || {
+            let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                if event.is_ok_and(|event| !event.kind.is_access()) {
+                    let _ = changes.send(Event::Changed);
+                }
+            });
+            match watcher {
+                Ok(watcher) => watch(&control, watcher, &events),
+                Err(error) => tracing::warn!(%error, "cannot watch certificates; they are read again on reload"),
+            }
+        });
+        if let Err(error) = watching {
+            tracing::warn!(%error, "cannot watch certificates; they are read again on reload");
+        }
+        Self { _stop: sender }
+    }
+}
+
+fn watch(control: &Control, mut watcher: RecommendedWatcher, events: &mpsc::Receiver<Event>) {
+    let mut watched = BTreeSet::new();
+    loop {
+        follow(control, &mut watcher, &mut watched);
+        match events.recv_timeout(REVIEW) {
+            Ok(Event::Changed) => {
+                while events.recv_timeout(SETTLE).is_ok() {}
+                control.listeners().reload_certificates();
+            }
+            Err(RecvTimeoutError::Timeout) if !control.is_draining() => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Watches the folders of all certificates in use, and no others.
+fn follow(control: &Control, watcher: &mut RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) {
+    let folders: BTreeSet<_> = control
+        .listeners()
+        .tls()
+        .iter()
+        .flat_map(|(_, tls)| tls.files())
+        .filter_map(|file| Some(file.parent()?.to_path_buf()))
+        .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder })
+        .collect();
+    for folder in watched.difference(&folders) {
+        let _ = watcher.unwatch(folder);
+    }
+    for folder in folders.difference(watched) {
+        if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+            tracing::warn!(%error, folder = %folder.display(), "cannot watch certificates");
+        }
+    }
+    *watched = folders;
+}

@@ -1,0 +1,48 @@
+//! New connections to a server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::Fault;
+use super::pool::Connection;
+use crate::http1::buffer::Buffered;
+use crate::http1::stream::Stream;
+use crate::server::timer::Timer;
+
+/// How TLS is spoken to a server.
+#[derive(Clone)]
+pub struct ClientTls {
+    /// Roots, versions, resumption.
+    pub config: Arc<rustls::ClientConfig>,
+    /// The name that is sent and verified.
+    pub name: ServerName<'static>,
+}
+
+/// TCP, and TLS where the server wants it, within `limit`.
+///
+/// # Errors
+/// [`Fault::Connect`], [`Fault::ConnectTimeout`] or [`Fault::Tls`].
+pub async fn connect(
+    address: SocketAddr,
+    tls: Option<&ClientTls>,
+    limit: Duration,
+    timer: &Timer,
+) -> Result<Connection, Fault> {
+    let deadline = timer.deadline();
+    let stream = deadline.within(limit, open(address, tls)).await.map_err(|_| Fault::ConnectTimeout)??;
+    Ok(Connection { io: Buffered::new(stream, BytesMut::new()), deadline })
+}
+
+async fn open(address: SocketAddr, tls: Option<&ClientTls>) -> Result<Stream, Fault> {
+    let stream = TcpStream::connect(address).await.map_err(Fault::Connect)?;
+    stream.set_nodelay(true).map_err(Fault::Connect)?;
+    let Some(tls) = tls else { return Ok(Stream::Tcp(stream)) };
+    let stream = TlsConnector::from(tls.config.clone()).connect(tls.name.clone(), stream).await;
+    stream.map(|stream| Stream::TlsClient(Box::new(stream))).map_err(|error| Fault::Tls(error.to_string()))
+}

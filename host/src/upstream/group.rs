@@ -1,0 +1,180 @@
+//! One worker's view of an upstream: its balancer, its connections and its counters.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use rustls_pki_types::ServerName;
+
+use super::Fault;
+use super::balance::Balancer;
+use super::call::Origin;
+use super::connect::{ClientTls, connect};
+use super::health::{Outcome, Servers};
+use super::pool::{Connection, Pool};
+use crate::config::{self, Config, Server};
+use crate::server::timer::Timer;
+use crate::telemetry::{Counter, Histogram, Registry, families};
+
+/// An upstream, as one worker uses it.
+#[derive(Debug)]
+pub struct Group {
+    /// The upstream's name.
+    pub name: Arc<str>,
+    /// Picks servers.
+    pub balancer: Balancer,
+    /// What all workers know about the servers.
+    pub health: Arc<Servers>,
+    /// This worker's counters.
+    pub metrics: GroupMetrics,
+    index: usize,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    server: Server,
+    tls: Option<ClientTls>,
+    pool: Rc<Pool>,
+    metrics: MemberMetrics,
+}
+
+/// Counters of the whole upstream.
+#[derive(Debug)]
+pub struct GroupMetrics {
+    /// Attempts after the first one.
+    pub retries: Counter,
+}
+
+#[derive(Debug)]
+struct MemberMetrics {
+    statuses: [Counter; 5],
+    failures: [Counter; 6],
+    connections: Counter,
+    duration: Histogram,
+}
+
+const CAUSES: [&str; 6] = ["connect", "tls", "timeout", "reset", "malformed", "other"];
+
+impl Group {
+    /// Prepares an upstream for one worker. `pool_of` gives the pool for a server, the one of an earlier snapshot where there
+    /// is one.
+    #[must_use]
+    pub fn new(
+        index: usize,
+        upstream: &config::Upstream,
+        health: Arc<Servers>,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+        worker: u64,
+        registry: &Registry,
+        mut pool_of: impl FnMut(&Server) -> Rc<Pool>,
+    ) -> Self {
+        let member = |server: &Server| Member {
+            tls: tls.map(|config| ClientTls { config: config.clone(), name: server_name(upstream, server) }),
+            pool: pool_of(server),
+            metrics: MemberMetrics::new(registry, &upstream.name, &server.name),
+            server: server.clone(),
+        };
+        Self {
+            members: upstream.servers.iter().map(member).collect(),
+            name: upstream.name.clone(),
+            balancer: Balancer::new(upstream, health.clone(), worker),
+            health,
+            metrics: GroupMetrics { retries: registry.counter(&families::UPSTREAM_RETRIES, &[&upstream.name]) },
+            index,
+        }
+    }
+
+    /// The upstream's configuration.
+    #[must_use]
+    pub fn config<'a>(&self, config: &'a Config) -> Option<&'a config::Upstream> {
+        config.upstreams.get(self.index)
+    }
+
+    /// A server by its index; the balancer gives no other.
+    #[must_use]
+    pub fn server(&self, index: usize) -> &Server {
+        &self.members[index].server
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn server_name(&self, index: usize) -> Arc<str> {
+        self.members[index].server.name.clone()
+    }
+
+    /// Where its connections are kept.
+    #[must_use]
+    pub fn pool(&self, index: usize) -> Rc<Pool> {
+        self.members[index].pool.clone()
+    }
+
+    /// A kept connection to a server, or a new one within `limit`.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub async fn connection(
+        &self,
+        index: usize,
+        limit: Duration,
+        timer: &Timer,
+    ) -> Result<(Connection, Origin), Fault> {
+        let member = &self.members[index];
+        if let Some(connection) = member.pool.take() {
+            return Ok((connection, Origin::Kept));
+        }
+        member.metrics.connections.increment();
+        let connection = connect(member.server.address, member.tls.as_ref(), limit, timer).await?;
+        Ok((connection, Origin::Fresh))
+    }
+
+    /// A server answered.
+    pub fn answered(&self, index: usize, status: StatusCode, elapsed: Duration) {
+        let metrics = &self.members[index].metrics;
+        let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
+        metrics.statuses[class].increment();
+        metrics.duration.observe(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// A server did not answer.
+    pub fn failed(&self, index: usize, fault: &Fault) {
+        if fault.blames_server() {
+            self.health.report(index, Outcome::Failure);
+        }
+        if matches!(fault, Fault::Stale | Fault::Client(_)) {
+            return;
+        }
+        let cause = match fault {
+            Fault::Connect(_) => 0,
+            Fault::Tls(_) => 1,
+            Fault::ConnectTimeout | Fault::Timeout => 2,
+            Fault::Closed | Fault::Io(_) => 3,
+            Fault::Malformed(_) => 4,
+            _ => 5,
+        };
+        self.members[index].metrics.failures[cause].increment();
+    }
+}
+
+impl MemberMetrics {
+    fn new(registry: &Registry, upstream: &str, server: &str) -> Self {
+        let status = |class| registry.counter(&families::UPSTREAM_REQUESTS, &[upstream, server, class]);
+        Self {
+            statuses: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(status),
+            failures: CAUSES.map(|cause| registry.counter(&families::UPSTREAM_FAILURES, &[upstream, server, cause])),
+            connections: registry.counter(&families::UPSTREAM_CONNECTIONS, &[upstream, server]),
+            duration: registry.histogram(&families::UPSTREAM_DURATION, &[upstream, server]),
+        }
+    }
+}
+
+/// The name that a server is asked for through TLS: configured, or the host of its address.
+fn server_name(upstream: &config::Upstream, server: &Server) -> ServerName<'static> {
+    let configured = upstream.tls.as_ref().and_then(|tls| tls.server_name.clone());
+    let name = configured.unwrap_or_else(|| match server.name.rsplit_once(':') {
+        Some((host, _)) => host.trim_matches(['[', ']']).to_owned(),
+        None => server.name.to_string(),
+    });
+    ServerName::try_from(name).unwrap_or_else(|_| ServerName::IpAddress(server.address.ip().into()))
+}
