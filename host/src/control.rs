@@ -22,7 +22,7 @@ use crate::server::listeners::Listeners;
 use crate::server::tls;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Registry};
-use crate::upstream::health::{Checker, Servers};
+use crate::upstream::health::{Servers, checker::Checker};
 
 /// What controls a running Weir; shared by workers, the admin API and signals.
 pub struct Control {
@@ -136,7 +136,12 @@ impl Control {
         let before = self.current();
         let config = config::load(&before.config.source)?;
         let listeners = self.listeners.prepare(&config.listeners)?;
-        let snapshot = assemble(before.serial + 1, Arc::new(config), before.plugins.clone(), Some(&before))?;
+        let snapshot = assemble(
+            before.serial + 1,
+            Arc::new(config),
+            before.plugins.clone(),
+            Some(&before),
+        )?;
         self.access_log.reconfigure(&snapshot.config.access_log)?;
         self.cache.reconfigure(&snapshot.config.cache);
         self.listeners.commit(listeners);
@@ -163,11 +168,22 @@ fn assemble(
     let mut client_tls = Vec::new();
     for upstream in &config.upstreams {
         let tls = upstream.tls.as_ref().map(tls::client_config).transpose()?;
-        let known = before.and_then(|before| before.health.iter().find(|servers| *servers.upstream() == upstream.name));
+        let known = before.and_then(|before| {
+            before
+                .health
+                .iter()
+                .find(|servers| *servers.upstream() == upstream.name)
+        });
         health.push(Servers::new(upstream, tls.clone(), known.map(AsRef::as_ref)));
         client_tls.push(tls);
     }
-    Ok(Snapshot { serial, config, plugins, health, client_tls })
+    Ok(Snapshot {
+        serial,
+        config,
+        plugins,
+        health,
+        client_tls,
+    })
 }
 
 /// What the operator's port does.
@@ -178,8 +194,11 @@ impl Operations for Control {
 
     fn status(&self) -> Value {
         let snapshot = self.current();
-        let listeners: Vec<_> =
-            self.addresses().iter().map(|(name, address)| json!({ "name": &**name, "address": address })).collect();
+        let listeners: Vec<_> = self
+            .addresses()
+            .iter()
+            .map(|(name, address)| json!({ "name": &**name, "address": address }))
+            .collect();
         let upstreams: Vec<_> = snapshot.health.iter().map(|servers| servers.status()).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),

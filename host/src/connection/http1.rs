@@ -100,16 +100,14 @@ enum Head {
 }
 
 /// The next request head. `idle` is how long its first byte may take, `limit` how long the rest.
-async fn read_head(
-    worker: &Worker,
-    client: &Client,
-    link: &RefCell<Link>,
-    idle: Duration,
-    limit: Duration,
-) -> Head {
+async fn read_head(worker: &Worker, client: &Client, link: &RefCell<Link>, idle: Duration, limit: Duration) -> Head {
     let bounds = {
         let limits = &worker.state().snapshot.config.limits;
-        Bounds { bytes: limits.header_bytes, lines: limits.headers, target: limits.target }
+        Bounds {
+            bytes: limits.header_bytes,
+            lines: limits.headers,
+            target: limits.target,
+        }
     };
     let mut begun = !link.borrow_mut().io.input().is_empty();
     link.borrow().deadline.set(if begun { limit } else { idle });
@@ -143,7 +141,11 @@ async fn read_head(
                         return Poll::Ready(Head::Gone);
                     }
                     ready!(link.deadline.poll_elapsed(cx));
-                    return Poll::Ready(if begun { Head::Refused(Refusal::RequestTimeout) } else { Head::Gone });
+                    return Poll::Ready(if begun {
+                        Head::Refused(Refusal::RequestTimeout)
+                    } else {
+                        Head::Gone
+                    });
                 }
             }
         }
@@ -159,7 +161,11 @@ fn next_head(link: &mut Link, bounds: &Bounds) -> Result<Option<RequestHead>, Ma
             let _ = input.split_to(2);
         }
         if input.starts_with(b"\r") || input.starts_with(b"\n") {
-            return if input.len() <= 2 { Ok(None) } else { Err(Malformed::StartLine) };
+            return if input.len() <= 2 {
+                Ok(None)
+            } else {
+                Err(Malformed::StartLine)
+            };
         }
     }
     head::parse_request(input, bounds)
@@ -191,7 +197,10 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
                 Persistence::KeepAlive if !client.draining.get() && may_drain(&link.borrow()) => Persistence::KeepAlive,
                 _ => Persistence::Close,
             };
-            if write_response(worker, link, response, &method, version, persistence).await.is_err() {
+            if write_response(worker, link, response, &method, version, persistence)
+                .await
+                .is_err()
+            {
                 return Next::Close;
             }
             match persistence {
@@ -200,7 +209,11 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
                 Persistence::KeepAlive => Next::Again,
             }
         }
-        Answer::Tunnel { response, stream, received } => {
+        Answer::Tunnel {
+            response,
+            stream,
+            received,
+        } => {
             let (parts, finish) = response.into_parts();
             switch_protocols(link, &parts.headers).await;
             drop(finish);
@@ -227,7 +240,10 @@ fn prepare_body(link: &Rc<RefCell<Link>>, framing: Framing, head: &RequestHead) 
         Framing::Length(length) => Some(length),
         _ => None,
     };
-    RequestBody::http1(ClientBody { link: link.clone(), length })
+    RequestBody::http1(ClientBody {
+        link: link.clone(),
+        length,
+    })
 }
 
 /// A request body as the exchange sees it.
@@ -292,7 +308,11 @@ async fn write_response(
         None if version >= Version::HTTP_11 => Framing::Chunked,
         None => Framing::UntilClose,
     };
-    let persistence = if framing == Framing::UntilClose { Persistence::Close } else { persistence };
+    let persistence = if framing == Framing::UntilClose {
+        Persistence::Close
+    } else {
+        persistence
+    };
     let without_content = method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
     let line = ResponseLine {
         status: parts.status,
@@ -391,7 +411,15 @@ async fn switch_protocols(link: &RefCell<Link>, headers: &http::HeaderMap) {
 /// Answers a request that never became an exchange.
 async fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, link: &RefCell<Link>, refusal: Refusal) {
     let response = exchange::refuse(worker, client, &refusal);
-    let _ = write_response(worker, link, response, &Method::GET, Version::HTTP_11, Persistence::Close).await;
+    let _ = write_response(
+        worker,
+        link,
+        response,
+        &Method::GET,
+        Version::HTTP_11,
+        Persistence::Close,
+    )
+    .await;
 }
 
 /// Whether what is left of the request body is worth reading to keep the connection. A client that still waits for its

@@ -99,7 +99,11 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
 fn answered(answer: Answer) -> Result<Response<ResponseBody>, Closed> {
     match answer {
         Answer::Response(mut response) => {
-            for name in [http::header::CONNECTION, http::header::TRANSFER_ENCODING, http::header::UPGRADE] {
+            for name in [
+                http::header::CONNECTION,
+                http::header::TRANSFER_ENCODING,
+                http::header::UPGRADE,
+            ] {
                 response.headers_mut().remove(name);
             }
             Ok(response)

@@ -35,8 +35,14 @@ enum State {
 pub async fn run(worker: &Worker, client: (Stream, BytesMut), server: (Stream, BytesMut), idle: Duration) {
     let (mut client, from_client) = client;
     let (mut server, from_server) = server;
-    let mut up = Pipe { buffer: from_client, state: State::Open };
-    let mut down = Pipe { buffer: from_server, state: State::Open };
+    let mut up = Pipe {
+        buffer: from_client,
+        state: State::Open,
+    };
+    let mut down = Pipe {
+        buffer: from_server,
+        state: State::Open,
+    };
     let deadline = worker.timer.deadline();
     deadline.set(idle);
     poll_fn(|cx| {

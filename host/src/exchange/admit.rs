@@ -66,7 +66,10 @@ fn normalise(named: &[u8]) -> Option<Bytes> {
     let authority: Authority = text.parse().ok()?;
     let host = authority.host();
     let port = &text[host.len().min(text.len())..];
-    let valid_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let valid_port = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
     if host.is_empty() || !valid_port || (!port.is_empty() && port.len() > 1 && authority.port_u16().is_none()) {
         return None;
     }
@@ -85,7 +88,9 @@ pub fn client_ip(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> IpAddr
     let mut client = peer;
     for value in headers.get_all("x-forwarded-for").iter().rev() {
         for address in value.as_bytes().rsplit(|&byte| byte == b',') {
-            let parsed = str::from_utf8(address.trim_ascii()).ok().and_then(|text| text.parse::<IpAddr>().ok());
+            let parsed = str::from_utf8(address.trim_ascii())
+                .ok()
+                .and_then(|text| text.parse::<IpAddr>().ok());
             let Some(address) = parsed else { return client };
             client = address.to_canonical();
             if !is_trusted(client, trusted) {

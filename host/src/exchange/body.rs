@@ -70,19 +70,37 @@ impl RequestBody {
     /// No body.
     #[must_use]
     pub fn none() -> Self {
-        Self { source: Source::None, held: None, received: Received::default(), taken: 0, limit: 0 }
+        Self {
+            source: Source::None,
+            held: None,
+            received: Received::default(),
+            taken: 0,
+            limit: 0,
+        }
     }
 
     /// What is left of a body that an upstream has begun to take: nothing that could be sent again.
     #[must_use]
     pub fn spent() -> Self {
-        Self { source: Source::Spent, held: None, received: Received::default(), taken: 0, limit: 0 }
+        Self {
+            source: Source::Spent,
+            held: None,
+            received: Received::default(),
+            taken: 0,
+            limit: 0,
+        }
     }
 
     /// A body that comes over HTTP/1.1.
     #[must_use]
     pub fn http1(body: ClientBody) -> Self {
-        Self { source: Source::Http1(body), held: None, received: Received::counting(), taken: 0, limit: u64::MAX }
+        Self {
+            source: Source::Http1(body),
+            held: None,
+            received: Received::counting(),
+            taken: 0,
+            limit: u64::MAX,
+        }
     }
 
     /// A body that comes over HTTP/2.
@@ -91,7 +109,13 @@ impl RequestBody {
         if body.is_end_stream() {
             return Self::none();
         }
-        Self { source: Source::Http2(body), held: None, received: Received::counting(), taken: 0, limit: u64::MAX }
+        Self {
+            source: Source::Http2(body),
+            held: None,
+            received: Received::counting(),
+            taken: 0,
+            limit: u64::MAX,
+        }
     }
 
     /// Refuses more than this many bytes from now on.
@@ -186,7 +210,10 @@ impl RequestBody {
         }
         self.held = (!data.is_empty()).then(|| data.clone());
         let cut = data.len() > limit;
-        Ok(Held { data: if cut { data.slice(..limit) } else { data }, complete: complete && !cut })
+        Ok(Held {
+            data: if cut { data.slice(..limit) } else { data },
+            complete: complete && !cut,
+        })
     }
 
     /// After [`RequestBody::hold`] saw the whole body: its length.
@@ -263,7 +290,14 @@ impl ResponseBody {
     /// A body that is not tied to an exchange yet.
     #[must_use]
     pub fn new(content: Content) -> Self {
-        Self { content, told_length: None, writer: None, sent: 0, ended: false, finish: None }
+        Self {
+            content,
+            told_length: None,
+            writer: None,
+            sent: 0,
+            ended: false,
+            finish: None,
+        }
     }
 
     /// Only the length is told, and no content sent (a response to HEAD).
@@ -363,7 +397,12 @@ impl ResponseBody {
     pub async fn hold(&mut self, limit: u64) -> Result<Held, Fault> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (held, call) = match &mut self.content {
-            Content::Empty => return Ok(Held { data: Bytes::new(), complete: true }),
+            Content::Empty => {
+                return Ok(Held {
+                    data: Bytes::new(),
+                    complete: true,
+                });
+            }
             Content::Ready(data) => {
                 let complete = data.len() <= limit;
                 let data = data.slice(..data.len().min(limit));
@@ -394,7 +433,10 @@ impl ResponseBody {
         } else {
             *held = (!data.is_empty()).then_some(data);
         }
-        Ok(Held { data: seen, complete: complete && !cut })
+        Ok(Held {
+            data: seen,
+            complete: complete && !cut,
+        })
     }
 }
 

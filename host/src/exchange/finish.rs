@@ -8,8 +8,8 @@ use super::body::Received;
 use super::subject::Subject;
 use crate::connection::Busy;
 use crate::plugin::{Phase, Session, Summary};
-use crate::server::worker::Worker;
 use crate::server::state::{Finished, State};
+use crate::server::worker::Worker;
 use crate::telemetry::Record;
 use crate::upstream::Fault;
 use crate::upstream::balance::Running;
@@ -46,7 +46,9 @@ pub struct Finish {
 
 impl std::fmt::Debug for Finish {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Finish").field("subject", &self.subject).finish_non_exhaustive()
+        f.debug_struct("Finish")
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
     }
 }
 
@@ -71,7 +73,11 @@ impl Finish {
             self.refusal = Some("client_gone");
         }
         let duration = self.started.elapsed();
-        let status = self.subject.response.as_ref().map_or(0, |response| response.status.as_u16());
+        let status = self
+            .subject
+            .response
+            .as_ref()
+            .map_or(0, |response| response.status.as_u16());
         self.state.metrics.finished(&Finished {
             listener: &self.busy.client().listener,
             slot: self.busy.client().slot,

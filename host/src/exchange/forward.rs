@@ -26,7 +26,11 @@ impl Forwarded {
     pub(super) fn into_body(self) -> ResponseBody {
         ResponseBody::new(match self.expected {
             Expected::Nothing => Content::Empty,
-            expected => Content::Upstream { held: None, call: Box::new(self.call), expected },
+            expected => Content::Upstream {
+                held: None,
+                call: Box::new(self.call),
+                expected,
+            },
         })
     }
 
@@ -47,10 +51,12 @@ pub(super) async fn forward(exchange: &mut Exchange, conditions: &Conditions) ->
             Some(Balance::ConsistentHash(key)) => hash_key(key, &exchange.subject),
             _ => 0,
         };
-        let Some(server) = group.balancer.pick(key, &tried) else { return Err(Fault::NoServer.into()) };
+        let Some(server) = group.balancer.pick(key, &tried) else {
+            return Err(Fault::NoServer.into());
+        };
         let fault = match attempt(exchange, route, group, server, conditions).await {
             Ok(forwarded) => {
-                group.health.report(server, Outcome::Success);
+                group.health.report(server, Outcome::Answered);
                 return Ok(forwarded);
             }
             Err(fault) => fault,
@@ -90,7 +96,9 @@ async fn attempt(
     let state = exchange.state.clone();
     exchange.running = Some(group.balancer.start(server));
     exchange.server = Some(group.server_name(server));
-    let (connection, origin) = group.connection(server, route.timeouts.connect, &exchange.worker.timer).await?;
+    let (connection, origin) = group
+        .connection(server, route.timeouts.connect, &exchange.worker.timer)
+        .await?;
 
     let body = std::mem::replace(&mut exchange.body, RequestBody::none());
     let upgrade = headers::wants_upgrade(&exchange.subject);
@@ -111,7 +119,9 @@ async fn attempt(
     };
     let sent = Instant::now();
     let pool = group.pool(server);
-    let mut call = Call::start(connection, origin, pool, route.timeouts.idle, body, coding, |out| head.write(out));
+    let mut call = Call::start(connection, origin, pool, route.timeouts.idle, body, coding, |out| {
+        head.write(out)
+    });
     match call.response(&subject.request.method, route.timeouts.response).await {
         Ok((head, expected)) => {
             let elapsed = sent.elapsed();

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
+use http::Version;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
-use http::Version;
 
 use super::admit::is_trusted;
 use super::subject::Subject;
@@ -122,7 +122,10 @@ impl UpstreamRequest<'_> {
         match &self.route.host_header {
             HostHeader::Fixed(value) => out.put_slice(value.as_bytes()),
             HostHeader::Server => out.put_slice(self.server.name.as_bytes()),
-            HostHeader::Client => match (self.subject.request.headers.get(HOST), self.subject.request.uri.authority()) {
+            HostHeader::Client => match (
+                self.subject.request.headers.get(HOST),
+                self.subject.request.uri.authority(),
+            ) {
                 (Some(value), _) => out.put_slice(value.as_bytes()),
                 (None, Some(authority)) => out.put_slice(authority.as_str().as_bytes()),
                 (None, None) => out.put_slice(self.server.name.as_bytes()),
@@ -177,7 +180,15 @@ fn expects_length(subject: &Subject) -> bool {
 fn stays_behind(name: &HeaderName) -> bool {
     matches!(
         *name,
-        HOST | CONNECTION | CONTENT_LENGTH | TRANSFER_ENCODING | TE | TRAILER | UPGRADE | VIA | EXPECT | PROXY_AUTHORIZATION
+        HOST | CONNECTION
+            | CONTENT_LENGTH
+            | TRANSFER_ENCODING
+            | TE
+            | TRAILER
+            | UPGRADE
+            | VIA
+            | EXPECT
+            | PROXY_AUTHORIZATION
     ) || *name == KEEP_ALIVE
         || *name == PROXY_CONNECTION
 }
@@ -201,7 +212,15 @@ pub fn strip_response(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in [CONNECTION, TRANSFER_ENCODING, KEEP_ALIVE, PROXY_CONNECTION, UPGRADE, PROXY_AUTHENTICATE, TRAILER] {
+    for name in [
+        CONNECTION,
+        TRANSFER_ENCODING,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        UPGRADE,
+        PROXY_AUTHENTICATE,
+        TRAILER,
+    ] {
         headers.remove(name);
     }
 }

@@ -169,7 +169,9 @@ impl Exchange {
             Routed::NotFound => return Err(Refusal::NotFound.into()),
             Routed::MethodNotAllowed(methods) => return Err(Refusal::MethodNotAllowed(methods).into()),
         };
-        let Some(route) = routes.get(index) else { return Err(Refusal::NotFound.into()) };
+        let Some(route) = routes.get(index) else {
+            return Err(Refusal::NotFound.into());
+        };
         self.route = Some(index);
         self.subject.route = route.name.clone();
         if self.body.told_length().is_some_and(|length| length > route.max_body) {
@@ -194,7 +196,10 @@ impl Exchange {
             decision => return settle(decision),
         };
         let held = self.body.hold(limit).await?;
-        match self.consult(Phase::OnRequestBody, Some((&held.data, held.complete))).await {
+        match self
+            .consult(Phase::OnRequestBody, Some((&held.data, held.complete)))
+            .await
+        {
             Decision::Hold(_) => Ok(()),
             decision => settle(decision),
         }
@@ -204,7 +209,8 @@ impl Exchange {
     async fn consult(&mut self, phase: Phase, body: Option<(&Bytes, bool)>) -> Decision {
         let vacant = self.worker.vacant_subject();
         let subject = std::mem::replace(&mut self.subject, vacant);
-        let (data, complete) = body.map_or((const { &Bytes::new() }, true), |(data, complete)| (data, complete));
+        let nothing = Bytes::new();
+        let (data, complete) = body.unwrap_or((&nothing, true));
         let (subject, decision) = match phase {
             Phase::OnRequest => self.session.on_request(subject).await,
             Phase::OnRequestBody => self.session.on_request_body(subject, data, complete).await,
@@ -283,15 +289,21 @@ impl Exchange {
             decision => return settle(decision),
         };
         let held = body.hold(limit).await?;
-        match self.consult(Phase::OnResponseBody, Some((&held.data, held.complete))).await {
+        match self
+            .consult(Phase::OnResponseBody, Some((&held.data, held.complete)))
+            .await
+        {
             Decision::Hold(_) => Ok(()),
             decision => settle(decision),
         }
     }
 
     fn is_revalidation(&self) -> bool {
-        let not_modified =
-            self.subject.response.as_ref().is_some_and(|response| response.status == StatusCode::NOT_MODIFIED);
+        let not_modified = self
+            .subject
+            .response
+            .as_ref()
+            .is_some_and(|response| response.status == StatusCode::NOT_MODIFIED);
         not_modified && self.fetch.as_ref().is_some_and(|fetch| !fetch.validators().is_empty())
     }
 
@@ -351,8 +363,15 @@ impl Exchange {
             *response.headers_mut() = std::mem::take(&mut parts.headers);
         }
         if head_only || response.status() == StatusCode::NOT_MODIFIED {
-            let told = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-            body.headless(told.or(if head_only { body.length().filter(|length| *length > 0) } else { None }));
+            let told = response
+                .headers()
+                .get(CONTENT_LENGTH)
+                .and_then(|value| value.to_str().ok()?.parse().ok());
+            body.headless(told.or(if head_only {
+                body.length().filter(|length| *length > 0)
+            } else {
+                None
+            }));
         }
         body.on_finish(Box::new(Finish {
             request_bytes: self.received,
@@ -400,7 +419,11 @@ impl Exchange {
             return Answer::Close;
         };
         *response.headers_mut() = head.headers;
-        Answer::Tunnel { response, stream, received }
+        Answer::Tunnel {
+            response,
+            stream,
+            received,
+        }
     }
 }
 
@@ -415,7 +438,9 @@ fn settle(decision: Decision) -> Result<(), Ending> {
 }
 
 fn route_of(state: &State, route: Option<usize>) -> Result<&Route, Refusal> {
-    route.and_then(|index| state.snapshot.config.routes.get(index)).ok_or(Refusal::NotFound)
+    route
+        .and_then(|index| state.snapshot.config.routes.get(index))
+        .ok_or(Refusal::NotFound)
 }
 
 /// Conditions that Weir adds to a request.

@@ -59,7 +59,11 @@ impl Router {
             })
             .collect();
         suffixes.sort_by_key(|(name, _)| Reverse(name.len()));
-        Self { exact, suffixes, any: rank(routes, "") }
+        Self {
+            exact,
+            suffixes,
+            any: rank(routes, ""),
+        }
     }
 
     /// The route for a request.
@@ -77,11 +81,17 @@ impl Router {
             }
             others.extend(route.methods.iter().cloned());
         }
-        if others.is_empty() { Routed::NotFound } else { Routed::MethodNotAllowed(others) }
+        if others.is_empty() {
+            Routed::NotFound
+        } else {
+            Routed::MethodNotAllowed(others)
+        }
     }
 
     fn candidates(&self, host: &[u8]) -> &[usize] {
-        let Ok(host) = std::str::from_utf8(host) else { return &self.any };
+        let Ok(host) = std::str::from_utf8(host) else {
+            return &self.any;
+        };
         if !self.exact.is_empty()
             && let Some(ranked) = self.exact.get(host)
         {
@@ -98,7 +108,16 @@ fn rank(routes: &[Route], host: &str) -> Vec<usize> {
         .iter()
         .enumerate()
         .filter_map(|(index, route)| Some((host_rank(route, host)?, index)))
-        .map(|(host, index)| ((Reverse(host), Reverse(path_rank(&routes[index])), Reverse(extras(&routes[index]))), index))
+        .map(|(host, index)| {
+            (
+                (
+                    Reverse(host),
+                    Reverse(path_rank(&routes[index])),
+                    Reverse(extras(&routes[index])),
+                ),
+                index,
+            )
+        })
         .collect();
     ranked.sort();
     ranked.into_iter().map(|(_, index)| index).collect()
@@ -119,7 +138,9 @@ fn host_rank(route: &Route, host: &str) -> Option<usize> {
 
 /// Whether `host` is a label and a dot before `suffix`.
 fn under(host: &str, suffix: &str) -> bool {
-    host.len() > suffix.len() + 1 && host.ends_with(suffix) && host.as_bytes().get(host.len() - suffix.len() - 1) == Some(&b'.')
+    host.len() > suffix.len() + 1
+        && host.ends_with(suffix)
+        && host.as_bytes().get(host.len() - suffix.len() - 1) == Some(&b'.')
 }
 
 fn path_rank(route: &Route) -> (u8, usize) {
@@ -140,7 +161,8 @@ fn path_fits(pattern: &PathPattern, path: &str) -> bool {
         PathPattern::Exact(exact) => exact == path,
         PathPattern::Prefix(prefix) => {
             let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }
         PathPattern::Pattern(regex) => regex.is_match(path.as_bytes()),
     }

@@ -47,7 +47,15 @@ impl Buffered {
     #[must_use]
     pub fn new(stream: Stream, input: BytesMut) -> Self {
         let needs_flush = !matches!(stream, Stream::Tcp(_));
-        Self { stream, input, tail: BytesMut::new(), queue: VecDeque::new(), queued: 0, written: 0, needs_flush }
+        Self {
+            stream,
+            input,
+            tail: BytesMut::new(),
+            queue: VecDeque::new(),
+            queued: 0,
+            written: 0,
+            needs_flush,
+        }
     }
 
     /// What was read and not yet taken.

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRAILER, TRANSFER_ENCODING,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+    HeaderValue, TRAILER, TRANSFER_ENCODING,
 };
 
 use super::buffer::{Buffered, Read};
@@ -127,7 +127,11 @@ impl Decoder {
                 State::ChunkData(left) => {
                     if let Some(data) = take(io, left) {
                         let left = left - data.len() as u64;
-                        self.state = if left == 0 { State::ChunkEnd } else { State::ChunkData(left) };
+                        self.state = if left == 0 {
+                            State::ChunkEnd
+                        } else {
+                            State::ChunkData(left)
+                        };
                         return Poll::Ready(Ok(Piece::Data(data)));
                     }
                     ready!(fill(io, cx, left))?;
@@ -171,7 +175,11 @@ fn fill(io: &mut Buffered, cx: &mut Context<'_>, expected: u64) -> Poll<Result<(
 fn chunk_size(io: &mut Buffered) -> Result<Option<u64>, Malformed> {
     let input = io.input();
     let Some(end) = memchr::memchr(b'\n', &input[..input.len().min(CHUNK_LINE)]) else {
-        return if input.len() >= CHUNK_LINE { Err(Malformed::Chunk) } else { Ok(None) };
+        return if input.len() >= CHUNK_LINE {
+            Err(Malformed::Chunk)
+        } else {
+            Ok(None)
+        };
     };
     let size = parse_chunk_line(&input[..end]).ok_or(Malformed::Chunk)?;
     input.advance(end + 1);
@@ -209,7 +217,10 @@ fn trailers(io: &mut Buffered) -> Result<Option<HeaderMap>, Malformed> {
             for line in lines {
                 let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Trailer)?;
                 if may_trail(&name) {
-                    map.append(name, HeaderValue::from_bytes(line.value).map_err(|_| Malformed::Trailer)?);
+                    map.append(
+                        name,
+                        HeaderValue::from_bytes(line.value).map_err(|_| Malformed::Trailer)?,
+                    );
                 }
             }
             input.advance(length);
@@ -244,9 +255,20 @@ mod tests {
         assert_eq!(parse_chunk_line(b"0\r"), Some(0));
         assert_eq!(parse_chunk_line(b"1aF\r"), Some(0x1af));
         assert_eq!(parse_chunk_line(b"5;name=value\r"), Some(5));
-        for refused in
-            ["", "\r", "5", "+5\r", "-5\r", "0x5\r", " 5\r", "5 \r", "5\r\r", "g\r", "ffffffffffffffff\r", "5;a\nb\r"]
-        {
+        for refused in [
+            "",
+            "\r",
+            "5",
+            "+5\r",
+            "-5\r",
+            "0x5\r",
+            " 5\r",
+            "5 \r",
+            "5\r\r",
+            "g\r",
+            "ffffffffffffffff\r",
+            "5;a\nb\r",
+        ] {
             assert_eq!(parse_chunk_line(refused.as_bytes()), None, "{refused:?}");
         }
     }

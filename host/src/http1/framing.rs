@@ -113,13 +113,43 @@ mod tests {
         assert_eq!(of(&[("content-length", "0")]), Ok(Framing::None));
         assert_eq!(of(&[("content-length", "12")]), Ok(Framing::Length(12)));
         assert_eq!(of(&[("transfer-encoding", "Chunked")]), Ok(Framing::Chunked));
-        for refused in ["+1", "-1", " 1", "1 ", "0x1", "1,1", "", "18446744073709551616", "99999999999999999999"] {
-            assert_eq!(of(&[("content-length", refused)]), Err(Malformed::ContentLength), "{refused:?}");
+        for refused in [
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "0x1",
+            "1,1",
+            "",
+            "18446744073709551616",
+            "99999999999999999999",
+        ] {
+            assert_eq!(
+                of(&[("content-length", refused)]),
+                Err(Malformed::ContentLength),
+                "{refused:?}"
+            );
         }
-        assert_eq!(of(&[("content-length", "1"), ("content-length", "1")]), Err(Malformed::ContentLength));
-        assert_eq!(of(&[("content-length", "1"), ("transfer-encoding", "chunked")]), Err(Malformed::LengthAndCoding));
-        for refused in ["gzip, chunked", "chunked, chunked", "identity", "xchunked", "chunked;q=1"] {
-            assert_eq!(of(&[("transfer-encoding", refused)]), Err(Malformed::TransferCoding), "{refused:?}");
+        assert_eq!(
+            of(&[("content-length", "1"), ("content-length", "1")]),
+            Err(Malformed::ContentLength)
+        );
+        assert_eq!(
+            of(&[("content-length", "1"), ("transfer-encoding", "chunked")]),
+            Err(Malformed::LengthAndCoding)
+        );
+        for refused in [
+            "gzip, chunked",
+            "chunked, chunked",
+            "identity",
+            "xchunked",
+            "chunked;q=1",
+        ] {
+            assert_eq!(
+                of(&[("transfer-encoding", refused)]),
+                Err(Malformed::TransferCoding),
+                "{refused:?}"
+            );
         }
         assert_eq!(
             of(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]),
@@ -134,13 +164,21 @@ mod tests {
     #[test]
     fn a_response_body_depends_on_method_and_status() {
         let of = |method: Method, status: u16, fields: &[(&'static str, &'static str)]| {
-            of_response(&method, StatusCode::from_u16(status).unwrap(), Version::HTTP_11, &headers(fields))
+            of_response(
+                &method,
+                StatusCode::from_u16(status).unwrap(),
+                Version::HTTP_11,
+                &headers(fields),
+            )
         };
         assert_eq!(of(Method::HEAD, 200, &[("content-length", "9")]), Ok(Framing::None));
         assert_eq!(of(Method::GET, 304, &[("content-length", "9")]), Ok(Framing::None));
         assert_eq!(of(Method::GET, 204, &[]), Ok(Framing::None));
         assert_eq!(of(Method::GET, 200, &[]), Ok(Framing::UntilClose));
         assert_eq!(of(Method::GET, 200, &[("content-length", "9")]), Ok(Framing::Length(9)));
-        assert_eq!(of(Method::GET, 200, &[("transfer-encoding", "chunked")]), Ok(Framing::Chunked));
+        assert_eq!(
+            of(Method::GET, 200, &[("transfer-encoding", "chunked")]),
+            Ok(Framing::Chunked)
+        );
     }
 }

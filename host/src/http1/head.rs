@@ -139,7 +139,12 @@ pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Req
     let head = input.split_to(length).freeze();
     let uri = Uri::from_maybe_shared(head.slice(target)).map_err(|_| Malformed::Target)?;
     let headers = build_headers(&head, ranges)?;
-    Ok(Some(RequestHead { method, uri, version, headers }))
+    Ok(Some(RequestHead {
+        method,
+        uri,
+        version,
+        headers,
+    }))
 }
 
 /// Takes a response head off the front of `input`; `None` while it is not complete.
@@ -172,7 +177,11 @@ pub fn parse_response(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Re
 
     let head = input.split_to(length).freeze();
     let headers = build_headers(&head, ranges)?;
-    Ok(Some(ResponseHead { status, version, headers }))
+    Ok(Some(ResponseHead {
+        status,
+        version,
+        headers,
+    }))
 }
 
 fn version(minor: u8) -> Version {
@@ -225,7 +234,10 @@ fn record_ranges<'a>(
     for (slot, line) in ranges.iter_mut().zip(lines) {
         let name = range_in(input, line.name.as_bytes());
         let value = range_in(input, line.value);
-        slot.write(LineRange { name: (name.start, name.end), value: (value.start, value.end) });
+        slot.write(LineRange {
+            name: (name.start, name.end),
+            value: (value.start, value.end),
+        });
         count += 1;
     }
     // SAFETY: the loop above wrote the first `count` slots, and `MaybeUninit<T>` has the layout of `T`.
@@ -275,14 +287,22 @@ pub fn persistence(version: Version, headers: &HeaderMap) -> Persistence {
             keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
         }
     }
-    if keep_alive { Persistence::KeepAlive } else { Persistence::Close }
+    if keep_alive {
+        Persistence::KeepAlive
+    } else {
+        Persistence::Close
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { bytes: 4096, lines: 20, target: 256 };
+    const BOUNDS: Bounds = Bounds {
+        bytes: 4096,
+        lines: 20,
+        target: 256,
+    };
 
     fn request(text: &str) -> Result<Option<RequestHead>, Malformed> {
         parse_request(&mut BytesMut::from(text), &BOUNDS)
@@ -315,8 +335,14 @@ mod tests {
 
     #[test]
     fn bounds_hold_before_and_after_the_head_is_complete() {
-        assert_eq!(request(&format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(300))).err(), Some(Malformed::TargetTooLong));
-        assert_eq!(request(&format!("GET /{}", "a".repeat(400))).err(), Some(Malformed::TargetTooLong));
+        assert_eq!(
+            request(&format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(300))).err(),
+            Some(Malformed::TargetTooLong)
+        );
+        assert_eq!(
+            request(&format!("GET /{}", "a".repeat(400))).err(),
+            Some(Malformed::TargetTooLong)
+        );
         let long = format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(5000));
         assert_eq!(request(&long).err(), Some(Malformed::HeadTooLarge));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(21));

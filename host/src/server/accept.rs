@@ -98,13 +98,19 @@ impl Acceptor {
                 peer,
                 listener: self.name.clone(),
                 slot: self.slot,
-                scheme: if self.tls.is_some() { Scheme::Https } else { Scheme::Http },
+                scheme: if self.tls.is_some() {
+                    Scheme::Https
+                } else {
+                    Scheme::Http
+                },
                 draining: self.worker.draining.clone(),
                 running: Cell::new(0),
             });
             // Small answers leave at once; a socket that cannot be told so still works.
             let _ = stream.set_nodelay(true);
-            let Some((stream, protocol)) = self.handshake(stream).await else { return };
+            let Some((stream, protocol)) = self.handshake(stream).await else {
+                return;
+            };
             match protocol {
                 Protocol::Http1 => http1::serve(self.worker.clone(), client, stream).await,
                 Protocol::Http2 => http2::serve(self.worker.clone(), client, stream).await,
@@ -113,7 +119,9 @@ impl Acceptor {
     }
 
     async fn handshake(&self, stream: TcpStream) -> Option<(Stream, Protocol)> {
-        let Some(tls) = &self.tls else { return Some((Stream::Tcp(stream), Protocol::Http1)) };
+        let Some(tls) = &self.tls else {
+            return Some((Stream::Tcp(stream), Protocol::Http1));
+        };
         let deadline = self.worker.timer.deadline();
         let limit = self.worker.state().snapshot.config.timeouts.handshake;
         match deadline.within(limit, tls.accept(stream)).await {

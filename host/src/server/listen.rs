@@ -31,8 +31,19 @@ pub struct Bound {
 /// # Errors
 /// With the address, when it cannot be bound, or its certificates not be read.
 pub fn bind(listener: &Listener, workers: usize) -> anyhow::Result<Bound> {
-    let tls = listener.tls.as_ref().map(|tls| ListenerTls::load(tls, listener.http2)).transpose()?.map(Arc::new);
-    let explain = |error| anyhow::anyhow!("listener {}: cannot listen on {}: {error}", listener.name, listener.address);
+    let tls = listener
+        .tls
+        .as_ref()
+        .map(|tls| ListenerTls::load(tls, listener.http2))
+        .transpose()?
+        .map(Arc::new);
+    let explain = |error| {
+        anyhow::anyhow!(
+            "listener {}: cannot listen on {}: {error}",
+            listener.name,
+            listener.address
+        )
+    };
     if listener.address.port() != 0 {
         refuse_if_taken(listener.address).map_err(explain)?;
     }
@@ -42,7 +53,12 @@ pub fn bind(listener: &Listener, workers: usize) -> anyhow::Result<Bound> {
     while sockets.len() < workers.max(1) {
         sockets.push(open(address).map_err(explain)?);
     }
-    Ok(Bound { listener: listener.clone(), address, tls, sockets })
+    Ok(Bound {
+        listener: listener.clone(),
+        address,
+        tls,
+        sockets,
+    })
 }
 
 /// With `SO_REUSEPORT` two processes of one user can share a port without noticing, and each gets half of the

@@ -68,20 +68,30 @@ impl Listeners {
     pub fn bind(listeners: &[Listener], workers: usize) -> anyhow::Result<Self> {
         let open = listeners.iter().map(|listener| bind(listener, workers).map(Open::from));
         let open = open.collect::<anyhow::Result<_>>()?;
-        Ok(Self { open: Mutex::new(open), workers: Mutex::default(), count: workers })
+        Ok(Self {
+            open: Mutex::new(open),
+            workers: Mutex::default(),
+            count: workers,
+        })
     }
 
     /// Name and real address of each.
     #[must_use]
     pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
-        self.open.lock().iter().map(|open| (open.listener.name.clone(), open.address)).collect()
+        self.open
+            .lock()
+            .iter()
+            .map(|open| (open.listener.name.clone(), open.address))
+            .collect()
     }
 
     /// The TLS state of each listener that has one.
     #[must_use]
     pub fn tls(&self) -> Vec<(Arc<str>, Arc<ListenerTls>)> {
         let open = self.open.lock();
-        open.iter().filter_map(|open| Some((open.listener.name.clone(), open.tls.clone()?))).collect()
+        open.iter()
+            .filter_map(|open| Some((open.listener.name.clone(), open.tls.clone()?)))
+            .collect()
     }
 
     /// Gives the workers their sockets; from here on connections are accepted.
@@ -98,7 +108,10 @@ impl Listeners {
     /// As [`Listeners::bind`]; nothing has changed then.
     pub fn prepare(&self, listeners: &[Listener]) -> anyhow::Result<Prepared> {
         let open = self.open.lock();
-        let mut prepared = Prepared { kept: Vec::new(), added: Vec::new() };
+        let mut prepared = Prepared {
+            kept: Vec::new(),
+            added: Vec::new(),
+        };
         for listener in listeners {
             let same = open.iter().position(|open| open.is_for(listener));
             match same {
@@ -122,7 +135,9 @@ impl Listeners {
         let mut next = Vec::new();
         let mut before: Vec<_> = open.drain(..).map(Some).collect();
         for (index, listener) in prepared.kept {
-            let Some(kept) = before.get_mut(index).and_then(Option::take) else { continue };
+            let Some(kept) = before.get_mut(index).and_then(Option::take) else {
+                continue;
+            };
             if let (Some(tls), Some(files)) = (&kept.tls, &listener.tls)
                 && let Err(error) = tls.reload(Some(&files.certificates))
             {
@@ -172,8 +187,12 @@ impl Open {
 
     fn hand_out(&mut self, workers: &[UnboundedSender<Command>]) {
         for (worker, socket) in workers.iter().zip(self.sockets.drain(..)) {
-            let socket =
-                Socket { listener: self.listener.clone(), address: self.address, tls: self.tls.clone(), socket };
+            let socket = Socket {
+                listener: self.listener.clone(),
+                address: self.address,
+                tls: self.tls.clone(),
+                socket,
+            };
             let _ = worker.send(Command::Listen(socket));
         }
     }
@@ -181,6 +200,11 @@ impl Open {
 
 impl From<Bound> for Open {
     fn from(bound: Bound) -> Self {
-        Self { listener: bound.listener, address: bound.address, tls: bound.tls, sockets: bound.sockets }
+        Self {
+            listener: bound.listener,
+            address: bound.address,
+            tls: bound.tls,
+            sockets: bound.sockets,
+        }
     }
 }

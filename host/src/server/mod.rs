@@ -46,7 +46,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub fn run(config: Config, addresses: Option<&Path>) -> anyhow::Result<()> {
     let server = Server::start(config)?;
     if let Some(file) = addresses {
-        server.addresses().write(file).with_context(|| format!("cannot write {}", file.display()))?;
+        server
+            .addresses()
+            .write(file)
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     wait_for_the_end(&server.control)?;
     server.stop();
@@ -85,14 +88,21 @@ impl Server {
         for _ in 0..count {
             started.recv().context("a worker ended before it had begun")??;
         }
-        let admin = admin_address.map(|address| Admin::start(address, control.clone())).transpose()?;
+        let admin = admin_address
+            .map(|address| Admin::start(address, control.clone()))
+            .transpose()?;
         control.listeners().start(senders);
         let watch = watch::Watch::start(control.clone());
         for (name, address) in control.addresses() {
             tracing::info!(listener = %name, %address, "listening");
         }
         tracing::info!(workers = count, startup = ?begun.elapsed(), "ready");
-        Ok(Self { control, admin, workers, _certificates: watch })
+        Ok(Self {
+            control,
+            admin,
+            workers,
+            _certificates: watch,
+        })
     }
 
     /// What controls it.
@@ -105,7 +115,10 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         let admin = self.admin.as_ref().map(Admin::address);
-        Addresses { listeners: self.control.addresses(), admin }
+        Addresses {
+            listeners: self.control.addresses(),
+            admin,
+        }
     }
 
     /// Drains: running exchanges finish, for at most the configured time.
@@ -227,6 +240,10 @@ async fn drain(worker: &Rc<Worker>) {
     }
     let left = worker.connections.get();
     if left > 0 {
-        tracing::warn!(worker = worker.index, connections = left, "drain time is over; closing what is left");
+        tracing::warn!(
+            worker = worker.index,
+            connections = left,
+            "drain time is over; closing what is left"
+        );
     }
 }

@@ -32,7 +32,13 @@ impl State {
     pub fn new(snapshot: Arc<Snapshot>, chain: Rc<Chain>, groups: Vec<Group>, registry: &Arc<Registry>) -> Self {
         let router = Router::new(&snapshot.config.routes);
         let metrics = Metrics::new(registry, &snapshot.config.routes);
-        Self { snapshot, router, chain, metrics, groups }
+        Self {
+            snapshot,
+            router,
+            chain,
+            metrics,
+            groups,
+        }
     }
 
     /// The upstream that a route names.
@@ -87,14 +93,22 @@ pub struct Finished<'a> {
 impl Metrics {
     fn new(registry: &Arc<Registry>, routes: &[Route]) -> Self {
         let routes = routes.iter().map(|route| route.name.clone()).collect();
-        Self { listeners: RefCell::default(), routes, registry: registry.clone() }
+        Self {
+            listeners: RefCell::default(),
+            routes,
+            registry: registry.clone(),
+        }
     }
 
     /// Counts an exchange that is over.
     pub fn finished(&self, finished: &Finished<'_>) {
         let mut listeners = self.listeners.borrow_mut();
         while listeners.len() <= finished.slot {
-            listeners.push(ListenerMetrics::new(&self.registry, finished.listener, self.routes.len() + 1));
+            listeners.push(ListenerMetrics::new(
+                &self.registry,
+                finished.listener,
+                self.routes.len() + 1,
+            ));
         }
         let listener = &mut listeners[finished.slot];
         listener.request_bytes.add(finished.request_bytes);
@@ -108,7 +122,9 @@ impl Metrics {
             if let Some(counter) = metrics.statuses.get(usize::from(finished.status / 100)) {
                 counter.increment();
             }
-            metrics.duration.observe(u64::try_from(finished.duration.as_nanos()).unwrap_or(u64::MAX));
+            metrics
+                .duration
+                .observe(u64::try_from(finished.duration.as_nanos()).unwrap_or(u64::MAX));
         }
         if let Some(reason) = finished.refusal {
             // Rare, and the list of reasons is long: looked up when it happens.

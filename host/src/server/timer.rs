@@ -114,7 +114,10 @@ impl Timer {
     #[must_use]
     pub fn deadline(&self) -> Deadline {
         let key = self.0.slots.borrow_mut().insert(Slot { at: NEVER, waker: None });
-        Deadline { timer: self.clone(), key }
+        Deadline {
+            timer: self.clone(),
+            key,
+        }
     }
 }
 

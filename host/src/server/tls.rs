@@ -33,15 +33,25 @@ impl ListenerTls {
     /// With the file's name, when one cannot be read or a key does not fit its certificate.
     pub fn load(tls: &config::ListenerTls, http2: bool) -> anyhow::Result<Self> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let certificates = Arc::new(Certificates { current: ArcSwap::from_pointee(read_all(&tls.certificates, &provider)?) });
+        let certificates = Arc::new(Certificates {
+            current: ArcSwap::from_pointee(read_all(&tls.certificates, &provider)?),
+        });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(certificates.clone());
-        config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
+        config.alpn_protocols = if http2 {
+            vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+        } else {
+            vec![b"http/1.1".to_vec()]
+        };
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         config.max_early_data_size = 0;
-        Ok(Self { config: Arc::new(config), certificates, files: ArcSwap::from_pointee(tls.certificates.clone()) })
+        Ok(Self {
+            config: Arc::new(config),
+            certificates,
+            files: ArcSwap::from_pointee(tls.certificates.clone()),
+        })
     }
 
     /// Reads the files again, or others; handshakes that follow use what was read.
@@ -60,7 +70,10 @@ impl ListenerTls {
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         let files = self.files.load();
-        files.iter().flat_map(|files| [files.certificate.clone(), files.key.clone()]).collect()
+        files
+            .iter()
+            .flat_map(|files| [files.certificate.clone(), files.key.clone()])
+            .collect()
     }
 }
 
@@ -81,7 +94,9 @@ struct ByName {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let names = self.current.load();
-        let Some(name) = hello.server_name() else { return Some(names.default.clone()) };
+        let Some(name) = hello.server_name() else {
+            return Some(names.default.clone());
+        };
         let name = name.to_ascii_lowercase();
         let found = names.exact.get(&name).or_else(|| {
             let (_, parent) = name.split_once('.')?;
@@ -106,7 +121,11 @@ fn read_all(files: &[CertificateFiles], provider: &CryptoProvider) -> anyhow::Re
         default.get_or_insert(key);
     }
     let default = default.ok_or_else(|| anyhow!("a TLS listener needs at least one certificate"))?;
-    Ok(ByName { exact, wildcard, default })
+    Ok(ByName {
+        exact,
+        wildcard,
+        default,
+    })
 }
 
 fn read_pair(pair: &CertificateFiles, provider: &CryptoProvider) -> anyhow::Result<CertifiedKey> {
@@ -115,7 +134,11 @@ fn read_pair(pair: &CertificateFiles, provider: &CryptoProvider) -> anyhow::Resu
     let key = PrivateKeyDer::from_pem_slice(&text)
         .map_err(|error| anyhow!("{}: no private key in PEM form: {error}", pair.key.display()))?;
     let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| {
-        anyhow!("{} does not fit {}: {error}", pair.key.display(), pair.certificate.display())
+        anyhow!(
+            "{} does not fit {}: {error}",
+            pair.key.display(),
+            pair.certificate.display()
+        )
     })?;
     Ok(key)
 }
@@ -133,7 +156,10 @@ fn read_chain(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 
 /// The DNS names that a certificate is for, in lower case.
 fn names(key: &CertifiedKey, file: &Path) -> anyhow::Result<Vec<String>> {
-    let leaf = key.cert.first().ok_or_else(|| anyhow!("{}: no certificate in it", file.display()))?;
+    let leaf = key
+        .cert
+        .first()
+        .ok_or_else(|| anyhow!("{}: no certificate in it", file.display()))?;
     let leaf = webpki::EndEntityCert::try_from(leaf)
         .map_err(|error| anyhow!("{}: not a certificate: {error}", file.display()))?;
     Ok(leaf.valid_dns_names().map(str::to_ascii_lowercase).collect())
@@ -150,7 +176,9 @@ pub fn client_config(tls: &config::UpstreamTls) -> anyhow::Result<Arc<ClientConf
     let builder = if tls.verify {
         builder.with_root_certificates(roots(tls.roots.as_deref())?)
     } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(algorithms)))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AcceptAny(algorithms)))
     };
     let mut config = builder.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -162,7 +190,9 @@ fn roots(file: Option<&Path>) -> anyhow::Result<RootCertStore> {
     match file {
         Some(file) => {
             for certificate in read_chain(file)? {
-                store.add(certificate).map_err(|error| anyhow!("{}: not a root: {error}", file.display()))?;
+                store
+                    .add(certificate)
+                    .map_err(|error| anyhow!("{}: not a root: {error}", file.display()))?;
             }
         }
         None => {

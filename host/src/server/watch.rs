@@ -77,7 +77,13 @@ fn follow(control: &Control, watcher: &mut RecommendedWatcher, watched: &mut BTr
         .iter()
         .flat_map(|(_, tls)| tls.files())
         .filter_map(|file| Some(file.parent()?.to_path_buf()))
-        .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder })
+        .map(|folder| {
+            if folder.as_os_str().is_empty() {
+                PathBuf::from(".")
+            } else {
+                folder
+            }
+        })
         .collect();
     for folder in watched.difference(&folders) {
         let _ = watcher.unwatch(folder);

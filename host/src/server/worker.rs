@@ -147,7 +147,10 @@ impl Worker {
     /// A subject that stands in while plugins have the real one.
     #[must_use]
     pub fn vacant_subject(&self) -> Box<Subject> {
-        self.vacant.borrow_mut().pop().unwrap_or_else(|| Box::new(Subject::vacant()))
+        self.vacant
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Box::new(Subject::vacant()))
     }
 
     /// Keeps a stand-in for the next time.
@@ -198,9 +201,15 @@ fn prepare(
     let group = |(at, upstream): (usize, &crate::config::Upstream)| {
         let tls = snapshot.client_tls.get(at).and_then(Option::as_ref);
         let pool_of = |server: &Server| {
-            let key = PoolKey { address: server.address, tls: tls.map(|_| upstream.name.clone()) };
+            let key = PoolKey {
+                address: server.address,
+                tls: tls.map(|_| upstream.name.clone()),
+            };
             let mut pools = pools.borrow_mut();
-            pools.entry(key).or_insert_with(|| Pool::new(upstream.keep_alive, upstream.idle_timeout, timer)).clone()
+            pools
+                .entry(key)
+                .or_insert_with(|| Pool::new(upstream.keep_alive, upstream.idle_timeout, timer))
+                .clone()
         };
         let health = snapshot.health[at].clone();
         Group::new(at, upstream, health, tls, index as u64, registry, pool_of)

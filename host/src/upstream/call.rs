@@ -22,7 +22,11 @@ use crate::http1::head::{self, Bounds, Persistence, ResponseHead};
 use crate::http1::stream::Stream;
 
 /// Bounds on what a server may send as a head: 64 KiB in 256 lines.
-const BOUNDS: Bounds = Bounds { bytes: 64 * 1024, lines: head::MAX_HEADERS, target: 0 };
+const BOUNDS: Bounds = Bounds {
+    bytes: 64 * 1024,
+    lines: head::MAX_HEADERS,
+    target: 0,
+};
 
 /// A request under way.
 #[derive(Debug)]
@@ -54,6 +58,17 @@ enum Outgoing {
     Done,
 }
 
+/// What follows once everything queued has been written.
+#[derive(Clone, Copy)]
+enum Then {
+    /// The request is complete.
+    Done,
+    /// There is room for more of the body.
+    Go,
+    /// The client has no more at the moment.
+    Wait,
+}
+
 /// How the response's body arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
@@ -78,9 +93,21 @@ impl Call {
         write_head: impl FnOnce(&mut BytesMut),
     ) -> Self {
         write_head(connection.io.out());
-        let outgoing = if coding == Framing::None { Outgoing::Flush } else { Outgoing::Body { body, coding } };
+        let outgoing = if coding == Framing::None {
+            Outgoing::Flush
+        } else {
+            Outgoing::Body { body, coding }
+        };
         let incoming = Decoder::new(Framing::None);
-        Self { connection: Some(connection), pool, origin, outgoing, incoming, persistence: Persistence::Close, idle }
+        Self {
+            connection: Some(connection),
+            pool,
+            origin,
+            outgoing,
+            incoming,
+            persistence: Persistence::Close,
+            idle,
+        }
     }
 
     /// The response head, within `limit` from the moment the request is sent. Interim responses are read over.
@@ -116,7 +143,9 @@ impl Call {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Fault>> {
         loop {
             let sending = self.poll_outgoing(cx)?;
-            let Some(connection) = &mut self.connection else { return Poll::Ready(Err(Fault::Closed)) };
+            let Some(connection) = &mut self.connection else {
+                return Poll::Ready(Err(Fault::Closed));
+            };
             if !connection.io.input().is_empty()
                 && let Some(head) = head::parse_response(connection.io.input(), &BOUNDS).map_err(Fault::Malformed)?
             {
@@ -130,7 +159,11 @@ impl Call {
                 Poll::Ready(Ok(Read::End)) => return Poll::Ready(Err(self.ended())),
                 Poll::Ready(Err(error)) => {
                     let fault = self.ended();
-                    return Poll::Ready(Err(if matches!(fault, Fault::Stale) { fault } else { Fault::Io(error) }));
+                    return Poll::Ready(Err(if matches!(fault, Fault::Stale) {
+                        fault
+                    } else {
+                        Fault::Io(error)
+                    }));
                 }
                 Poll::Pending => {
                     let late = connection.deadline.poll_elapsed(cx).is_ready();
@@ -149,59 +182,53 @@ impl Call {
 
     /// What it means that the server closed the connection before a response.
     fn ended(&mut self) -> Fault {
-        let silent = self.connection.as_mut().is_none_or(|connection| connection.io.input().is_empty());
-        if silent && self.origin == Origin::Kept { Fault::Stale } else { Fault::Closed }
+        let silent = self
+            .connection
+            .as_mut()
+            .is_none_or(|connection| connection.io.input().is_empty());
+        if silent && self.origin == Origin::Kept {
+            Fault::Stale
+        } else {
+            Fault::Closed
+        }
     }
 
     /// Sends what is queued and what the client's body gives.
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Fault> {
-        let Some(connection) = &mut self.connection else { return Ok(Poll::Ready(())) };
-        let io = &mut connection.io;
         loop {
-            match &mut self.outgoing {
+            let Some(Connection { io, .. }) = &mut self.connection else {
+                return Ok(Poll::Ready(()));
+            };
+            let (flush, then) = match &mut self.outgoing {
                 Outgoing::Done => return Ok(Poll::Ready(())),
-                Outgoing::Flush => match io.poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.outgoing = Outgoing::Done,
-                    // A server that refuses early closes its reading side: the response may still be there to be read.
-                    Poll::Ready(Err(_)) => self.abandon(),
-                    Poll::Pending => return Ok(Poll::Pending),
-                },
-                Outgoing::Body { body, coding } => {
-                    if io.is_full() {
-                        match io.poll_flush(cx) {
-                            Poll::Ready(Ok(())) => {}
-                            Poll::Ready(Err(_)) => {
-                                self.abandon();
-                                continue;
-                            }
-                            Poll::Pending => return Ok(Poll::Pending),
-                        }
-                    }
-                    match body.poll_frame(cx) {
-                        Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Outgoing::Flush => (io.poll_flush(cx), Then::Done),
+                Outgoing::Body { .. } if io.is_full() => (io.poll_flush(cx), Then::Go),
+                Outgoing::Body { body, coding } => match body.poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        match frame.into_data() {
                             Ok(data) => encode::data(io, *coding, data),
                             Err(frame) => {
-                                let trailers = frame.into_trailers().ok();
-                                encode::end(io, *coding, trailers.as_ref());
+                                encode::end(io, *coding, frame.into_trailers().ok().as_ref());
                                 self.outgoing = Outgoing::Flush;
                             }
-                        },
-                        Poll::Ready(Some(Err(fault))) => return Err(Fault::Client(fault)),
-                        Poll::Ready(None) => {
-                            encode::end(io, *coding, None);
-                            self.outgoing = Outgoing::Flush;
                         }
-                        Poll::Pending => {
-                            if io.has_output()
-                                && let Poll::Ready(Err(_)) = io.poll_flush(cx)
-                            {
-                                self.abandon();
-                                continue;
-                            }
-                            return Ok(Poll::Pending);
-                        }
+                        continue;
                     }
-                }
+                    Poll::Ready(Some(Err(fault))) => return Err(Fault::Client(fault)),
+                    Poll::Ready(None) => {
+                        encode::end(io, *coding, None);
+                        self.outgoing = Outgoing::Flush;
+                        continue;
+                    }
+                    Poll::Pending => (io.poll_flush(cx), Then::Wait),
+                },
+            };
+            match (flush, then) {
+                (Poll::Ready(Ok(())), Then::Done) => self.outgoing = Outgoing::Done,
+                (Poll::Ready(Ok(())), Then::Go) => {}
+                // A server that refuses early closes its reading side: the response may still be there to be read.
+                (Poll::Ready(Err(_)), _) => self.abandon(),
+                (Poll::Ready(Ok(())), Then::Wait) | (Poll::Pending, _) => return Ok(Poll::Pending),
             }
         }
     }
@@ -220,7 +247,9 @@ impl Call {
                 self.abandon();
             }
         }
-        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(None);
+        };
         match self.incoming.poll(&mut connection.io, cx) {
             Poll::Ready(Ok(Piece::Data(data))) => {
                 self.arm();

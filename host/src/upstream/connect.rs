@@ -16,7 +16,7 @@ use crate::http1::stream::Stream;
 use crate::server::timer::Timer;
 
 /// How TLS is spoken to a server.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ClientTls {
     /// Roots, versions, resumption.
     pub config: Arc<rustls::ClientConfig>,
@@ -35,14 +35,24 @@ pub async fn connect(
     timer: &Timer,
 ) -> Result<Connection, Fault> {
     let deadline = timer.deadline();
-    let stream = deadline.within(limit, open(address, tls)).await.map_err(|_| Fault::ConnectTimeout)??;
-    Ok(Connection { io: Buffered::new(stream, BytesMut::new()), deadline })
+    let stream = deadline
+        .within(limit, open(address, tls))
+        .await
+        .map_err(|_| Fault::ConnectTimeout)??;
+    Ok(Connection {
+        io: Buffered::new(stream, BytesMut::new()),
+        deadline,
+    })
 }
 
 async fn open(address: SocketAddr, tls: Option<&ClientTls>) -> Result<Stream, Fault> {
     let stream = TcpStream::connect(address).await.map_err(Fault::Connect)?;
     stream.set_nodelay(true).map_err(Fault::Connect)?;
     let Some(tls) = tls else { return Ok(Stream::Tcp(stream)) };
-    let stream = TlsConnector::from(tls.config.clone()).connect(tls.name.clone(), stream).await;
-    stream.map(|stream| Stream::TlsClient(Box::new(stream))).map_err(|error| Fault::Tls(error.to_string()))
+    let stream = TlsConnector::from(tls.config.clone())
+        .connect(tls.name.clone(), stream)
+        .await;
+    stream
+        .map(|stream| Stream::TlsClient(Box::new(stream)))
+        .map_err(|error| Fault::Tls(error.to_string()))
 }

@@ -71,7 +71,10 @@ impl Group {
         mut pool_of: impl FnMut(&Server) -> Rc<Pool>,
     ) -> Self {
         let member = |server: &Server| Member {
-            tls: tls.map(|config| ClientTls { config: config.clone(), name: server_name(upstream, server) }),
+            tls: tls.map(|config| ClientTls {
+                config: config.clone(),
+                name: server_name(upstream, server),
+            }),
             pool: pool_of(server),
             metrics: MemberMetrics::new(registry, &upstream.name, &server.name),
             server: server.clone(),
@@ -81,7 +84,9 @@ impl Group {
             name: upstream.name.clone(),
             balancer: Balancer::new(upstream, health.clone(), worker),
             health,
-            metrics: GroupMetrics { retries: registry.counter(&families::UPSTREAM_RETRIES, &[&upstream.name]) },
+            metrics: GroupMetrics {
+                retries: registry.counter(&families::UPSTREAM_RETRIES, &[&upstream.name]),
+            },
             index,
         }
     }
@@ -134,13 +139,15 @@ impl Group {
         let metrics = &self.members[index].metrics;
         let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
         metrics.statuses[class].increment();
-        metrics.duration.observe(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+        metrics
+            .duration
+            .observe(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// A server did not answer.
     pub fn failed(&self, index: usize, fault: &Fault) {
         if fault.blames_server() {
-            self.health.report(index, Outcome::Failure);
+            self.health.report(index, Outcome::Failed);
         }
         if matches!(fault, Fault::Stale | Fault::Client(_)) {
             return;

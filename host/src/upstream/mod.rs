@@ -12,8 +12,8 @@ pub mod pool;
 use std::fmt;
 use std::io;
 
-use crate::http1::head::Malformed;
 use crate::http1::decode::BodyError;
+use crate::http1::head::Malformed;
 
 /// Why a server did not answer.
 #[derive(Debug)]

@@ -37,7 +37,12 @@ impl Pool {
     #[must_use]
     pub fn new(most: usize, keep: Duration, timer: &Timer) -> Rc<Self> {
         let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-        Rc::new(Self { idle: RefCell::default(), most, keep, timer: timer.clone() })
+        Rc::new(Self {
+            idle: RefCell::default(),
+            most,
+            keep,
+            timer: timer.clone(),
+        })
     }
 
     /// An idle connection that the server has neither closed nor spoken on.
@@ -56,7 +61,10 @@ impl Pool {
         connection.deadline.clear();
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.most {
-            idle.push(Idle { connection, since: self.timer.now() });
+            idle.push(Idle {
+                connection,
+                since: self.timer.now(),
+            });
         }
     }
 
@@ -64,7 +72,9 @@ impl Pool {
     pub fn sweep(&self) {
         let now = self.timer.now();
         let keep = self.keep;
-        self.idle.borrow_mut().retain_mut(|idle| now.saturating_sub(idle.since) <= keep && idle.connection.io.is_quiet());
+        self.idle
+            .borrow_mut()
+            .retain_mut(|idle| now.saturating_sub(idle.since) <= keep && idle.connection.io.is_quiet());
     }
 
     /// How many connections are idle.
