@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::bindings::weir::plugin as wit;
 use crate::contract::EditError;
-use crate::counters::{Outcome, Take};
 use crate::log::Level;
 use crate::reply::Reply;
 
@@ -86,29 +85,7 @@ pub(crate) use wit::clock::{monotonic, now};
 pub(crate) use wit::metrics::{increment, set as set_gauge};
 pub(crate) use wit::random::next as random;
 
-pub(crate) use wit::counters::open as open_counters;
-
-pub(crate) fn take(limits: &[Take<'_>]) -> Vec<Outcome> {
-    let limits: Vec<_> = limits
-        .iter()
-        .map(|take| wit::counters::Limit {
-            space: take.space,
-            key: take.key,
-            interval: take.interval,
-            burst: take.burst,
-            cost: take.cost,
-        })
-        .collect();
-    wit::counters::take(&limits)
-        .into_iter()
-        .map(|outcome| Outcome {
-            allowed: outcome.allowed,
-            remaining: outcome.remaining,
-            reset_after: outcome.reset_after,
-            retry_after: outcome.retry_after,
-        })
-        .collect()
-}
+pub(crate) use wit::counters::{open as open_counters, take};
 
 pub(crate) use wit::tables::{lookup as table_lookup, open as open_table, size as table_size};
 

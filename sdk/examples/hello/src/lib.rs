@@ -1,4 +1,4 @@
-//! The smallest plugin that is of any use: it greets on one path, and marks every response.
+//! The smallest plugin that is of any use: it greets on one path, and marks every other response.
 
 use weir_sdk::prelude::*;
 
@@ -43,9 +43,16 @@ impl Plugin for Hello {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_sdk::testing::{Host, Sandbox, run_cases};
 
     #[test]
     fn cases() {
-        weir_sdk::testing::run_cases::<Hello>("cases.toml");
+        run_cases::<Hello>("cases.toml");
+    }
+
+    #[test]
+    fn a_configuration_without_a_greeting_says_so() {
+        let error = Sandbox::<Hello>::new(Host::new(), "{}").err();
+        assert_eq!(error.as_deref(), Some("missing field `greeting`"));
     }
 }
