@@ -30,7 +30,7 @@
 //! 3. [`Request`], [`Response`] and [`Reply`]: the exchange that Weir is asking about.
 //! 4. [`counters`], [`clock`], [`random`], [`metrics`], [`kv`] and [`log`]: services of the host.
 //! 5. [`contract`]: which edits Weir refuses, as functions that the host uses, too.
-//! 6. `testing` (native builds): a fake host for unit tests and case files.
+//! 6. `testing` (native builds): a fake host for unit tests and case files; `template`: the project to start with.
 //!
 //! Everything goes through one private layer, `host`: on `wasm32` it calls the functions that `wit/weir-plugin.wit` imports,
 //! natively the fake host of the thread. Nothing in this crate panics on what a request, a response or the host brings.
@@ -59,6 +59,8 @@ mod request;
 mod response;
 mod setup;
 mod table;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
