@@ -15,7 +15,7 @@ use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Refusal};
 use crate::http1::buffer::{Buffered, Read};
 use crate::http1::decode::{Decoder, Piece};
-use crate::http1::encode::{self, ResponseLine};
+use crate::http1::encode::{self, ResponseLine, Told};
 use crate::http1::framing::{self, Framing};
 use crate::http1::head::{self, Bounds, Malformed, Persistence, RequestHead};
 use crate::http1::stream::Stream;
@@ -314,10 +314,14 @@ async fn write_response(
         persistence
     };
     let without_content = method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
+    let told = match body.told_length() {
+        _ if !without_content => Told::Framing(framing),
+        Some(length) => Told::Length(length),
+        None => Told::Nothing,
+    };
     let line = ResponseLine {
         status: parts.status,
-        framing,
-        told_length: if without_content { body.told_length() } else { None },
+        told,
         persistence,
         version,
         date: &worker.timer.date(),

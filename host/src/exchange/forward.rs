@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use http::StatusCode;
+
 use super::body::{Content, RequestBody, ResponseBody};
 use super::headers::{self, UpstreamRequest};
 use super::{Conditions, Exchange, Refusal, route_of};
 use crate::config::{Balance, Route};
 use crate::http1::framing::Framing;
-use crate::http1::head::ResponseHead;
+use crate::http1::head::{Malformed, ResponseHead};
 use crate::upstream::balance::{Tried, hash_key};
 use crate::upstream::call::{Call, Expected};
 use crate::upstream::group::Group;
@@ -123,6 +125,10 @@ async fn attempt(
         head.write(out)
     });
     match call.response(&subject.request.method, route.timeouts.response).await {
+        // Nobody asked for another protocol.
+        Ok((head, _)) if head.status == StatusCode::SWITCHING_PROTOCOLS && !upgrade => {
+            Err(Fault::Malformed(Malformed::StartLine))
+        }
         Ok((head, expected)) => {
             let elapsed = sent.elapsed();
             exchange.upstream_time = Some(elapsed);

@@ -169,11 +169,9 @@ impl Exchange {
             Routed::NotFound => return Err(Refusal::NotFound.into()),
             Routed::MethodNotAllowed(methods) => return Err(Refusal::MethodNotAllowed(methods).into()),
         };
-        let Some(route) = routes.get(index) else {
-            return Err(Refusal::NotFound.into());
-        };
         self.route = Some(index);
-        self.subject.route = route.name.clone();
+        let (route, name) = self.state.route(self.route)?;
+        self.subject.route = name.clone();
         if self.body.told_length().is_some_and(|length| length > route.max_body) {
             return Err(Refusal::BodyTooLarge.into());
         }
@@ -438,9 +436,7 @@ fn settle(decision: Decision) -> Result<(), Ending> {
 }
 
 fn route_of(state: &State, route: Option<usize>) -> Result<&Route, Refusal> {
-    route
-        .and_then(|index| state.snapshot.config.routes.get(index))
-        .ok_or(Refusal::NotFound)
+    state.route(route).map(|(route, _)| route)
 }
 
 /// Conditions that Weir adds to a request.

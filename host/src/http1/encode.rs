@@ -37,16 +37,25 @@ pub fn framing(out: &mut BytesMut, framing: Framing) {
 pub struct ResponseLine<'a> {
     /// The status.
     pub status: StatusCode,
-    /// How the body is delimited on the wire.
-    pub framing: Framing,
-    /// A length that is told although no body follows (HEAD, 304).
-    pub told_length: Option<u64>,
+    /// What is told about the body.
+    pub told: Told,
     /// Whether the connection stays open.
     pub persistence: Persistence,
     /// The request's version; an HTTP/1.0 client has to be told of keep-alive.
     pub version: Version,
     /// The current time, for a response without `Date` (RFC 9110 §6.6.1).
     pub date: &'a [u8; DATE_LENGTH],
+}
+
+/// What a response head says about its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// How the body that follows is delimited.
+    Framing(Framing),
+    /// The length that the body of a GET would have had; none follows (HEAD, 304).
+    Length(u64),
+    /// Nothing, and none follows.
+    Nothing,
 }
 
 /// Writes a response head. Framing and connection headers in `headers` are replaced by what `line` says.
@@ -68,11 +77,12 @@ pub fn response_head(out: &mut BytesMut, line: &ResponseLine<'_>, headers: &Head
     if !has_date {
         header(out, "date", line.date);
     }
-    match (line.framing, line.told_length) {
-        (Framing::None, Some(length)) => framing(out, Framing::Length(length)),
-        (Framing::None, None) if has_no_content(line.status) => {}
-        (Framing::None, None) => framing(out, Framing::Length(0)),
-        (told, _) => framing(out, told),
+    match line.told {
+        Told::Nothing => {}
+        Told::Length(length) => framing(out, Framing::Length(length)),
+        Told::Framing(Framing::None) if has_no_content(line.status) => {}
+        Told::Framing(Framing::None) => framing(out, Framing::Length(0)),
+        Told::Framing(told) => framing(out, told),
     }
     match line.persistence {
         Persistence::Close => out.put_slice(b"connection: close\r\n"),
@@ -151,8 +161,7 @@ mod tests {
         let mut out = BytesMut::new();
         let line = ResponseLine {
             status: StatusCode::OK,
-            framing: Framing::Length(5),
-            told_length: None,
+            told: Told::Framing(Framing::Length(5)),
             persistence: Persistence::Close,
             version: Version::HTTP_11,
             date: b"Sun, 06 Nov 1994 08:49:37 GMT",

@@ -24,6 +24,9 @@ pub struct State {
     /// This worker's counters.
     pub metrics: Metrics,
     groups: Vec<Group>,
+    /// Copies for this worker alone: every request counts references to one, and workers are not to share that count's
+    /// cache line.
+    route_names: Vec<Arc<str>>,
 }
 
 impl State {
@@ -32,13 +35,30 @@ impl State {
     pub fn new(snapshot: Arc<Snapshot>, chain: Rc<Chain>, groups: Vec<Group>, registry: &Arc<Registry>) -> Self {
         let router = Router::new(&snapshot.config.routes);
         let metrics = Metrics::new(registry, &snapshot.config.routes);
+        let route_names = snapshot
+            .config
+            .routes
+            .iter()
+            .map(|route| Arc::from(&*route.name))
+            .collect();
         Self {
             snapshot,
             router,
             chain,
             metrics,
             groups,
+            route_names,
         }
+    }
+
+    /// A route with its name, by its index.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn route(&self, index: Option<usize>) -> Result<(&Route, &Arc<str>), Refusal> {
+        let index = index.ok_or(Refusal::NotFound)?;
+        let route = self.snapshot.config.routes.get(index).zip(self.route_names.get(index));
+        route.ok_or(Refusal::NotFound)
     }
 
     /// The upstream that a route names.

@@ -77,11 +77,14 @@ impl Group {
             }),
             pool: pool_of(server),
             metrics: MemberMetrics::new(registry, &upstream.name, &server.name),
-            server: server.clone(),
+            server: Server {
+                name: own(&server.name),
+                ..server.clone()
+            },
         };
         Self {
             members: upstream.servers.iter().map(member).collect(),
-            name: upstream.name.clone(),
+            name: own(&upstream.name),
             balancer: Balancer::new(upstream, health.clone(), worker),
             health,
             metrics: GroupMetrics {
@@ -174,6 +177,11 @@ impl MemberMetrics {
             duration: registry.histogram(&families::UPSTREAM_DURATION, &[upstream, server]),
         }
     }
+}
+
+/// A copy for this worker alone: every request counts references to it, and workers are not to share that count's cache line.
+fn own(name: &Arc<str>) -> Arc<str> {
+    Arc::from(&**name)
 }
 
 /// The name that a server is asked for through TLS: configured, or the host of its address.

@@ -3,7 +3,6 @@
 //! A slot holds 32 bits of the key's hash and the offset of key and value in the arena. A lookup touches the index once and the
 //! arena once, whatever the size; an entry costs its bytes and about 16 more.
 
-
 use ahash::RandomState;
 
 use super::csv::{Build, LineProblem};
