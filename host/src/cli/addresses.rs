@@ -31,6 +31,30 @@ impl Addresses {
         std::fs::rename(&aside, file)
     }
 
+    /// Reads the file back.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not one that [`write`](Self::write) has written.
+    pub fn read(file: &Path) -> io::Result<Self> {
+        let text = std::fs::read_to_string(file)?;
+        Self::parse(&text).ok_or_else(|| io::Error::other(format!("{}: not a file of addresses", file.display())))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut addresses = Self::default();
+        for line in text.lines() {
+            match line.split_once(' ')? {
+                ("listener", rest) => {
+                    let (address, name) = rest.split_once(' ')?;
+                    addresses.listeners.push((name.into(), address.parse().ok()?));
+                }
+                ("admin", address) => addresses.admin = Some(address.parse().ok()?),
+                _ => return None,
+            }
+        }
+        Some(addresses)
+    }
+
     fn render(&self) -> String {
         let mut text = String::new();
         for (name, address) in &self.listeners {
@@ -62,5 +86,7 @@ mod tests {
             addresses.render(),
             "listener 127.0.0.1:8080 public\nlistener [::1]:8443 [::1]:8443\nadmin 127.0.0.1:9180\n"
         );
+        assert_eq!(Addresses::parse(&addresses.render()), Some(addresses));
+        assert_eq!(Addresses::parse("listener nowhere public\n"), None);
     }
 }

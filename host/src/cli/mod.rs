@@ -4,6 +4,7 @@ mod activation;
 pub mod addresses;
 mod check;
 mod client;
+mod demo;
 mod deploy;
 mod logging;
 mod reference;
@@ -28,6 +29,7 @@ pub fn run() -> ExitCode {
         Command::Status(command) => status::run(&command),
         Command::Rollback(command) => rollback::run(&command),
         Command::Reload(command) => reload::run(&command),
+        Command::Demo(command) => demo::run(&command),
         Command::Version => version(),
         Command::ConfigReference => reference::run(),
     }
@@ -55,6 +57,8 @@ enum Command {
     Rollback(rollback::Arguments),
     /// Read the configuration again.
     Reload(reload::Arguments),
+    /// See Weir at work: a small origin, Weir in front of it, and what to try.
+    Demo(demo::Arguments),
     /// Print the version.
     Version,
     /// Print the reference of all settings as Markdown.
