@@ -1,0 +1,87 @@
+//! `ctl:ruleRemoveById=9100100`: changes how the rest of this transaction is judged.
+
+use super::{Draft, Scope};
+use crate::compile::pick::{By, Pick};
+use crate::compile::plan::{BodyProcessor, Control, Effect};
+use crate::compile::{settings, target};
+use crate::problem::unknown;
+use crate::seclang::parse_targets;
+use crate::variables;
+
+const NAMES: &[&str] = &[
+    "ruleEngine",
+    "ruleRemoveById",
+    "ruleRemoveByTag",
+    "ruleRemoveByMsg",
+    "ruleRemoveTargetById",
+    "ruleRemoveTargetByTag",
+    "ruleRemoveTargetByMsg",
+    "requestBodyAccess",
+    "requestBodyProcessor",
+    "forceRequestBodyVariable",
+    "responseBodyAccess",
+];
+
+const NOT_YET: &[&str] = &[
+    "auditEngine",
+    "auditLogParts",
+    "debugLogLevel",
+    "hashEngine",
+    "hashEnforcement",
+    "parseXmlIntoArgs",
+    "requestBodyLimit",
+    "responseBodyLimit",
+];
+
+pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), String> {
+    let Some((name, value)) = value.split_once('=') else {
+        return Err(format!("\"{value}\" has no =; write name=value"));
+    };
+    let (name, value) = (name.trim(), value.trim());
+    let control = match name.to_ascii_lowercase().as_str() {
+        "ruleengine" => Control::Engine(settings::mode(value)?),
+        "ruleremovebyid" => remove(By::Id, value, scope)?,
+        "ruleremovebytag" => remove(By::Tag, value, scope)?,
+        "ruleremovebymsg" => remove(By::Message, value, scope)?,
+        "ruleremovetargetbyid" => remove_target(By::Id, value, scope)?,
+        "ruleremovetargetbytag" => remove_target(By::Tag, value, scope)?,
+        "ruleremovetargetbymsg" => remove_target(By::Message, value, scope)?,
+        "requestbodyaccess" => Control::RequestBodyAccess(settings::access(value)?),
+        "forcerequestbodyvariable" => Control::ForceRequestBodyVariable(settings::access(value)?),
+        "responsebodyaccess" => Control::ResponseBodyAccess(settings::access(value)?),
+        "requestbodyprocessor" => Control::RequestBodyProcessor(match value.to_ascii_uppercase().as_str() {
+            "URLENCODED" => BodyProcessor::UrlEncoded,
+            "JSON" => BodyProcessor::Json,
+            "XML" | "MULTIPART" | "RAW" => return Err(format!("the body processor {value} is not supported yet")),
+            _ => return Err(format!("\"{value}\" is not URLENCODED or JSON")),
+        }),
+        _ if NOT_YET.iter().any(|known| known.eq_ignore_ascii_case(name)) => {
+            return Err(format!("\"{name}\" is not supported yet"));
+        }
+        _ => return Err(unknown("setting", name, NAMES.iter().copied())),
+    };
+    draft.effects.push(Effect::Control(control));
+    Ok(())
+}
+
+fn remove(by: By, value: &str, scope: &mut Scope<'_>) -> Result<Control, String> {
+    Ok(Control::RemoveRules(scope.picks.add(Pick::parse(by, value)?)))
+}
+
+/// `RULES;VARIABLE` or `RULES;VARIABLE:name`.
+fn remove_target(by: By, value: &str, scope: &mut Scope<'_>) -> Result<Control, String> {
+    let Some((rules, variable)) = value.split_once(';') else {
+        return Err(format!("\"{value}\" names no variable; write {value};ARGS:name"));
+    };
+    let written = parse_targets(variable)?;
+    let [written] = written.as_slice() else {
+        return Err(format!("\"{variable}\" is not one variable"));
+    };
+    let variable = variables::find(&written.variable)?;
+    let selector = target::selector(variable, &written.selector, scope.names)?;
+    Ok(Control::RemoveTarget {
+        rules: scope.picks.add(Pick::parse(by, rules)?),
+        variable,
+        selector,
+    })
+}

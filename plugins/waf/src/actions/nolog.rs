@@ -1,0 +1,9 @@
+//! `nolog`: a match is not reported.
+
+use super::{Draft, Scope};
+use crate::compile::plan::Logging;
+
+pub(super) fn apply(_: &str, draft: &mut Draft, _: &mut Scope<'_>) -> Result<(), String> {
+    draft.logging = Some(Logging::Silent);
+    Ok(())
+}

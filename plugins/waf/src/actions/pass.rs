@@ -1,0 +1,8 @@
+//! `pass`: nothing happens to the request.
+
+use super::{Draft, Scope, Verb};
+
+pub(super) fn apply(_: &str, draft: &mut Draft, _: &mut Scope<'_>) -> Result<(), String> {
+    draft.verb = Some(Verb::Pass);
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! Sets of bytes: the cheapest question that can be asked about a value before anything expensive is done with it.
+
+/// A set of byte values, 256 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    /// No byte.
+    pub const EMPTY: Self = Self([0; 4]);
+    /// Every byte.
+    pub const ALL: Self = Self([u64::MAX; 4]);
+
+    /// The bytes of a list.
+    #[must_use]
+    pub const fn of(bytes: &[u8]) -> Self {
+        let mut set = Self::EMPTY;
+        let mut index = 0;
+        while index < bytes.len() {
+            set = set.with(bytes[index]);
+            index += 1;
+        }
+        set
+    }
+
+    /// The bytes from `first` to `last`, both included.
+    #[must_use]
+    pub const fn range(first: u8, last: u8) -> Self {
+        let mut set = Self::EMPTY;
+        let mut byte = first as u16;
+        while byte <= last as u16 {
+            set = set.with(byte as u8);
+            byte += 1;
+        }
+        set
+    }
+
+    /// The bytes that occur in a value.
+    #[must_use]
+    pub fn present_in(value: &[u8]) -> Self {
+        let mut set = Self::EMPTY;
+        for &byte in value {
+            set.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        }
+        set
+    }
+
+    /// This set and one byte more.
+    #[must_use]
+    pub const fn with(mut self, byte: u8) -> Self {
+        self.0[(byte >> 6) as usize] |= 1 << (byte & 63);
+        self
+    }
+
+    /// The bytes of either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        Self([a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]])
+    }
+
+    /// The bytes of both sets.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        let (a, b) = (self.0, other.0);
+        Self([a[0] & b[0], a[1] & b[1], a[2] & b[2], a[3] & b[3]])
+    }
+
+    /// The bytes that are not in the set.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        let a = self.0;
+        Self([!a[0], !a[1], !a[2], !a[3]])
+    }
+
+    /// Whether a byte is in the set.
+    #[must_use]
+    pub const fn contains(&self, byte: u8) -> bool {
+        self.0[(byte >> 6) as usize] & (1 << (byte & 63)) != 0
+    }
+
+    /// Whether the sets share a byte.
+    #[must_use]
+    pub const fn intersects(&self, other: &Self) -> bool {
+        let both = self.intersection(*other).0;
+        both[0] | both[1] | both[2] | both[3] != 0
+    }
+
+    /// How many bytes are in the set.
+    #[must_use]
+    pub const fn len(&self) -> u32 {
+        self.0[0].count_ones() + self.0[1].count_ones() + self.0[2].count_ones() + self.0[3].count_ones()
+    }
+
+    /// Whether the set has no byte.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..=u8::MAX).filter(|&byte| self.contains(byte))
+    }
+}
+
+impl std::fmt::Debug for ByteSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes: Vec<u8> = self.iter().collect();
+        write!(f, "ByteSet({:?})", String::from_utf8_lossy(&bytes))
+    }
+}
+
+/// The white space that C's `isspace` knows, which is what SecLang means by it.
+pub const SPACE: ByteSet = ByteSet::of(b" \t\n\r\x0b\x0c");
+
+/// Whether a byte is white space as C's `isspace` sees it.
+#[must_use]
+pub const fn is_space(byte: u8) -> bool {
+    SPACE.contains(byte)
+}
+
+/// A number as C's `atoi` reads it: optional white space and sign, then digits, then anything; 0 where there is no digit.
+#[must_use]
+pub fn leading_number(text: &[u8]) -> i64 {
+    let start = text.iter().position(|&b| !is_space(b)).unwrap_or(text.len());
+    let text = text.get(start..).unwrap_or_default();
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let mut number = 0i64;
+    for &digit in digits.iter().take_while(|b| b.is_ascii_digit()) {
+        number = number.saturating_mul(10).saturating_add(i64::from(digit - b'0'));
+    }
+    if negative { number.saturating_neg() } else { number }
+}
+
+/// The value of a hexadecimal digit.
+#[must_use]
+pub const fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// The byte that two hexadecimal digits stand for.
+#[must_use]
+pub const fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    match (hex_digit(high), hex_digit(low)) {
+        (Some(high), Some(low)) => Some(high << 4 | low),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_hold_what_was_put_in() {
+        let set = ByteSet::of(b"a\xff\0");
+        assert_eq!(set.iter().collect::<Vec<_>>(), vec![0, b'a', 0xff]);
+        assert_eq!(set.complement().len(), 253);
+        assert_eq!(ByteSet::range(0, 255), ByteSet::ALL);
+        assert!(ByteSet::present_in(b"banana").intersects(&ByteSet::of(b"n")));
+    }
+
+    #[test]
+    fn numbers_are_read_like_atoi() {
+        for (text, number) in [
+            ("12", 12),
+            (" -3x", -3),
+            ("+7", 7),
+            ("", 0),
+            ("x", 0),
+            ("99999999999999999999", i64::MAX),
+        ] {
+            assert_eq!(leading_number(text.as_bytes()), number, "{text:?}");
+        }
+    }
+}

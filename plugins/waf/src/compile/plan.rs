@@ -1,0 +1,423 @@
+//! The plan: rules as the evaluator runs them. Made once when the rules are loaded, and never changed.
+
+use std::sync::Arc;
+
+use regex::bytes::Regex;
+
+use super::names::{Names, Slot};
+use super::settings::Settings;
+use crate::operators::Test;
+use crate::problem::{Place, Problem};
+use crate::transformations::Touches;
+use crate::variables::Variable;
+
+/// Everything that the evaluator needs to judge a transaction.
+#[derive(Debug)]
+pub struct Plan {
+    /// What the directives and the plugin's configuration set.
+    pub settings: Settings,
+    /// The rules, in the order of the files. A chain is one rule of several links.
+    pub rules: Vec<Rule>,
+    /// What to do in each phase, in order: indices of rules.
+    pub phases: [Vec<usize>; 5],
+    /// The distinct chains of transformations.
+    pub transformations: Vec<TransformationChain>,
+    /// The names in `TX` that rules mention, each with its slot.
+    pub names: Names,
+    /// What `TX` holds when a transaction starts.
+    pub presets: Vec<(Slot, Preset)>,
+    /// The sets of rules that `ctl` actions speak about.
+    pub picks: Vec<RuleSet>,
+    /// What is not wrong, but does nothing.
+    pub warnings: Vec<Problem>,
+}
+
+/// The five phases of ModSecurity. Weir's own phases call them: request, request body, response, response body, finish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// 1: the request's head is known.
+    RequestHeaders,
+    /// 2: the request's body is known.
+    RequestBody,
+    /// 3: the response's head is known.
+    ResponseHeaders,
+    /// 4: the response's body is known.
+    ResponseBody,
+    /// 5: the exchange is over.
+    Logging,
+}
+
+impl Phase {
+    /// Every phase, in order.
+    pub const ALL: [Self; 5] = [
+        Self::RequestHeaders,
+        Self::RequestBody,
+        Self::ResponseHeaders,
+        Self::ResponseBody,
+        Self::Logging,
+    ];
+
+    /// From 0.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A rule, or a chain of them.
+#[derive(Debug)]
+pub struct Rule {
+    /// Where it starts.
+    pub place: Place,
+    /// Its number, unique among the rules.
+    pub id: u64,
+    /// When it runs.
+    pub phase: Phase,
+    /// What must match, one after the other. At least one.
+    pub links: Vec<Link>,
+    /// What happens to the request when all links matched.
+    pub disruption: Disruption,
+    /// Where evaluation goes on when all links matched.
+    pub flow: Flow,
+    /// Whether a match is reported.
+    pub logging: Logging,
+    /// What is said about a match.
+    pub message: Option<Template>,
+    /// How bad a match is.
+    pub severity: Option<Severity>,
+    /// Labels.
+    pub tags: Vec<Arc<str>>,
+    /// The rule set's version.
+    pub version: Option<Arc<str>>,
+    /// The rule's revision.
+    pub revision: Option<Arc<str>>,
+    /// 1 (new) to 9 (long proven).
+    pub maturity: Option<u8>,
+    /// 1 (many false alarms) to 9 (none known).
+    pub accuracy: Option<u8>,
+}
+
+/// One rule of a chain.
+#[derive(Debug)]
+pub struct Link {
+    /// What is looked at. A `SecAction` looks at nothing.
+    pub targets: Vec<Target>,
+    /// An index of [`Plan::transformations`]; nothing for values as they are.
+    pub transformations: Option<usize>,
+    /// The question.
+    pub operator: Operator,
+    /// Whether the groups of a match are kept in `TX:0` to `TX:9`.
+    pub capture: Capture,
+    /// Which forms of a value are looked at.
+    pub forms: Forms,
+    /// What each match does.
+    pub effects: Vec<Effect>,
+    /// What of the match is reported.
+    pub data: Option<Template>,
+}
+
+/// What a link looks at.
+#[derive(Debug)]
+pub struct Target {
+    /// The variable.
+    pub variable: Variable,
+    /// Which part of it.
+    pub selector: Selector,
+    /// Its values or their number.
+    pub subject: Subject,
+    /// Parts of it that are left out.
+    pub excluded: Vec<Selector>,
+}
+
+/// Which part of a collection is meant.
+#[derive(Debug, Clone)]
+pub enum Selector {
+    /// All of it.
+    Whole,
+    /// What has this name, compared without case.
+    Name(Box<[u8]>),
+    /// The name in `TX` with this slot.
+    Slot(Slot),
+    /// What has a name in which this is found.
+    Pattern(Regex),
+}
+
+/// Whether values are looked at, or how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The values.
+    Values,
+    /// Their number.
+    Count,
+}
+
+/// An operator with its argument.
+#[derive(Debug)]
+pub struct Operator {
+    /// Whether a match of the test is a match of the rule.
+    pub wanted: crate::operators::Outcome,
+    /// The question.
+    pub test: Test,
+    /// What values are compared with; empty for a test that has compiled its argument.
+    pub argument: Template,
+}
+
+/// Whether groups are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capture {
+    /// In `TX:0` to `TX:9`.
+    Keep,
+    /// No.
+    Forget,
+}
+
+/// Which forms of a value an operator is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forms {
+    /// The one after all transformations.
+    Last,
+    /// Every one on the way, the untransformed one included (`multiMatch`).
+    Each,
+}
+
+/// What happens to the request when a rule matches.
+#[derive(Debug, PartialEq)]
+pub enum Disruption {
+    /// Nothing.
+    Pass,
+    /// The rest of the rules is skipped.
+    Allow(Allowance),
+    /// An answer with this status.
+    Deny(u16),
+    /// The connection is closed.
+    Drop,
+    /// An answer that sends the client elsewhere.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Where to.
+        location: Template,
+    },
+}
+
+/// How much `allow` skips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    /// Every phase but the last.
+    Transaction,
+    /// What is left of this phase.
+    Phase,
+    /// What is left of the request phases.
+    Request,
+}
+
+/// Where evaluation goes on after a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// With the next rule.
+    Next,
+    /// After so many rules more.
+    Skip(usize),
+    /// At this position of the phase.
+    Jump(usize),
+}
+
+/// Whether a match is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logging {
+    /// Yes.
+    Report,
+    /// No.
+    Silent,
+}
+
+/// The severities of syslog, as rules name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Severity(pub u8);
+
+/// What a match does beside what happens to the request.
+#[derive(Debug)]
+pub enum Effect {
+    /// `setvar`
+    Set(SetVariable),
+    /// `ctl`
+    Control(Control),
+}
+
+/// A change to `TX`.
+#[derive(Debug)]
+pub struct SetVariable {
+    /// Which name.
+    pub name: TxName,
+    /// How it changes.
+    pub change: Change,
+}
+
+/// A name in `TX`.
+#[derive(Debug)]
+pub enum TxName {
+    /// Known when the rules are loaded.
+    Slot(Slot),
+    /// Made of macros.
+    Dynamic(Template),
+}
+
+/// How a name in `TX` changes.
+#[derive(Debug)]
+pub enum Change {
+    /// `=x`
+    Assign(Template),
+    /// `=+x`
+    Add(Template),
+    /// `=-x`
+    Subtract(Template),
+    /// `!name`
+    Remove,
+}
+
+/// A change to how this transaction is judged.
+#[derive(Debug)]
+pub enum Control {
+    /// `ctl:ruleEngine`
+    Engine(Mode),
+    /// `ctl:ruleRemoveById`, `ByTag`, `ByMsg`: an index of [`Plan::picks`].
+    RemoveRules(usize),
+    /// `ctl:ruleRemoveTargetById`, `ByTag`, `ByMsg`.
+    RemoveTarget {
+        /// An index of [`Plan::picks`].
+        rules: usize,
+        /// What they do not look at any more.
+        variable: Variable,
+        /// Which part of it.
+        selector: Selector,
+    },
+    /// `ctl:requestBodyAccess`
+    RequestBodyAccess(Access),
+    /// `ctl:requestBodyProcessor`
+    RequestBodyProcessor(BodyProcessor),
+    /// `ctl:forceRequestBodyVariable`
+    ForceRequestBodyVariable(Access),
+    /// `ctl:responseBodyAccess`
+    ResponseBodyAccess(Access),
+}
+
+/// What a match of a disruptive rule leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Rules run and disrupt.
+    On,
+    /// Rules run, are reported, and disrupt nothing.
+    DetectionOnly,
+    /// Rules do not run.
+    Off,
+}
+
+/// Whether a body is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// How a request body becomes arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyProcessor {
+    /// A form.
+    UrlEncoded,
+    /// JSON.
+    Json,
+}
+
+/// What `TX` holds when a transaction starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Preset {
+    /// A number.
+    Number(i64),
+    /// Text.
+    Text(Box<[u8]>),
+}
+
+/// Rules, by their index in [`Plan::rules`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuleSet(Vec<u64>);
+
+impl RuleSet {
+    /// Adds one.
+    pub fn insert(&mut self, rule: usize) {
+        let word = rule / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.0.get_mut(word) {
+            *bits |= 1 << (rule % 64);
+        }
+    }
+
+    /// Adds all of another set.
+    pub fn extend(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (bits, more) in self.0.iter_mut().zip(&other.0) {
+            *bits |= more;
+        }
+    }
+
+    /// Whether a rule is in the set.
+    #[must_use]
+    pub fn contains(&self, rule: usize) -> bool {
+        self.0.get(rule / 64).is_some_and(|bits| bits & (1 << (rule % 64)) != 0)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|&bits| bits == 0)
+    }
+}
+
+/// Transformations after each other, as indices of [`crate::transformations::ALL`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransformationChain {
+    /// In order; never empty.
+    pub steps: Vec<usize>,
+    /// What any of them can change.
+    pub touches: Touches,
+}
+
+/// Text with macros.
+#[derive(Debug, Default)]
+pub struct Template {
+    /// In order. No part for empty text.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a text with macros.
+#[derive(Debug)]
+pub enum Part {
+    /// As it is.
+    Literal(Box<[u8]>),
+    /// `%{tx.score}`: the first value of a target.
+    Macro(Target),
+}
+
+impl PartialEq for Template {
+    /// Two templates are the same where they have no macros and the same text.
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.constant(), other.constant()), (Some(a), Some(b)) if a == b)
+    }
+}
+
+impl Template {
+    /// The text, where there are no macros in it.
+    #[must_use]
+    pub fn constant(&self) -> Option<&[u8]> {
+        match self.parts.as_slice() {
+            [] => Some(b""),
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A rule's variable list, resolved: known variables, compiled selectors, and each exclusion with what it takes away from.
+
+use super::names::Names;
+use super::pattern::{self, Case};
+use super::plan::{Selector, Subject, Target};
+use crate::seclang::syntax;
+use crate::variables::{self, Shape, Variable};
+
+/// Resolves a variable list. Exclusions count wherever in the list they stand.
+pub(crate) fn compile(written: &[syntax::Target], names: &mut Names) -> Result<Vec<Target>, String> {
+    let mut targets = Vec::new();
+    let mut exclusions = Vec::new();
+    for target in written {
+        let variable = variables::find(&target.variable)?;
+        let selector = selector(variable, &target.selector, names)?;
+        let subject = match target.role {
+            syntax::Role::Exclude => {
+                exclusions.push((variable, selector));
+                continue;
+            }
+            syntax::Role::Inspect => Subject::Values,
+            syntax::Role::Count => Subject::Count,
+        };
+        targets.push(Target {
+            variable,
+            selector,
+            subject,
+            excluded: Vec::new(),
+        });
+    }
+    if targets.is_empty() {
+        return Err("the variable list only excludes; it must name something to look at".to_owned());
+    }
+    for (variable, selector) in exclusions {
+        exclude(&mut targets, variable, &selector);
+    }
+    Ok(targets)
+}
+
+/// Takes a part of a variable away from the targets that look at it.
+pub(crate) fn exclude(targets: &mut Vec<Target>, variable: Variable, selector: &Selector) {
+    if matches!(selector, Selector::Whole) {
+        targets.retain(|target| target.variable != variable);
+    }
+    for target in targets.iter_mut().filter(|target| target.variable == variable) {
+        target.excluded.push(selector.clone());
+    }
+}
+
+/// Compiles which part of a variable is meant.
+pub(crate) fn selector(variable: Variable, written: &syntax::Selector, names: &mut Names) -> Result<Selector, String> {
+    if variable.shape() == Shape::Single && *written != syntax::Selector::Whole {
+        return Err(format!(
+            "{} is one value and takes no part after a colon",
+            variable.name()
+        ));
+    }
+    Ok(match written {
+        syntax::Selector::Whole => Selector::Whole,
+        syntax::Selector::Name(name) if variable == Variable::Tx => Selector::Slot(names.intern(name.as_bytes())),
+        syntax::Selector::Name(name) => Selector::Name(name.as_bytes().into()),
+        syntax::Selector::Pattern(text) => Selector::Pattern(pattern::compile(text, Case::Ignored)?.regex),
+    })
+}

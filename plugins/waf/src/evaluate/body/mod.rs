@@ -1,0 +1,161 @@
+//! Request bodies: which processor reads them, and what became of it.
+
+mod json;
+
+use super::texts::{TextId, Texts};
+use super::urlencoded::{self, Field, Parsed};
+use crate::compile::plan::BodyProcessor;
+use crate::compile::settings::Settings;
+
+/// Whether a body is all there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    /// It is.
+    Complete,
+    /// It is longer than this.
+    Cut,
+}
+
+/// How a body becomes arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Processor {
+    /// It does not.
+    #[default]
+    None,
+    /// `a=b&c=d`
+    UrlEncoded,
+    /// JSON.
+    Json,
+    /// Known by its media type, and not read yet.
+    Multipart,
+}
+
+/// What is known of the request's body.
+#[derive(Debug)]
+pub(super) struct ReqBody {
+    pub(super) processor: Processor,
+    forced: Forced,
+    /// As received, where rules may see it.
+    pub(super) text: Option<TextId>,
+    pub(super) length: usize,
+    /// Why it could not be read.
+    pub(super) error: Option<TextId>,
+    pub(super) escapes: Parsed,
+    pub(super) overflow: Parsed,
+}
+
+/// Whether rules see the body as received, whatever its processor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forced {
+    Yes,
+    No,
+}
+
+impl Default for ReqBody {
+    fn default() -> Self {
+        Self {
+            processor: Processor::None,
+            forced: Forced::No,
+            text: None,
+            length: 0,
+            error: None,
+            escapes: Parsed::Clean,
+            overflow: Parsed::Clean,
+        }
+    }
+}
+
+impl From<BodyProcessor> for Processor {
+    fn from(processor: BodyProcessor) -> Self {
+        match processor {
+            BodyProcessor::UrlEncoded => Self::UrlEncoded,
+            BodyProcessor::Json => Self::Json,
+        }
+    }
+}
+
+impl Processor {
+    /// The one that a media type calls for by itself. JSON is read where a rule says so, as with ModSecurity.
+    pub(super) fn of(content_type: &[u8]) -> Self {
+        let media = content_type
+            .split(|&b| b == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        if media.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+            Self::UrlEncoded
+        } else if media.eq_ignore_ascii_case(b"multipart/form-data") {
+            Self::Multipart
+        } else {
+            Self::None
+        }
+    }
+
+    /// As `REQBODY_PROCESSOR` shows it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::UrlEncoded => "URLENCODED",
+            Self::Json => "JSON",
+            Self::Multipart => "MULTIPART",
+        }
+    }
+}
+
+impl ReqBody {
+    /// Rules see the body as received.
+    pub(super) fn force(&mut self) {
+        self.forced = Forced::Yes;
+    }
+
+    /// The body, or something that counts as it, could not be read. The first reason stays.
+    pub(super) fn fail(&mut self, texts: &mut Texts, reason: &str) {
+        if self.error.is_none() {
+            self.error = Some(texts.push(reason.as_bytes()));
+        }
+    }
+
+    /// Takes the body and adds its arguments to a list, beside so many that there are already.
+    pub(super) fn take(
+        &mut self,
+        settings: &Settings,
+        body: &[u8],
+        completeness: Completeness,
+        arguments: usize,
+        texts: &mut Texts,
+        fields: &mut Vec<Field>,
+    ) {
+        self.length = body.len();
+        if completeness == Completeness::Cut {
+            self.overflow = Parsed::TooMany;
+        }
+        if body.is_empty() {
+            return;
+        }
+        if self.processor == Processor::UrlEncoded || self.forced == Forced::Yes {
+            self.text = Some(texts.push(body));
+        }
+        let most = settings.arguments_limit.saturating_sub(arguments);
+        match self.processor {
+            Processor::None | Processor::Multipart => {}
+            Processor::UrlEncoded => match urlencoded::parse(body, settings.argument_separator, most, texts, fields) {
+                Parsed::TooMany => self.fail(texts, &too_many(settings.arguments_limit)),
+                parsed => self.escapes = parsed,
+            },
+            Processor::Json => {
+                let limits = json::Limits {
+                    depth: settings.json_depth_limit,
+                    fields: most,
+                };
+                if let Err(reason) = json::parse(body, limits, texts, fields) {
+                    self.fail(texts, &reason);
+                }
+            }
+        }
+    }
+}
+
+/// What is said about more arguments than are looked at.
+pub(super) fn too_many(most: usize) -> String {
+    format!("More than {most} arguments")
+}

@@ -1,0 +1,224 @@
+//! One rule of a chain over its values.
+
+use std::borrow::Cow;
+
+use super::transaction::{Datum, Item, Key, Transaction};
+use super::tx::Value;
+use super::{collect, effects, expand};
+use crate::bytes::leading_number;
+use crate::compile::names::Slot;
+use crate::compile::plan::{Capture, Forms, Link, Plan, Rule};
+use crate::operators::{Groups, Outcome, Test};
+use crate::transformations::Touches;
+use crate::variables::Variable;
+
+/// Which link of which rule runs.
+#[derive(Clone, Copy)]
+pub(super) struct Position<'p> {
+    pub(super) index: usize,
+    pub(super) rule: &'p Rule,
+    pub(super) link: &'p Link,
+    pub(super) role: Role,
+}
+
+/// Whether a link starts its rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Starter,
+    Follower,
+}
+
+/// Asks the operator about every value of the targets. Each match has its effects; one is enough for the link to match.
+pub(super) fn evaluate(plan: &Plan, tx: &mut Transaction, at: Position<'_>) -> Outcome {
+    let mut outcome = Outcome::NoMatch;
+    if at.link.targets.is_empty() {
+        // A SecAction looks at nothing and always matches.
+        matched(plan, tx, at, None, Outcome::NoMatch);
+        return Outcome::Match;
+    }
+    let mut items = std::mem::take(&mut tx.scratch);
+    items.clear();
+    for target in &at.link.targets {
+        collect::collect(plan, tx, target, &mut items);
+    }
+    if !items.is_empty() {
+        let argument = Argument::of(plan, tx, at.link);
+        for item in &items {
+            if is_excluded(plan, tx, at.index, *item) {
+                continue;
+            }
+            if about_item(plan, tx, at, *item, &argument, outcome) == Outcome::Match {
+                outcome = Outcome::Match;
+            }
+        }
+    }
+    tx.scratch = items;
+    outcome
+}
+
+/// What values are compared with, expanded once for all values of a link.
+enum Argument<'p> {
+    Number(i64),
+    Bytes(Cow<'p, [u8]>),
+}
+
+impl<'p> Argument<'p> {
+    fn of(plan: &Plan, tx: &mut Transaction, link: &'p Link) -> Self {
+        match link.operator.test {
+            Test::Number(_) => Self::Number(expand::number(plan, tx, &link.operator.argument)),
+            _ => Self::Bytes(expand::bytes(plan, tx, &link.operator.argument)),
+        }
+    }
+}
+
+/// Whether a `ctl` action took this value away from this rule.
+fn is_excluded(plan: &Plan, tx: &Transaction, rule: usize, item: Item) -> bool {
+    tx.excluded.iter().any(|(pick, variable, selector)| {
+        *variable == item.variable
+            && plan.picks.get(*pick).is_some_and(|rules| rules.contains(rule))
+            && collect::selects(plan, tx, selector, item.key)
+    })
+}
+
+/// Asks about one value, in one or in each of its forms.
+fn about_item(
+    plan: &Plan,
+    tx: &mut Transaction,
+    at: Position<'_>,
+    item: Item,
+    argument: &Argument<'_>,
+    so_far: Outcome,
+) -> Outcome {
+    let chain = at
+        .link
+        .transformations
+        .and_then(|chain| plan.transformations.get(chain));
+    let Some(chain) = chain else {
+        return about_form(plan, tx, at, item, argument, so_far);
+    };
+    let text = collect::text(tx, item.value);
+    if let Touches::Bytes(bytes) = &chain.touches
+        && !bytes.intersects(&tx.texts.present(text))
+    {
+        return about_form(
+            plan,
+            tx,
+            at,
+            Item {
+                value: Datum::Text(text),
+                ..item
+            },
+            argument,
+            so_far,
+        );
+    }
+    let mut outcome = Outcome::NoMatch;
+    let mut form = text;
+    if at.link.forms == Forms::Each {
+        outcome = about_form(
+            plan,
+            tx,
+            at,
+            Item {
+                value: Datum::Text(form),
+                ..item
+            },
+            argument,
+            so_far,
+        );
+    }
+    for (step, &transformation) in chain.steps.iter().enumerate() {
+        let next = tx.texts.transformed(form, transformation);
+        let asked = match at.link.forms {
+            Forms::Each => next != form,
+            Forms::Last => step + 1 == chain.steps.len(),
+        };
+        form = next;
+        if asked {
+            let so_far = if outcome == Outcome::Match { outcome } else { so_far };
+            let item = Item {
+                value: Datum::Text(form),
+                ..item
+            };
+            if about_form(plan, tx, at, item, argument, so_far) == Outcome::Match {
+                outcome = Outcome::Match;
+            }
+        }
+    }
+    outcome
+}
+
+fn about_form(
+    plan: &Plan,
+    tx: &mut Transaction,
+    at: Position<'_>,
+    item: Item,
+    argument: &Argument<'_>,
+    so_far: Outcome,
+) -> Outcome {
+    let link = at.link;
+    let mut groups = (link.capture == Capture::Keep).then(Groups::default);
+    let (answer, item) = match (&link.operator.test, argument, item.value) {
+        (Test::Number(compare), Argument::Number(argument), Datum::Number(value)) => {
+            (compare(value, *argument).into(), item)
+        }
+        (Test::Number(compare), Argument::Number(argument), Datum::Text(value)) => {
+            (compare(leading_number(tx.texts.get(value)), *argument).into(), item)
+        }
+        (test, argument, value) => {
+            let text = collect::text(tx, value);
+            let present = tx.texts.present(text);
+            let argument = match argument {
+                Argument::Bytes(bytes) => bytes.as_ref(),
+                Argument::Number(_) => &[],
+            };
+            let answer = test.ask(tx.texts.get(text), &present, argument, groups.as_mut());
+            (
+                answer,
+                Item {
+                    value: Datum::Text(text),
+                    ..item
+                },
+            )
+        }
+    };
+    if answer != link.operator.wanted {
+        return Outcome::NoMatch;
+    }
+    if let (Some(groups), Outcome::Match) = (groups, answer) {
+        keep_groups(tx, item, &groups);
+    }
+    matched(plan, tx, at, Some(item), so_far);
+    Outcome::Match
+}
+
+/// `TX:0` to `TX:9` are parts of the value that matched; they share its bytes.
+fn keep_groups(tx: &mut Transaction, item: Item, groups: &Groups) {
+    let Datum::Text(text) = item.value else { return };
+    for (index, group) in groups.iter().enumerate() {
+        let value = match group {
+            Some((start, end)) => Value::Text(tx.texts.part(text, *start, *end)),
+            None => Value::Unset,
+        };
+        tx.tx.set(Slot::group(index), value);
+    }
+}
+
+/// A value has matched: it becomes the last one, and the link's effects happen. `so_far` tells whether one did before.
+fn matched(plan: &Plan, tx: &mut Transaction, at: Position<'_>, item: Option<Item>, so_far: Outcome) {
+    if at.role == Role::Starter && so_far == Outcome::NoMatch {
+        tx.matched.clear();
+    }
+    let nothing = Item {
+        variable: Variable::MatchedVar,
+        key: Key::None,
+        value: Datum::Number(1),
+    };
+    tx.remember(item.unwrap_or(nothing));
+    if let Some(severity) = at.rule.severity {
+        tx.highest_severity = tx.highest_severity.min(severity.0);
+    }
+    for effect in &at.link.effects {
+        effects::apply(plan, tx, effect);
+    }
+}

@@ -1,0 +1,181 @@
+//! Judging one transaction: what the plan says about a request and its response.
+//!
+//! An [`Engine`] holds the plan; a [`Transaction`] holds all that is particular to one exchange. The engine's methods are called
+//! in the order of the phases, each with what has become known: [`Engine::request_head`], [`Engine::request_body`],
+//! [`Engine::response_head`], [`Engine::response_body`], [`Engine::finish`]. Each answers with a [`Decision`].
+//!
+//! - `transaction`: the state of one exchange, and how values are kept ([`texts`]) and transformed once.
+//! - `collect`: from a target to the values that it names.
+//! - `run`: the loop over the rules of a phase; `link`: one rule over its values; `effects`: `setvar` and `ctl`.
+//! - `body`: how request bodies become arguments.
+
+mod body;
+mod collect;
+mod cookies;
+mod effects;
+mod expand;
+mod link;
+mod run;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod transaction;
+mod tx;
+mod urlencoded;
+
+pub use body::Completeness;
+pub use transaction::{Match, RequestHead, Transaction};
+
+use crate::compile::plan::{Access, Mode, Phase, Plan};
+use crate::compile::settings::Overflow;
+
+/// A plan and the phases in which it is asked.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Plan,
+}
+
+/// What happens to the exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes on.
+    Pass,
+    /// A rule disrupts it.
+    Disrupt(Disruption),
+}
+
+/// How a rule, or a limit of the engine, disrupts an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disruption {
+    /// By what.
+    pub cause: Cause,
+    /// How.
+    pub answer: Answer,
+}
+
+/// What disrupts an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The rule with this id.
+    Rule(u64),
+    /// The request body is longer than `SecRequestBodyLimit`.
+    BodyLimit,
+    /// The values of the transaction take more memory than they may.
+    MemoryLimit,
+}
+
+/// What the client gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A response with this status.
+    Status(u16),
+    /// A response that sends it elsewhere.
+    Redirect {
+        /// The status.
+        status: u16,
+        /// The value of `Location`.
+        location: Vec<u8>,
+    },
+    /// Nothing: the connection is closed.
+    Close,
+}
+
+impl Engine {
+    /// An engine for a plan.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        Self { plan }
+    }
+
+    /// What it runs.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Phase 1. Starts the transaction.
+    pub fn request_head(&self, transaction: &mut Transaction, head: RequestHead) -> Decision {
+        transaction.start(&self.plan, head);
+        self.run(transaction, Phase::RequestHeaders)
+    }
+
+    /// Whether the body of the request is to be held and given to [`Engine::request_body`], and how much of it.
+    #[must_use]
+    pub fn request_body_limit(&self, transaction: &Transaction) -> Option<u64> {
+        let wanted = transaction.mode != Mode::Off && transaction.request_body == Access::On;
+        wanted.then_some(self.plan.settings.request_body_limit)
+    }
+
+    /// Phase 2, with the body as far as it is known; empty where there is none or it is not looked at.
+    pub fn request_body(&self, transaction: &mut Transaction, body: &[u8], completeness: Completeness) -> Decision {
+        let limit = usize::try_from(self.plan.settings.request_body_limit).unwrap_or(usize::MAX);
+        let (body, completeness) = match body.get(..limit) {
+            Some(start) if start.len() < body.len() => (start, Completeness::Cut),
+            _ => (body, completeness),
+        };
+        if transaction.mode != Mode::Off && transaction.request_body == Access::On {
+            transaction.take_body(&self.plan, body, completeness);
+        }
+        let reject = completeness == Completeness::Cut
+            && self.plan.settings.request_body_overflow == Overflow::Reject
+            && transaction.mode == Mode::On;
+        if reject {
+            return Decision::Disrupt(Disruption {
+                cause: Cause::BodyLimit,
+                answer: Answer::Status(413),
+            });
+        }
+        self.run(transaction, Phase::RequestBody)
+    }
+
+    /// Phase 3.
+    pub fn response_head(
+        &self,
+        transaction: &mut Transaction,
+        status: u16,
+        headers: impl IntoIterator<Item = (String, Vec<u8>)>,
+    ) -> Decision {
+        transaction.take_response(status, headers);
+        self.run(transaction, Phase::ResponseHeaders)
+    }
+
+    /// Whether the body of the response is to be held and given to [`Engine::response_body`], and how much of it.
+    #[must_use]
+    pub fn response_body_limit(&self, transaction: &Transaction) -> Option<u64> {
+        let settings = &self.plan.settings;
+        let has_rules = self.has_rules(Phase::ResponseBody);
+        let wanted = has_rules && transaction.mode != Mode::Off && transaction.response_body == Access::On;
+        (wanted && transaction.response_is_one_of(&settings.response_body_types))
+            .then_some(settings.response_body_limit)
+    }
+
+    /// Phase 4.
+    pub fn response_body(&self, transaction: &mut Transaction, body: &[u8], completeness: Completeness) -> Decision {
+        transaction.take_response_body(body, completeness);
+        self.run(transaction, Phase::ResponseBody)
+    }
+
+    /// Phase 5. There is nothing left to decide.
+    pub fn finish(&self, transaction: &mut Transaction) {
+        let _ = self.run(transaction, Phase::Logging);
+    }
+
+    /// Whether any rule runs in a phase.
+    #[must_use]
+    pub fn has_rules(&self, phase: Phase) -> bool {
+        self.plan
+            .phases
+            .get(phase.index())
+            .is_some_and(|rules| !rules.is_empty())
+    }
+
+    /// A name in `TX`, as a number; nothing where it is unset.
+    #[must_use]
+    pub fn tx_number(&self, transaction: &Transaction, name: &str) -> Option<i64> {
+        transaction.tx_number(&self.plan, name)
+    }
+
+    fn run(&self, transaction: &mut Transaction, phase: Phase) -> Decision {
+        run::phase(&self.plan, transaction, phase)
+    }
+}

@@ -1,0 +1,153 @@
+//! The loop over the rules of a phase.
+
+use super::link::{self, Position, Role};
+use super::texts::Room;
+use super::transaction::{Match, State, Transaction};
+use super::{Answer, Cause, Decision, Disruption, collect, expand};
+use crate::compile::plan::{self, Allowance, Flow, Logging, Mode, Phase, Plan, Rule};
+use crate::operators::Outcome;
+
+/// The status of a request whose values take more memory than they may.
+const TOO_LARGE: u16 = 413;
+
+/// Runs the rules of a phase, until one disrupts the transaction or ends the phase.
+pub(super) fn phase(plan: &Plan, tx: &mut Transaction, phase: Phase) -> Decision {
+    let Some(rules) = plan.phases.get(phase.index()) else {
+        return Decision::Pass;
+    };
+    if !runs(tx, phase) {
+        return Decision::Pass;
+    }
+    let mut at = 0;
+    while let Some(&index) = rules.get(at) {
+        at += 1;
+        let Some(rule) = plan.rules.get(index) else { continue };
+        if tx.removed.contains(index) || evaluate(plan, tx, index, rule) == Outcome::NoMatch {
+            continue;
+        }
+        report(plan, tx, rule);
+        match disrupt(plan, tx, rule) {
+            Next::GoOn => {}
+            Next::EndOfPhase => return Decision::Pass,
+            Next::Disrupt(disruption) => return stop(tx, disruption),
+        }
+        match rule.flow {
+            Flow::Next => {}
+            Flow::Skip(rules) => at = at.saturating_add(rules),
+            Flow::Jump(position) => at = position,
+        }
+        if tx.mode == Mode::Off {
+            return Decision::Pass;
+        }
+    }
+    match (tx.texts.room(), tx.mode) {
+        (Room::Exhausted, Mode::On) if phase != Phase::Logging => stop(
+            tx,
+            Disruption {
+                cause: Cause::MemoryLimit,
+                answer: Answer::Status(TOO_LARGE),
+            },
+        ),
+        _ => Decision::Pass,
+    }
+}
+
+fn runs(tx: &Transaction, phase: Phase) -> bool {
+    if tx.mode == Mode::Off || tx.head.is_none() {
+        return false;
+    }
+    if phase == Phase::Logging {
+        return true;
+    }
+    let allowed = match tx.allowed {
+        None | Some(Allowance::Phase) => false,
+        Some(Allowance::Transaction) => true,
+        Some(Allowance::Request) => phase <= Phase::RequestBody,
+    };
+    !allowed && tx.state == State::Running
+}
+
+/// All links of a rule, until one does not match.
+fn evaluate(plan: &Plan, tx: &mut Transaction, index: usize, rule: &Rule) -> Outcome {
+    for (number, link) in rule.links.iter().enumerate() {
+        let role = if number == 0 { Role::Starter } else { Role::Follower };
+        if link::evaluate(
+            plan,
+            tx,
+            Position {
+                index,
+                rule,
+                link,
+                role,
+            },
+        ) == Outcome::NoMatch
+        {
+            return Outcome::NoMatch;
+        }
+        // Values that found no room are empty, and what rules would say about them is worth nothing.
+        if tx.texts.room() == Room::Exhausted {
+            return Outcome::NoMatch;
+        }
+    }
+    Outcome::Match
+}
+
+/// What a match leads to.
+enum Next {
+    GoOn,
+    EndOfPhase,
+    Disrupt(Disruption),
+}
+
+fn disrupt(plan: &Plan, tx: &mut Transaction, rule: &Rule) -> Next {
+    if tx.mode != Mode::On {
+        return Next::GoOn;
+    }
+    let answer = match &rule.disruption {
+        plan::Disruption::Pass => return Next::GoOn,
+        plan::Disruption::Allow(allowance) => {
+            tx.allowed = Some(*allowance);
+            return Next::EndOfPhase;
+        }
+        plan::Disruption::Deny(status) => Answer::Status(*status),
+        plan::Disruption::Drop => Answer::Close,
+        plan::Disruption::Redirect { status, location } => Answer::Redirect {
+            status: *status,
+            location: expand::bytes(plan, tx, location).into_owned(),
+        },
+    };
+    Next::Disrupt(Disruption {
+        cause: Cause::Rule(rule.id),
+        answer,
+    })
+}
+
+fn stop(tx: &mut Transaction, disruption: Disruption) -> Decision {
+    tx.state = State::Disrupted;
+    Decision::Disrupt(disruption)
+}
+
+fn report(plan: &Plan, tx: &mut Transaction, rule: &Rule) {
+    if rule.logging == Logging::Silent {
+        return;
+    }
+    tx.report(|tx| {
+        let mut shown = |template: Option<&plan::Template>| {
+            template.map(|template| String::from_utf8_lossy(&expand::bytes(plan, tx, template)).into_owned())
+        };
+        let message = shown(rule.message.as_ref()).unwrap_or_default();
+        let data = rule.links.iter().rev().find_map(|link| link.data.as_ref());
+        let data = shown(data).unwrap_or_default();
+        let variable = tx
+            .matched
+            .last()
+            .map(|item| collect::name(plan, tx, *item))
+            .unwrap_or_default();
+        Match {
+            id: rule.id,
+            message,
+            data,
+            variable: String::from_utf8_lossy(&variable).into_owned(),
+        }
+    });
+}

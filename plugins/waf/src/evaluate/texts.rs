@@ -1,0 +1,234 @@
+//! Where the values of a transaction live: one growing buffer, and spans of it. A value, each transformed form of it and each
+//! captured group is a [`TextId`]; transforming the same value twice is a look-up.
+
+use crate::bytes::ByteSet;
+use crate::transformations::{self, Transformed};
+
+/// A value in [`Texts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TextId(u32);
+
+impl TextId {
+    /// The empty text, which is always there.
+    pub(super) const EMPTY: Self = Self(0);
+}
+
+/// The values of one transaction.
+#[derive(Debug)]
+pub(super) struct Texts {
+    bytes: Vec<u8>,
+    texts: Vec<Text>,
+    derived: Vec<Derived>,
+    limit: usize,
+    room: Room,
+}
+
+/// Whether a text still found room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// All of them did.
+    Enough,
+    /// One did not, and is empty instead.
+    Exhausted,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Text {
+    start: u32,
+    end: u32,
+    /// The first of the list of forms that were derived from it.
+    derived: Option<u32>,
+    present: Option<ByteSet>,
+}
+
+/// What one transformation made of a text.
+#[derive(Debug, Clone, Copy)]
+struct Derived {
+    transformation: usize,
+    result: TextId,
+    next: Option<u32>,
+}
+
+/// What a text costs beside its bytes.
+const OVERHEAD: usize = size_of::<Text>() + size_of::<Derived>();
+
+impl Default for Texts {
+    fn default() -> Self {
+        let empty = Text {
+            start: 0,
+            end: 0,
+            derived: None,
+            present: Some(ByteSet::EMPTY),
+        };
+        Self {
+            bytes: Vec::new(),
+            texts: vec![empty],
+            derived: Vec::new(),
+            limit: usize::MAX,
+            room: Room::Enough,
+        }
+    }
+}
+
+impl Texts {
+    /// Nothing but the empty text, with so much room.
+    pub(super) fn with_limit(limit: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(4096),
+            limit: limit.min(u32::MAX as usize),
+            ..Self::default()
+        }
+    }
+
+    /// Whether everything found room so far.
+    pub(super) fn room(&self) -> Room {
+        self.room
+    }
+
+    /// Keeps a copy of a value.
+    pub(super) fn push(&mut self, value: &[u8]) -> TextId {
+        let start = self.bytes.len();
+        if !self.fits(value.len()) {
+            return TextId::EMPTY;
+        }
+        self.bytes.extend_from_slice(value);
+        self.span(start, start + value.len())
+    }
+
+    /// Keeps what is written, without a copy in between. The writer may write at most `most` bytes.
+    pub(super) fn write(&mut self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> TextId {
+        let start = self.bytes.len();
+        if !self.fits(most) {
+            return TextId::EMPTY;
+        }
+        write(&mut self.bytes);
+        self.span(start, self.bytes.len())
+    }
+
+    /// A part of a text, which shares its bytes.
+    pub(super) fn part(&mut self, of: TextId, start: u32, end: u32) -> TextId {
+        let Some(text) = self.texts.get(of.0 as usize).copied() else {
+            return TextId::EMPTY;
+        };
+        if !self.fits(0) {
+            return TextId::EMPTY;
+        }
+        let end = text.start.saturating_add(end).min(text.end);
+        let start = text.start.saturating_add(start).min(end);
+        self.span(start as usize, end as usize)
+    }
+
+    /// The bytes of a text.
+    pub(super) fn get(&self, id: TextId) -> &[u8] {
+        self.texts
+            .get(id.0 as usize)
+            .and_then(|text| self.bytes.get(text.start as usize..text.end as usize))
+            .unwrap_or_default()
+    }
+
+    /// Which bytes occur in a text.
+    pub(super) fn present(&mut self, id: TextId) -> ByteSet {
+        match self.texts.get(id.0 as usize).and_then(|text| text.present) {
+            Some(present) => present,
+            None => {
+                let present = ByteSet::present_in(self.get(id));
+                if let Some(text) = self.texts.get_mut(id.0 as usize) {
+                    text.present = Some(present);
+                }
+                present
+            }
+        }
+    }
+
+    /// What a transformation (an index of [`transformations::ALL`]) makes of a text.
+    pub(super) fn transformed(&mut self, id: TextId, transformation: usize) -> TextId {
+        let Some(known) = transformations::ALL.get(transformation) else {
+            return id;
+        };
+        let present = self.present(id);
+        if !known.touches.concerns(&present) {
+            return id;
+        }
+        let mut next = self.texts.get(id.0 as usize).and_then(|text| text.derived);
+        while let Some(derived) = next.and_then(|at| self.derived.get(at as usize)) {
+            if derived.transformation == transformation {
+                return derived.result;
+            }
+            next = derived.next;
+        }
+        let result = match known.apply(self.get(id), &present) {
+            Transformed::Unchanged => id,
+            Transformed::Changed(value) => self.push(&value),
+        };
+        let at = self.derived.len() as u32;
+        if let Some(text) = self.texts.get_mut(id.0 as usize) {
+            self.derived.push(Derived {
+                transformation,
+                result,
+                next: text.derived,
+            });
+            text.derived = Some(at);
+        }
+        result
+    }
+
+    fn span(&mut self, start: usize, end: usize) -> TextId {
+        let id = TextId(self.texts.len() as u32);
+        self.texts.push(Text {
+            start: start as u32,
+            end: end as u32,
+            derived: None,
+            present: None,
+        });
+        id
+    }
+
+    fn fits(&mut self, more: usize) -> bool {
+        let taken = self.bytes.len() + self.texts.len() * OVERHEAD;
+        if taken.saturating_add(more) > self.limit {
+            self.room = Room::Exhausted;
+            return false;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_transformation_is_computed_once_and_shared() {
+        let mut texts = Texts::default();
+        let lowercase = transformations::find("lowercase").unwrap();
+        let text = texts.push(b"AbC");
+        let small = texts.transformed(text, lowercase);
+        assert_eq!(texts.get(small), b"abc");
+        assert_eq!(texts.transformed(text, lowercase), small);
+        assert_eq!(texts.transformed(small, lowercase), small, "nothing left to change");
+        assert_eq!(texts.texts.len(), 3);
+    }
+
+    #[test]
+    fn parts_stay_inside_of_their_text() {
+        let mut texts = Texts::default();
+        texts.push(b"before");
+        let text = texts.push(b"value");
+        let part = texts.part(text, 1, 3);
+        assert_eq!(texts.get(part), b"al");
+        let part = texts.part(text, 4, 99);
+        assert_eq!(texts.get(part), b"e");
+        let part = texts.part(text, 9, 3);
+        assert_eq!(texts.get(part), b"");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_empty_and_said() {
+        let mut texts = Texts::with_limit(1000);
+        let fits = texts.push(&[b'a'; 100]);
+        assert_eq!((texts.get(fits).len(), texts.room()), (100, Room::Enough));
+        let does_not = texts.push(&[b'a'; 1000]);
+        assert_eq!((texts.get(does_not).len(), texts.room()), (0, Room::Exhausted));
+    }
+}

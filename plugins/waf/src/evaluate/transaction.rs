@@ -1,0 +1,281 @@
+//! The state of one exchange: what is known of it, what rules have kept in `TX`, what matched, and what `ctl` has changed.
+
+use std::net::IpAddr;
+
+use super::body::{self, Completeness, ReqBody};
+use super::texts::{TextId, Texts};
+use super::tx::{Tx, Value};
+use super::urlencoded::{self, Field, Parsed};
+use super::{cookies, effects};
+use crate::compile::names::Slot;
+use crate::compile::plan::{Access, Allowance, Mode, Plan, RuleSet, Selector};
+use crate::variables::Variable;
+
+/// How many reported matches are kept with what they say; further ones are counted.
+const MOST_MATCHES: usize = 64;
+
+/// How many matched values `MATCHED_VARS` holds.
+const MOST_MATCHED: usize = 1000;
+
+/// The head of a request, as the client sent it.
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    /// After trusted proxies were believed.
+    pub client: IpAddr,
+    /// For example `GET`.
+    pub method: String,
+    /// `1.0`, `1.1` or `2`.
+    pub version: String,
+    /// In small letters, without port.
+    pub host: String,
+    /// As received, without the query.
+    pub path: Vec<u8>,
+    /// As received, without the `?`.
+    pub query: Option<Vec<u8>>,
+    /// In order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Identifies the request in logs.
+    pub id: String,
+}
+
+/// A rule that matched and is reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The rule's id.
+    pub id: u64,
+    /// What the rule says about it.
+    pub message: String,
+    /// What of it the rule reports.
+    pub data: String,
+    /// The variable that matched, for example `ARGS:q`.
+    pub variable: String,
+}
+
+/// Everything that is particular to one exchange. The default is one that has not started.
+#[derive(Debug)]
+pub struct Transaction {
+    pub(super) head: Option<RequestHead>,
+    pub(super) mode: Mode,
+    pub(super) request_body: Access,
+    pub(super) response_body: Access,
+    pub(super) allowed: Option<Allowance>,
+    pub(super) texts: Texts,
+    pub(super) args_get: Vec<Field>,
+    pub(super) args_post: Vec<Field>,
+    pub(super) request_headers: Vec<Field>,
+    pub(super) request_cookies: Vec<Field>,
+    pub(super) response_headers: Vec<Field>,
+    pub(super) response_status: Option<u16>,
+    pub(super) response_text: Option<TextId>,
+    pub(super) outbound_error: Parsed,
+    pub(super) body: ReqBody,
+    /// Texts of variables that are made when they are first asked for.
+    pub(super) made: Vec<(Variable, TextId)>,
+    pub(super) tx: Tx,
+    pub(super) removed: RuleSet,
+    /// Sets of rules, and what they do not look at any more.
+    pub(super) excluded: Vec<(usize, Variable, Selector)>,
+    pub(super) matched: Vec<Item>,
+    pub(super) highest_severity: u8,
+    pub(super) state: State,
+    /// Kept between rules, so that collecting allocates once.
+    pub(super) scratch: Vec<Item>,
+    matches: Vec<Match>,
+    unreported: usize,
+}
+
+/// How far a transaction has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Rules run.
+    Running,
+    /// A rule has disrupted it; only the last phase runs.
+    Disrupted,
+}
+
+/// A value that a rule looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) variable: Variable,
+    pub(super) key: Key,
+    pub(super) value: Datum,
+}
+
+/// The name of a value in its collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// The variable is one value.
+    None,
+    /// The value's name.
+    Text(TextId),
+    /// A name in `TX`.
+    Slot(Slot),
+}
+
+/// A value: text, or a number that is not written out before something needs it to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Datum {
+    Text(TextId),
+    Number(i64),
+}
+
+impl Default for Transaction {
+    fn default() -> Self {
+        Self {
+            head: None,
+            mode: Mode::Off,
+            request_body: Access::Off,
+            response_body: Access::Off,
+            allowed: None,
+            texts: Texts::default(),
+            args_get: Vec::new(),
+            args_post: Vec::new(),
+            request_headers: Vec::new(),
+            request_cookies: Vec::new(),
+            response_headers: Vec::new(),
+            response_status: None,
+            response_text: None,
+            outbound_error: Parsed::Clean,
+            body: ReqBody::default(),
+            made: Vec::new(),
+            tx: Tx::default(),
+            removed: RuleSet::default(),
+            excluded: Vec::new(),
+            matched: Vec::new(),
+            highest_severity: u8::MAX,
+            state: State::Running,
+            scratch: Vec::new(),
+            matches: Vec::new(),
+            unreported: 0,
+        }
+    }
+}
+
+impl Transaction {
+    /// The reported matches, in order.
+    #[must_use]
+    pub fn matches(&self) -> &[Match] {
+        &self.matches
+    }
+
+    /// How many more matches there were than are kept.
+    #[must_use]
+    pub fn unreported(&self) -> usize {
+        self.unreported
+    }
+
+    /// Takes what is known of the request before its body.
+    pub(super) fn start(&mut self, plan: &Plan, head: RequestHead) {
+        let settings = &plan.settings;
+        *self = Self {
+            mode: settings.mode,
+            request_body: settings.request_body,
+            response_body: settings.response_body,
+            texts: Texts::with_limit(settings.memory_limit),
+            tx: Tx::new(&plan.names),
+            ..Self::default()
+        };
+        if self.mode == Mode::Off {
+            return;
+        }
+        effects::preset(plan, self);
+        for (name, value) in &head.headers {
+            let field = Field {
+                name: self.texts.push(name.as_bytes()),
+                value: self.texts.push(value),
+            };
+            self.request_headers.push(field);
+            if name.eq_ignore_ascii_case("cookie") {
+                cookies::parse(
+                    value,
+                    settings.arguments_limit,
+                    &mut self.texts,
+                    &mut self.request_cookies,
+                );
+            }
+            if name.eq_ignore_ascii_case("content-type") {
+                self.body.processor = body::Processor::of(value);
+            }
+        }
+        if let Some(query) = &head.query {
+            let separator = settings.argument_separator;
+            let most = settings.arguments_limit;
+            if urlencoded::parse(query, separator, most, &mut self.texts, &mut self.args_get) == Parsed::TooMany {
+                self.body.fail(&mut self.texts, &body::too_many(most));
+            }
+        }
+        self.head = Some(head);
+    }
+
+    /// Takes the head of the response.
+    pub(super) fn take_response(&mut self, status: u16, headers: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        self.response_status = Some(status);
+        self.response_headers.clear();
+        for (name, value) in headers {
+            let field = Field {
+                name: self.texts.push(name.as_bytes()),
+                value: self.texts.push(&value),
+            };
+            self.response_headers.push(field);
+        }
+    }
+
+    /// Takes the body of the response, or its start.
+    pub(super) fn take_response_body(&mut self, body: &[u8], completeness: Completeness) {
+        self.response_text = Some(self.texts.push(body));
+        if completeness == Completeness::Cut {
+            self.outbound_error = Parsed::TooMany;
+        }
+    }
+
+    /// Takes the body of the request, or its start, and makes arguments of it.
+    pub(super) fn take_body(&mut self, plan: &Plan, body: &[u8], completeness: Completeness) {
+        self.body.take(
+            &plan.settings,
+            body,
+            completeness,
+            self.args_get.len(),
+            &mut self.texts,
+            &mut self.args_post,
+        );
+    }
+
+    /// Whether the response has one of these media types.
+    pub(super) fn response_is_one_of(&self, types: &[String]) -> bool {
+        self.response_type()
+            .is_some_and(|media| types.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(media)))
+    }
+
+    /// The media type of the response, without parameters.
+    pub(super) fn response_type(&self) -> Option<&[u8]> {
+        let named = |field: &&Field| self.texts.get(field.name).eq_ignore_ascii_case(b"content-type");
+        let value = self.texts.get(self.response_headers.iter().find(named)?.value);
+        value.split(|&b| b == b';').next().map(<[u8]>::trim_ascii)
+    }
+
+    /// Reports a match, or counts it where many were reported.
+    pub(super) fn report(&mut self, make: impl FnOnce(&mut Self) -> Match) {
+        if self.matches.len() >= MOST_MATCHES {
+            self.unreported += 1;
+            return;
+        }
+        let found = make(self);
+        self.matches.push(found);
+    }
+
+    /// Remembers a value that matched.
+    pub(super) fn remember(&mut self, item: Item) {
+        if self.matched.len() >= MOST_MATCHED {
+            self.matched.pop();
+        }
+        self.matched.push(item);
+    }
+
+    pub(super) fn tx_number(&self, plan: &Plan, name: &str) -> Option<i64> {
+        match self.tx.get_named(&plan.names, name.as_bytes()) {
+            Value::Unset => None,
+            Value::Number(number) => Some(number),
+            Value::Text(text) => Some(crate::bytes::leading_number(self.texts.get(text))),
+        }
+    }
+}

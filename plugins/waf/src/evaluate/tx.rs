@@ -1,0 +1,86 @@
+//! `TX`: what rules keep for the time of a transaction.
+
+use super::texts::TextId;
+use crate::compile::names::{Names, Slot};
+
+/// How many names rules may make up while they run (`setvar:tx.%{...}`), beside those that they mention.
+const MOST_DYNAMIC: usize = 1000;
+
+/// A value in `TX`. Numbers stay numbers, because that is what almost all of them are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Value {
+    #[default]
+    Unset,
+    Number(i64),
+    Text(TextId),
+}
+
+/// The values in `TX`.
+#[derive(Debug, Default)]
+pub(super) struct Tx {
+    slots: Vec<Value>,
+    dynamic: Vec<(Box<[u8]>, Value)>,
+}
+
+impl Tx {
+    /// With a slot for each name that rules mention.
+    pub(super) fn new(names: &Names) -> Self {
+        Self {
+            slots: vec![Value::Unset; names.len()],
+            dynamic: Vec::new(),
+        }
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Value {
+        self.slots.get(slot.index()).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set(&mut self, slot: Slot, value: Value) {
+        if let Some(place) = self.slots.get_mut(slot.index()) {
+            *place = value;
+        }
+    }
+
+    /// A value by a name that was made up, in small letters.
+    pub(super) fn get_named(&self, names: &Names, name: &[u8]) -> Value {
+        match names.find(name) {
+            Some(slot) => self.get(slot),
+            None => self
+                .dynamic
+                .iter()
+                .find(|(known, _)| **known == *name)
+                .map(|(_, value)| *value)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Sets a value by a name that was made up, in small letters.
+    pub(super) fn set_named(&mut self, names: &Names, name: &[u8], value: Value) {
+        if let Some(slot) = names.find(name) {
+            return self.set(slot, value);
+        }
+        let full = self.dynamic.len() >= MOST_DYNAMIC;
+        match self.dynamic.iter_mut().find(|(known, _)| **known == *name) {
+            Some((_, place)) => *place = value,
+            None if full => {}
+            None => self.dynamic.push((name.into(), value)),
+        }
+    }
+
+    /// The slots that hold something.
+    pub(super) fn slots(&self) -> impl Iterator<Item = (usize, Value)> + '_ {
+        self.slots
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, value)| *value != Value::Unset)
+    }
+
+    /// The names that were made up, with an index for each.
+    pub(super) fn dynamic(&self) -> impl Iterator<Item = (&[u8], Value)> + '_ {
+        self.dynamic
+            .iter()
+            .filter(|(_, value)| *value != Value::Unset)
+            .map(|(name, value)| (name.as_ref(), *value))
+    }
+}

@@ -1,0 +1,10 @@
+//! Weir's WAF.
+pub mod actions;
+pub mod bytes;
+pub mod compile;
+pub mod evaluate;
+pub mod operators;
+pub mod problem;
+pub mod seclang;
+pub mod transformations;
+pub mod variables;

@@ -1,0 +1,8 @@
+//! `@le`: the value is at most the argument.
+
+use super::Test;
+use crate::seclang::Files;
+
+pub(super) fn build(_argument: &str, _files: &dyn Files) -> Result<Test, String> {
+    Ok(Test::Number(|value, argument| value <= argument))
+}

@@ -1,0 +1,397 @@
+//! Operators (`@rx`, `@within`): the question that a rule asks about a value. One file each.
+
+mod begins_with;
+mod byte_range;
+mod contains;
+mod contains_word;
+mod ends_with;
+mod eq;
+mod ge;
+mod gt;
+mod ip_match;
+mod ip_match_from_file;
+mod le;
+mod lt;
+mod no_match;
+mod pm;
+mod pm_from_file;
+mod rx;
+mod streq;
+mod unconditional_match;
+mod validate_url_encoding;
+mod validate_utf8_encoding;
+mod within;
+
+use crate::bytes::ByteSet;
+use crate::problem::unknown;
+use crate::seclang::Files;
+
+/// An operator as rules name it.
+struct Kind {
+    /// Names compare without case.
+    name: &'static str,
+    argument: Argument,
+    build: fn(&str, &dyn Files) -> Result<Test, String>,
+}
+
+/// What an operator does with the text after its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// It is compared with values and may hold macros, which are expanded for each transaction.
+    Compared,
+    /// It is compiled when the rules are loaded.
+    Compiled,
+    /// There is none.
+    Absent,
+}
+
+static KINDS: &[Kind] = &[
+    Kind {
+        name: "beginsWith",
+        argument: Argument::Compared,
+        build: begins_with::build,
+    },
+    Kind {
+        name: "contains",
+        argument: Argument::Compared,
+        build: contains::build,
+    },
+    Kind {
+        name: "containsWord",
+        argument: Argument::Compared,
+        build: contains_word::build,
+    },
+    Kind {
+        name: "endsWith",
+        argument: Argument::Compared,
+        build: ends_with::build,
+    },
+    Kind {
+        name: "eq",
+        argument: Argument::Compared,
+        build: eq::build,
+    },
+    Kind {
+        name: "ge",
+        argument: Argument::Compared,
+        build: ge::build,
+    },
+    Kind {
+        name: "gt",
+        argument: Argument::Compared,
+        build: gt::build,
+    },
+    Kind {
+        name: "ipMatch",
+        argument: Argument::Compiled,
+        build: ip_match::build,
+    },
+    Kind {
+        name: "ipMatchFromFile",
+        argument: Argument::Compiled,
+        build: ip_match_from_file::build,
+    },
+    Kind {
+        name: "ipMatchF",
+        argument: Argument::Compiled,
+        build: ip_match_from_file::build,
+    },
+    Kind {
+        name: "le",
+        argument: Argument::Compared,
+        build: le::build,
+    },
+    Kind {
+        name: "lt",
+        argument: Argument::Compared,
+        build: lt::build,
+    },
+    Kind {
+        name: "noMatch",
+        argument: Argument::Absent,
+        build: no_match::build,
+    },
+    Kind {
+        name: "pm",
+        argument: Argument::Compiled,
+        build: pm::build,
+    },
+    Kind {
+        name: "pmFromFile",
+        argument: Argument::Compiled,
+        build: pm_from_file::build,
+    },
+    Kind {
+        name: "pmF",
+        argument: Argument::Compiled,
+        build: pm_from_file::build,
+    },
+    Kind {
+        name: "rx",
+        argument: Argument::Compiled,
+        build: rx::build,
+    },
+    Kind {
+        name: "streq",
+        argument: Argument::Compared,
+        build: streq::build,
+    },
+    Kind {
+        name: "strmatch",
+        argument: Argument::Compared,
+        build: contains::build,
+    },
+    Kind {
+        name: "unconditionalMatch",
+        argument: Argument::Absent,
+        build: unconditional_match::build,
+    },
+    Kind {
+        name: "validateByteRange",
+        argument: Argument::Compiled,
+        build: byte_range::build,
+    },
+    Kind {
+        name: "validateUrlEncoding",
+        argument: Argument::Absent,
+        build: validate_url_encoding::build,
+    },
+    Kind {
+        name: "validateUtf8Encoding",
+        argument: Argument::Absent,
+        build: validate_utf8_encoding::build,
+    },
+    Kind {
+        name: "within",
+        argument: Argument::Compared,
+        build: within::build,
+    },
+];
+
+/// Operators of ModSecurity that Weir does not have yet.
+const NOT_YET: &[&str] = &[
+    "detectSQLi",
+    "detectXSS",
+    "fuzzyHash",
+    "geoLookup",
+    "gsbLookup",
+    "inspectFile",
+    "rbl",
+    "rsub",
+    "rxGlobal",
+    "validateDTD",
+    "validateHash",
+    "validateSchema",
+    "verifyCC",
+    "verifyCPF",
+    "verifySSN",
+    "verifySVNR",
+];
+
+/// An operator that is ready to be asked.
+#[derive(Debug)]
+pub enum Test {
+    /// Is the pattern found?
+    Pattern(rx::Rx),
+    /// Is one of many phrases found?
+    Phrases(pm::Phrases),
+    /// A comparison of the value (first) with the expanded argument.
+    Text(fn(&[u8], &[u8]) -> bool),
+    /// A comparison of numbers: the value (first) with the expanded argument.
+    Number(fn(i64, i64) -> bool),
+    /// Is the address in one of these networks?
+    Networks(ip_match::Networks),
+    /// Is there a byte outside of this set?
+    Outside(ByteSet),
+    /// A question about the value alone.
+    Value(fn(&[u8]) -> bool),
+    /// `@unconditionalMatch`
+    Always,
+    /// `@noMatch`
+    Never,
+}
+
+/// Where the groups of a match stand in the value: the whole match first. What `capture` keeps in `TX:0` to `TX:9`.
+pub type Groups = [Option<(u32, u32)>; 10];
+
+/// Whether a test holds for a value, and whether it has groups to tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It does.
+    Match,
+    /// It does not.
+    NoMatch,
+}
+
+impl From<bool> for Outcome {
+    fn from(matched: bool) -> Self {
+        if matched { Self::Match } else { Self::NoMatch }
+    }
+}
+
+/// The operator of that name, made for that argument, and what the argument is to it.
+///
+/// # Errors
+/// When there is no such operator, or the argument is not one for it.
+pub fn build(name: &str, argument: &str, files: &dyn Files) -> Result<(Test, Argument), String> {
+    let Some(kind) = KINDS.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)) else {
+        return Err(match NOT_YET.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+            Some(known) => format!("the operator \"@{known}\" is not supported yet"),
+            None => unknown("operator", name, KINDS.iter().map(|kind| kind.name)),
+        });
+    };
+    if kind.argument == Argument::Absent && !argument.trim().is_empty() {
+        return Err(format!("@{} takes no argument and has \"{argument}\"", kind.name));
+    }
+    let test = (kind.build)(argument, files).map_err(|message| format!("@{}: {message}", kind.name))?;
+    Ok((test, kind.argument))
+}
+
+impl Test {
+    /// Asks about a value. `argument` is the expanded one of a comparison. `groups` are filled where the test has some.
+    pub fn ask(&self, value: &[u8], present: &ByteSet, argument: &[u8], groups: Option<&mut Groups>) -> Outcome {
+        match self {
+            Self::Pattern(rx) => rx.find(value, present, groups),
+            Self::Phrases(phrases) => phrases.find(value, groups),
+            Self::Text(compare) => compare(value, argument).into(),
+            Self::Number(compare) => compare(
+                crate::bytes::leading_number(value),
+                crate::bytes::leading_number(argument),
+            )
+            .into(),
+            Self::Networks(networks) => networks.contain(value).into(),
+            Self::Outside(allowed) => allowed.complement().intersects(present).into(),
+            Self::Value(ask) => ask(value).into(),
+            Self::Always => Outcome::Match,
+            Self::Never => Outcome::NoMatch,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use Outcome::{Match, NoMatch};
+
+    struct TwoFiles;
+    impl Files for TwoFiles {
+        fn read(&self, name: &str) -> Option<Vec<u8>> {
+            match name {
+                "phrases" => Some(b"# comment\nfoo bar\n\n".to_vec()),
+                "networks" => Some(b"10.0.0.0/8\n::1\n".to_vec()),
+                _ => None,
+            }
+        }
+    }
+
+    /// Operator, argument, value, outcome: what the reference manual of ModSecurity describes, and the edges of it.
+    const CASES: &[(&str, &str, &[u8], Outcome)] = &[
+        ("beginsWith", "/admin", b"/admin/x", Match),
+        ("beginsWith", "/admin", b"/Admin", NoMatch),
+        ("contains", "../", b"a/../b", Match),
+        ("contains", "../", b"a/./b", NoMatch),
+        ("containsWord", "select", b"a select b", Match),
+        ("containsWord", "select", b"selector reselect select", Match),
+        ("containsWord", "select", b"selector", NoMatch),
+        ("endsWith", ".php", b"x.php", Match),
+        ("endsWith", ".php", b".php5", NoMatch),
+        ("eq", "15", b"15", Match),
+        ("eq", "15", b"1", NoMatch),
+        ("ge", "15", b"15", Match),
+        ("ge", "15", b"14", NoMatch),
+        ("gt", "15", b"16", Match),
+        ("gt", "15", b"15", NoMatch),
+        ("ipMatch", "10.0.0.0/8, ::1", b"10.9.8.7", Match),
+        ("ipMatch", "10.0.0.0/8, ::1", b"::1", Match),
+        ("ipMatch", "10.0.0.0/8, ::1", b"11.0.0.1", NoMatch),
+        ("ipMatch", "10.0.0.0/8", b"not an address", NoMatch),
+        ("ipMatchFromFile", "networks", b"10.1.1.1", Match),
+        ("ipMatchF", "networks", b"11.1.1.1", NoMatch),
+        ("le", "15", b"15", Match),
+        ("le", "15", b"16", NoMatch),
+        ("lt", "15", b"14", Match),
+        ("lt", "15", b"15", NoMatch),
+        ("noMatch", "", b"x", NoMatch),
+        ("pm", "sqlmap nikto", b"Mozilla SQLMap/1", Match),
+        ("pm", "sqlmap nikto", b"Mozilla", NoMatch),
+        ("pm", "a|3a 62|c", b"xa:bcx", Match),
+        ("pmFromFile", "phrases", b"a FOO BAR b", Match),
+        ("pmF", "phrases", b"foo", NoMatch),
+        ("rx", "^a.b$", b"a\nb", Match),
+        ("rx", "^a.b$", b"a\nb\n", NoMatch),
+        ("rx", "(?i)union\\s+select", b"1 UNION\tSELECT 2", Match),
+        ("rx", "(?i)union\\s+select", b"credit union, select committee", NoMatch),
+        ("rx", "\\xff", b"\xff", Match),
+        ("streq", "GET", b"GET", Match),
+        ("streq", "GET", b"get", NoMatch),
+        ("strmatch", "WebZIP", b"a WebZIP b", Match),
+        ("unconditionalMatch", "", b"", Match),
+        ("validateByteRange", "32-126, 9", b"a\tb", NoMatch),
+        ("validateByteRange", "32-126", b"a\tb", Match),
+        ("validateUrlEncoding", "", b"a%20b", NoMatch),
+        ("validateUrlEncoding", "", b"a%2", Match),
+        ("validateUrlEncoding", "", b"a%zz", Match),
+        ("validateUtf8Encoding", "", "é".as_bytes(), NoMatch),
+        ("validateUtf8Encoding", "", b"\xc0\xaf", Match),
+        ("within", "GET,POST", b"POST", Match),
+        ("within", "GET,POST", b"PUT", NoMatch),
+    ];
+
+    #[test]
+    fn the_table_holds() {
+        for (name, argument, value, outcome) in CASES {
+            let (test, _) = build(name, argument, &TwoFiles).unwrap();
+            let asked = test.ask(value, &ByteSet::present_in(value), argument.as_bytes(), None);
+            assert_eq!(
+                asked,
+                *outcome,
+                "@{name} {argument} of {:?}",
+                String::from_utf8_lossy(value)
+            );
+        }
+    }
+
+    #[test]
+    fn every_operator_has_a_case() {
+        for kind in KINDS {
+            assert!(CASES.iter().any(|(name, ..)| *name == kind.name), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn groups_are_told() {
+        let mut groups = Groups::default();
+        let value = b"xx key=value";
+        let (test, _) = build("rx", "(\\w+)=(\\w+)(;)?", &TwoFiles).unwrap();
+        assert_eq!(
+            test.ask(value, &ByteSet::present_in(value), b"", Some(&mut groups)),
+            Match
+        );
+        assert_eq!(groups[..4], [Some((3, 12)), Some((3, 6)), Some((7, 12)), None]);
+        let (test, _) = build("pm", "ALU key", &TwoFiles).unwrap();
+        assert_eq!(
+            test.ask(value, &ByteSet::present_in(value), b"", Some(&mut groups)),
+            Match
+        );
+        assert_eq!(groups[0], Some((3, 6)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (name, argument, expected) in [
+            ("contans", "x", "nearest known one is \"contains\""),
+            ("detectSQLi", "", "not supported yet"),
+            ("rx", "(a", "pattern"),
+            ("rx", "(?=a)b", "look-around"),
+            ("ipMatch", "10.0.0.0/33", "10.0.0.0/33"),
+            ("validateByteRange", "300", "300"),
+            ("pmFromFile", "none", "none"),
+            ("pm", "", "phrase"),
+            ("noMatch", "x", "no argument"),
+        ] {
+            let message = build(name, argument, &TwoFiles).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

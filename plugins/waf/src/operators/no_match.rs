@@ -1,0 +1,8 @@
+//! `@noMatch`: never.
+
+use super::Test;
+use crate::seclang::Files;
+
+pub(super) fn build(_argument: &str, _files: &dyn Files) -> Result<Test, String> {
+    Ok(Test::Never)
+}

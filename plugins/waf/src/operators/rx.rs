@@ -1,0 +1,42 @@
+//! `@rx PATTERN`: the pattern is found in the value. Bytes, not characters; `.` matches a line feed; `$` matches at the very
+//! end only.
+
+use regex::bytes::Regex;
+
+use super::{Groups, Outcome, Test};
+use crate::bytes::ByteSet;
+use crate::compile::pattern;
+use crate::compile::prefilter::Prefilter;
+use crate::seclang::Files;
+
+pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> {
+    let pattern = pattern::compile(argument, pattern::Case::AsWritten)?;
+    Ok(Test::Pattern(Rx {
+        prefilter: Prefilter::of(&pattern),
+        regex: pattern.regex,
+    }))
+}
+
+/// A pattern and what can be said about its matches without running it.
+#[derive(Debug)]
+pub struct Rx {
+    regex: Regex,
+    prefilter: Prefilter,
+}
+
+impl Rx {
+    pub(super) fn find(&self, value: &[u8], present: &ByteSet, groups: Option<&mut Groups>) -> Outcome {
+        if self.prefilter.excludes(value, present) || !self.regex.is_match(value) {
+            return Outcome::NoMatch;
+        }
+        if let Some(groups) = groups {
+            *groups = Groups::default();
+            if let Some(captures) = self.regex.captures(value) {
+                for (group, found) in groups.iter_mut().zip(captures.iter()) {
+                    *group = found.map(|found| (found.start() as u32, found.end() as u32));
+                }
+            }
+        }
+        Outcome::Match
+    }
+}

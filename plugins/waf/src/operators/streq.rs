@@ -1,0 +1,8 @@
+//! `@streq`: the value is the argument, byte for byte.
+
+use super::Test;
+use crate::seclang::Files;
+
+pub(super) fn build(_argument: &str, _files: &dyn Files) -> Result<Test, String> {
+    Ok(Test::Text(|value, argument| value == argument))
+}

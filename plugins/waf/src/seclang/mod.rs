@@ -1,0 +1,229 @@
+//! SecLang text to a syntax tree: what is written, not yet what it means.
+//!
+//! [`parse`] reads a file in three steps: [`lines`] joins continued lines and drops comments, [`words`] splits a line into
+//! its quoted and unquoted words, and [`targets`], [`operator`] and [`actions`] take the words of a rule apart. Every mistake is
+//! reported with its file and line, and reading goes on, so that one run shows them all. Whether a name is known is the
+//! business of [`crate::compile`].
+
+mod actions;
+mod lines;
+mod operator;
+pub mod syntax;
+mod targets;
+mod words;
+
+pub(crate) use targets::parse as parse_targets;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::problem::{Place, Problems};
+use syntax::{Directive, Kind, Rule};
+
+/// How deep `Include` may nest.
+const INCLUDE_DEPTH: usize = 8;
+
+/// A rule file: its name, for messages, and its text.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The name that messages show.
+    pub name: String,
+    /// SecLang.
+    pub text: Vec<u8>,
+}
+
+/// Where `Include` and `@pmFromFile` find files. A plugin reads its bundle's data, a tool a folder.
+pub trait Files {
+    /// The file of that name, as it is written in the rule.
+    fn read(&self, name: &str) -> Option<Vec<u8>>;
+}
+
+/// There are no files.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Reads rule files, in order, and the files that they include, in place.
+///
+/// # Errors
+/// Every syntax error of every file.
+pub fn parse(sources: &[Source], files: &dyn Files) -> Result<Vec<Directive>, Problems> {
+    let mut parser = Parser {
+        files,
+        directives: Vec::new(),
+        problems: Problems::default(),
+        open: HashSet::new(),
+    };
+    for source in sources {
+        parser.file(source);
+    }
+    if parser.problems.0.is_empty() {
+        Ok(parser.directives)
+    } else {
+        Err(parser.problems)
+    }
+}
+
+struct Parser<'a> {
+    files: &'a dyn Files,
+    directives: Vec<Directive>,
+    problems: Problems,
+    /// The files that are being read, against those that include themselves.
+    open: HashSet<String>,
+}
+
+impl Parser<'_> {
+    fn file(&mut self, source: &Source) {
+        let name: Arc<str> = source.name.as_str().into();
+        self.open.insert(source.name.clone());
+        for line in lines::split(&name, &source.text, &mut self.problems) {
+            match directive(&line.text) {
+                Ok(Kind::Include(file)) => self.include(&line.place, &file),
+                Ok(kind) => self.directives.push(Directive {
+                    place: line.place,
+                    kind,
+                }),
+                Err(message) => self
+                    .problems
+                    .add(&line.place, format!("{message} in: {}", excerpt(&line.text))),
+            }
+        }
+        self.open.remove(&source.name);
+    }
+
+    fn include(&mut self, place: &Place, file: &str) {
+        if self.open.contains(file) {
+            return self.problems.add(place, format!("Include \"{file}\" includes itself"));
+        }
+        if self.open.len() >= INCLUDE_DEPTH {
+            return self.problems.add(
+                place,
+                format!("Include \"{file}\" nests deeper than {INCLUDE_DEPTH} files"),
+            );
+        }
+        match self.files.read(file) {
+            Some(text) => self.file(&Source {
+                name: file.to_owned(),
+                text,
+            }),
+            None => self.problems.add(
+                place,
+                format!(
+                    "Include \"{file}\": there is no such file; list it under [plugin.data] in bundle.toml by this name"
+                ),
+            ),
+        }
+    }
+}
+
+/// One directive, from its logical line.
+fn directive(line: &str) -> Result<Kind, String> {
+    let words = words::split(line)?;
+    let Some((name, arguments)) = words.split_first() else {
+        return Err("empty directive".to_owned());
+    };
+    let one = |what: &str| match arguments {
+        [only] => Ok(only.clone()),
+        _ => Err(format!(
+            "{name} takes one argument, {what}, and has {}",
+            arguments.len()
+        )),
+    };
+    match name.to_ascii_lowercase().as_str() {
+        "secrule" => match arguments {
+            [targets, operator] => rule(targets, operator, ""),
+            [targets, operator, actions] => rule(targets, operator, actions),
+            _ => Err(format!(
+                "SecRule takes variables, an operator and actions, each quoted if it holds spaces, and has {} arguments",
+                arguments.len()
+            )),
+        },
+        "secaction" => Ok(Kind::Action(actions::parse(&one("a list of actions")?)?)),
+        "secdefaultaction" => Ok(Kind::DefaultAction(actions::parse(&one("a list of actions")?)?)),
+        "secmarker" => Ok(Kind::Marker(one("a name")?)),
+        "include" => Ok(Kind::Include(one("a file")?)),
+        _ => Ok(Kind::Setting {
+            name: name.clone(),
+            arguments: arguments.to_vec(),
+        }),
+    }
+}
+
+fn rule(targets: &str, operator: &str, actions: &str) -> Result<Kind, String> {
+    Ok(Kind::Rule(Rule {
+        targets: targets::parse(targets)?,
+        operator: operator::parse(operator)?,
+        actions: actions::parse(actions)?,
+    }))
+}
+
+/// The start of a text, for a message.
+pub(crate) fn excerpt(text: &str) -> String {
+    const SHOWN: usize = 120;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or(text)),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    fn parse_text(text: &str) -> Result<Vec<Directive>, Problems> {
+        parse(
+            &[Source {
+                name: "test.conf".into(),
+                text: text.into(),
+            }],
+            &NoFiles,
+        )
+    }
+
+    #[test]
+    fn a_rule_is_read_with_the_line_that_it_starts_on() {
+        let text =
+            "# comment\n\nSecRule ARGS|!ARGS:x \"@rx a\\\"b\" \\\n    \"id:1,\\\n    phase:2,deny\"\nSecMarker END";
+        let directives = parse_text(text).unwrap();
+        assert_eq!(directives[0].place.to_string(), "test.conf:3");
+        assert_eq!(directives[1].place.to_string(), "test.conf:6");
+        let Kind::Rule(rule) = &directives[0].kind else {
+            panic!("{:?}", directives[0])
+        };
+        assert_eq!(rule.targets.len(), 2);
+        assert_eq!(rule.operator.argument, "a\"b");
+        assert_eq!(rule.actions.len(), 3);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_line() {
+        let problems = parse_text("SecRule ARGS\nSecMarker A\nSecRule \"ARGS\nInclude none.conf").unwrap_err();
+        let lines: Vec<u32> = problems.0.iter().map(|p| p.place.line).collect();
+        assert_eq!(lines, [1, 3, 4], "{problems}");
+    }
+
+    #[test]
+    fn a_file_that_includes_itself_is_refused() {
+        struct One;
+        impl Files for One {
+            fn read(&self, _: &str) -> Option<Vec<u8>> {
+                Some(b"Include a.conf".to_vec())
+            }
+        }
+        let problems = parse(
+            &[Source {
+                name: "a.conf".into(),
+                text: b"Include b.conf".to_vec(),
+            }],
+            &One,
+        )
+        .unwrap_err();
+        assert!(problems.to_string().contains("includes itself"), "{problems}");
+    }
+}
