@@ -272,13 +272,20 @@ impl Translator<'_> {
                     self.literal(byte);
                 }
             }
-            b'1'..=b'9' => return Err(format!("back-references (\\{}) are not supported", byte as char)),
+            // Three octal digits are a byte; fewer after a digit from 1 name a group.
+            b'1'..=b'9' if !self.two_octal_digits_follow() => {
+                return Err(format!("back-references (\\{}) are not supported", byte as char));
+            }
             _ => match self.escaped(byte)? {
                 Escaped::Byte(byte) => self.literal(byte),
                 Escaped::Set(set) => self.set(set),
             },
         }
         Ok(())
+    }
+
+    fn two_octal_digits_follow(&self) -> bool {
+        matches!(self.rest, [b'0'..=b'7', b'0'..=b'7', ..])
     }
 
     /// The escapes that mean the same inside and outside of a set. The byte after the backslash is given.
