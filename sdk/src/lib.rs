@@ -87,3 +87,11 @@ pub mod prelude {
     };
     pub use serde::Deserialize;
 }
+
+// The guides' examples are compiled and run with the other examples.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../../docs/plugin-guide.md")]
+struct Guide;
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
