@@ -1,0 +1,247 @@
+//! Conditional requests: the client's, answered from the cache, and Weir's own, asked of the origin (RFC 9110 §13,
+//! RFC 9111 §4.3).
+
+use http::header::{
+    ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use smallvec::SmallVec;
+
+use super::freshness::date;
+
+/// What a client asks to be spared (RFC 9110 §13.1.2, §13.1.3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Conditions {
+    none_match: SmallVec<[HeaderValue; 1]>,
+    modified_since: Option<HeaderValue>,
+}
+
+impl Conditions {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let none_match: SmallVec<_> = headers.get_all(IF_NONE_MATCH).iter().cloned().collect();
+        // §13.1.3: If-Modified-Since is ignored where there is an If-None-Match.
+        let modified_since = if none_match.is_empty() {
+            headers.get(IF_MODIFIED_SINCE).cloned()
+        } else {
+            None
+        };
+        Self {
+            none_match,
+            modified_since,
+        }
+    }
+
+    /// Whether a stored response is what the client has already: a 304 then says as much as the whole.
+    pub(super) fn spare(&self, status: StatusCode, stored: &HeaderMap) -> bool {
+        if !status.is_success() {
+            return false;
+        }
+        if !self.none_match.is_empty() {
+            let etag = stored.get(ETAG).map(HeaderValue::as_bytes);
+            return self.none_match.iter().any(|list| names(list.as_bytes(), etag));
+        }
+        let Some(since) = self.modified_since.as_ref().and_then(|since| since.to_str().ok()) else {
+            return false;
+        };
+        let Ok(since) = httpdate::parse_http_date(since.trim()) else {
+            return false;
+        };
+        // RFC 9111 §4.3.2: without a Last-Modified, the response's Date stands in for it.
+        let modified = date(stored, LAST_MODIFIED).or_else(|| date(stored, http::header::DATE));
+        modified.is_some_and(|modified| modified <= since)
+    }
+}
+
+/// Takes away what would keep the origin from answering with the whole representation.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    for name in [
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_MATCH,
+        IF_UNMODIFIED_SINCE,
+        IF_RANGE,
+        RANGE,
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// The condition under which the origin may answer 304 instead of sending a stored response again (RFC 9111 §4.3.1).
+pub(super) fn validators(stored: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let of = |validator, condition| {
+        stored
+            .get(validator)
+            .map(|value: &HeaderValue| (condition, value.clone()))
+    };
+    [of(ETAG, IF_NONE_MATCH), of(LAST_MODIFIED, IF_MODIFIED_SINCE)]
+        .into_iter()
+        .flatten()
+}
+
+/// Whether a 304 is about the stored response that was asked about (RFC 9111 §4.3.4). One without an ETag is: there was only
+/// one to ask about.
+pub(super) fn is_about(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
+    match (stored.get(ETAG), not_modified.get(ETAG)) {
+        (Some(one), Some(other)) => opaque(one.as_bytes()) == opaque(other.as_bytes()),
+        (None, Some(_)) => false,
+        (_, None) => true,
+    }
+}
+
+/// Whether an If-None-Match list has `*` or this tag, compared weakly (RFC 9110 §8.8.3.2).
+fn names(list: &[u8], etag: Option<&[u8]>) -> bool {
+    let mut rest = list;
+    loop {
+        rest = rest.trim_ascii_start();
+        rest = match rest.split_first() {
+            None => return false,
+            Some((b',', after)) => after,
+            Some(_) => {
+                let (tag, after) = first_tag(rest);
+                if tag == b"*" || etag.is_some_and(|etag| opaque(etag) == opaque(tag)) {
+                    return true;
+                }
+                after
+            }
+        };
+    }
+}
+
+/// The first tag of a list, quotes and all, and what follows. What is no tag ends at its comma.
+fn first_tag(list: &[u8]) -> (&[u8], &[u8]) {
+    let prefix = if list.starts_with(b"W/\"") {
+        3
+    } else {
+        usize::from(list.starts_with(b"\""))
+    };
+    let end_of = |from: usize, byte: u8| {
+        list.iter()
+            .skip(from)
+            .position(|other| *other == byte)
+            .map(|at| from + at)
+    };
+    let end = match prefix {
+        0 => None,
+        prefix => end_of(prefix, b'"').map(|quote| quote + 1),
+    };
+    let (tag, after) = list.split_at(end.or_else(|| end_of(0, b',')).unwrap_or(list.len()));
+    (tag.trim_ascii_end(), after)
+}
+
+/// A tag without its mark of weakness.
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&str, &str)| {
+            (
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn spares(request: &[(&str, &str)], stored: &[(&str, &str)]) -> bool {
+        Conditions::of(&headers(request)).spare(StatusCode::OK, &headers(stored))
+    }
+
+    #[test]
+    fn rfc9110_13_1_2_if_none_match() {
+        for (list, etag, expected) in [
+            ("\"a\"", "\"a\"", true),
+            ("\"a\"", "\"b\"", false),
+            ("W/\"a\"", "\"a\"", true),
+            ("\"a\"", "W/\"a\"", true),
+            ("\"x\", \"a\"", "\"a\"", true),
+            ("\"x\" , W/\"a\"", "\"a\"", true),
+            ("\"x\"\"a\"", "\"a\"", true),
+            ("\"x,a\"", "\"x,a\"", true),
+            ("\"x,\"a\"", "\"a\"", false),
+            ("*", "\"a\"", true),
+            ("\"*\"", "\"a\"", false),
+            (",,", "\"a\"", false),
+            ("a", "\"a\"", false),
+            ("a", "a", true),
+            ("\"a", "\"a\"", false),
+        ] {
+            assert_eq!(
+                spares(&[("if-none-match", list)], &[("etag", etag)]),
+                expected,
+                "{list} | {etag}"
+            );
+        }
+        assert!(!spares(&[("if-none-match", "\"a\"")], &[]));
+        assert!(spares(&[("if-none-match", "*")], &[]));
+        assert!(spares(
+            &[("if-none-match", "\"x\""), ("if-none-match", "\"a\"")],
+            &[("etag", "\"a\"")]
+        ));
+    }
+
+    const EARLIER: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
+    const LATER: &str = "Tue, 14 Nov 2023 22:13:21 GMT";
+
+    #[test]
+    fn rfc9110_13_1_3_if_modified_since() {
+        for (since, modified, expected) in [
+            (EARLIER, EARLIER, true),
+            (LATER, EARLIER, true),
+            (EARLIER, LATER, false),
+            ("nonsense", EARLIER, false),
+        ] {
+            let spared = spares(&[("if-modified-since", since)], &[("last-modified", modified)]);
+            assert_eq!(spared, expected, "{since} | {modified}");
+        }
+        assert!(
+            spares(&[("if-modified-since", EARLIER)], &[("date", EARLIER)]),
+            "RFC 9111 §4.3.2"
+        );
+        let both = [("if-modified-since", LATER), ("if-none-match", "\"x\"")];
+        assert!(
+            !spares(&both, &[("last-modified", EARLIER), ("etag", "\"a\"")]),
+            "If-None-Match goes first"
+        );
+    }
+
+    #[test]
+    fn only_successes_are_spared() {
+        let conditions = Conditions::of(&headers(&[("if-none-match", "\"a\"")]));
+        assert!(!conditions.spare(StatusCode::NOT_FOUND, &headers(&[("etag", "\"a\"")])));
+    }
+
+    #[test]
+    fn rfc9111_4_3_1_validators() {
+        let stored = headers(&[("etag", "W/\"a\""), ("last-modified", EARLIER)]);
+        let conditions: HeaderMap = validators(&stored).collect();
+        assert_eq!(
+            conditions,
+            headers(&[("if-none-match", "W/\"a\""), ("if-modified-since", EARLIER)])
+        );
+    }
+
+    #[test]
+    fn rfc9111_4_3_4_which_response_a_304_is_about() {
+        let about = |stored: &[_], fresh: &[_]| is_about(&headers(stored), &headers(fresh));
+        assert!(about(&[("etag", "\"a\"")], &[("etag", "\"a\"")]));
+        assert!(about(&[("etag", "\"a\"")], &[]));
+        assert!(!about(&[("etag", "\"a\"")], &[("etag", "\"b\"")]));
+        assert!(!about(&[], &[("etag", "\"b\"")]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = names(&bytes, Some(b"\"a\""));
+        }
+    }
+}

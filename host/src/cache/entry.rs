@@ -1,0 +1,282 @@
+//! One stored response, ready to be served.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE, ETAG,
+    EXPIRES, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::conditions::Conditions;
+use super::key::Variant;
+use super::policy::Policy;
+
+/// A response from the cache. Cheap to make: one reference.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    entry: Arc<Entry>,
+    age: u32,
+    served: Served,
+}
+
+/// How the cache came to serve a response; the words are those of the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// It is fresh.
+    Fresh,
+    /// The origin just said that it still holds.
+    Revalidated,
+    /// It is stale, and the client, the origin or an origin in trouble allow it.
+    Stale,
+}
+
+impl Served {
+    /// For the access log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "hit",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+impl Hit {
+    pub(super) fn new(entry: Arc<Entry>, served: Served, now: SystemTime) -> Self {
+        let age = u32::try_from(entry.policy.freshness.age(now).as_secs()).unwrap_or(u32::MAX);
+        Self { entry, age, served }
+    }
+
+    /// The stored status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.entry.status
+    }
+
+    /// The head to send, hop-by-hop fields gone, `Content-Length` and `Age` (RFC 9111 §5.1) set.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = self.entry.headers.clone();
+        // The stored head has a place for it, so that the copy does not grow.
+        headers.insert(AGE, HeaderValue::from(self.age));
+        headers
+    }
+
+    /// The head of a 304 for this response: what RFC 9110 §15.4.5 asks for, and no description of a body that is not sent.
+    #[must_use]
+    pub fn not_modified_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(8);
+        for name in [
+            CACHE_CONTROL,
+            CONTENT_LOCATION,
+            DATE,
+            ETAG,
+            EXPIRES,
+            VARY,
+            LAST_MODIFIED,
+        ] {
+            for value in self.entry.headers.get_all(&name) {
+                headers.append(&name, value.clone());
+            }
+        }
+        headers.insert(AGE, HeaderValue::from(self.age));
+        headers
+    }
+
+    /// The whole body. (A HEAD gets the same head and none of it.)
+    #[must_use]
+    pub fn body(&self) -> Bytes {
+        self.entry.body.clone()
+    }
+
+    /// Seconds since the origin made it or vouched for it.
+    #[must_use]
+    pub fn age(&self) -> u32 {
+        self.age
+    }
+
+    /// Whether the client has it already.
+    pub(super) fn is_known_to(&self, conditions: &Conditions) -> bool {
+        conditions.spare(self.entry.status, &self.entry.headers)
+    }
+
+    /// How the cache came to serve it.
+    #[must_use]
+    pub fn served(&self) -> Served {
+        self.served
+    }
+}
+
+/// A stored response. Never changed: what replaces it is another one.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) status: StatusCode,
+    /// Without hop-by-hop fields; with Date, Content-Length and a place for Age.
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) policy: Policy,
+    pub(super) variant: Variant,
+    /// Routes may lead to different upstreams for one URI, by method or header; what one of them stored is not another's.
+    pub(super) route: Arc<str>,
+}
+
+impl Entry {
+    /// Bytes that it takes: itself, what it points at, and what the allocator adds.
+    pub(super) fn size(&self) -> u64 {
+        let own = size_of::<Self>() + 2 * size_of::<usize>();
+        (own + 4 * ALLOCATION + headers_size(&self.headers) + self.body.len() + self.variant.size()) as u64
+    }
+
+    /// This response as a 304 to its validators leaves it (RFC 9111 §3.2).
+    pub(super) fn merged_headers(&self, not_modified: &HeaderMap, now: SystemTime) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        headers.remove(DATE);
+        let listed = listed_by_connection(not_modified);
+        for name in not_modified
+            .keys()
+            .filter(|name| is_stored(name, &listed) && !KEPT_BY_304.contains(name))
+        {
+            headers.remove(name);
+            for value in not_modified.get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        stored_headers(&headers, self.status, self.body.len(), now)
+    }
+}
+
+/// Fields that describe the stored bytes; a 304, which has none, does not change them (§3.2).
+const KEPT_BY_304: [HeaderName; 3] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE];
+
+/// What the allocator adds to an allocation.
+pub(super) const ALLOCATION: usize = 16;
+
+/// A head as it is stored: end-to-end fields only (§3.1), a Date in any case (RFC 9110 §6.6.1), the length of the body that is
+/// there, and a place for Age. The values are copied together, because those that came from a connection hold on to its whole
+/// read buffer.
+pub(super) fn stored_headers(headers: &HeaderMap, status: StatusCode, body: usize, now: SystemTime) -> HeaderMap {
+    let listed = listed_by_connection(headers);
+    let kept = || {
+        headers
+            .iter()
+            .filter(|(name, _)| is_stored(name, &listed) && !matches!(**name, AGE | CONTENT_LENGTH))
+    };
+    let mut buffer = BytesMut::with_capacity(kept().map(|(_, value)| value.len()).sum());
+    kept().for_each(|(_, value)| buffer.extend_from_slice(value.as_bytes()));
+    let mut buffer = buffer.freeze();
+
+    let mut stored = HeaderMap::with_capacity(kept().count() + 3);
+    for (name, value) in kept() {
+        if let Ok(value) = HeaderValue::from_maybe_shared(buffer.split_to(value.len())) {
+            stored.append(name.clone(), value);
+        }
+    }
+    if !stored.contains_key(DATE)
+        && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
+    {
+        stored.insert(DATE, date);
+    }
+    // RFC 9110 §8.6 forbids it with a 204.
+    if status != StatusCode::NO_CONTENT {
+        stored.insert(CONTENT_LENGTH, HeaderValue::from(body));
+    }
+    stored.insert(AGE, HeaderValue::from_static("0"));
+    stored
+}
+
+/// Bytes of a header map on the heap, as hashbrown-like tables of `http` are laid out.
+pub(super) fn headers_size(headers: &HeaderMap) -> usize {
+    const BUCKET: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 32;
+    const INDEX: usize = 4;
+    let values: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let slots = headers.capacity().max(headers.len());
+    slots * BUCKET + (slots * 4).div_ceil(3).next_power_of_two() * INDEX + values + 2 * ALLOCATION
+}
+
+/// Names that `Connection` says are for this hop only (RFC 9110 §7.6.1).
+fn listed_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lists = headers.get_all(CONNECTION).iter();
+    let names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
+    names
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect()
+}
+
+fn is_stored(name: &HeaderName, listed: &[HeaderName]) -> bool {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
+    const NEVER: [HeaderName; 10] = [
+        CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHENTICATION_INFO,
+        PROXY_AUTHORIZATION,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+    ];
+    !NEVER.contains(name) && !listed.contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::super::tests::header_map;
+    use super::*;
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+    }
+
+    #[test]
+    fn rfc9111_3_1_only_end_to_end_fields_are_stored() {
+        let came = header_map(&[
+            ("connection", "close, X-Hop"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("proxy-authenticate", "Basic"),
+            ("x-hop", "1"),
+            ("x-end", "1"),
+            ("x-end", "2"),
+            ("age", "7"),
+            ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
+        ]);
+        let expected = header_map(&[
+            ("x-end", "1"),
+            ("x-end", "2"),
+            ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
+            ("content-length", "3"),
+            ("age", "0"),
+        ]);
+        assert_eq!(stored_headers(&came, StatusCode::OK, 3, now()), expected);
+    }
+
+    #[test]
+    fn rfc9110_6_6_1_a_date_is_added_and_8_6_a_204_has_no_length() {
+        let stored = stored_headers(&HeaderMap::new(), StatusCode::NO_CONTENT, 0, now());
+        assert_eq!(
+            stored,
+            header_map(&[("date", "Tue, 14 Nov 2023 22:13:20 GMT"), ("age", "0")])
+        );
+    }
+
+    #[test]
+    fn a_place_for_age_is_there() {
+        let headers = stored_headers(&header_map(&[("x", "1")]), StatusCode::OK, 1, now());
+        let mut copy = headers.clone();
+        copy.insert(AGE, HeaderValue::from(12_u32));
+        assert_eq!(copy.capacity(), headers.clone().capacity());
+    }
+}

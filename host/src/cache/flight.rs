@@ -1,0 +1,107 @@
+//! Coalescing: one exchange fetches, the others that want the same wait for what comes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::entry::{Hit, Served};
+use super::fetch::Fetch;
+use super::policy::Trouble;
+use super::store::{Place, Store};
+
+/// What came of a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Landing {
+    /// Nothing yet.
+    Pending,
+    /// It is stored.
+    Stored,
+    /// The head says that it cannot be stored, or it grew too large.
+    NotStorable,
+    /// The origin did not answer, or with an error in whose place a stale response may be served.
+    Trouble,
+}
+
+/// A fetch that others may wait for. Dropped without a landing, it makes one of them fetch instead.
+#[derive(Debug)]
+pub(super) struct Flight {
+    store: Arc<Store>,
+    hash: u64,
+    variant: u64,
+    landing: watch::Sender<Landing>,
+}
+
+impl Flight {
+    /// A fetch for this place, and what others wait with. The caller holds the shard's lock and leaves the latter there.
+    pub(super) fn new(store: &Arc<Store>, place: &Place) -> (Self, watch::Receiver<Landing>) {
+        let (landing, receiver) = watch::channel(Landing::Pending);
+        (
+            Self {
+                store: Arc::clone(store),
+                hash: place.hash,
+                variant: place.variant,
+                landing,
+            },
+            receiver,
+        )
+    }
+
+    /// Tells those who wait, all at once.
+    pub(super) fn land(self, landing: Landing) {
+        // First, so that nobody joins a fetch that is over.
+        self.store.lock(self.hash).flights.remove(&self.variant);
+        self.landing.send_replace(landing);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if *self.landing.borrow() == Landing::Pending {
+            self.store.lock(self.hash).flights.remove(&self.variant);
+        }
+    }
+}
+
+/// Another exchange fetches what this one wants.
+#[derive(Debug)]
+pub struct Wait {
+    pub(super) landing: watch::Receiver<Landing>,
+    /// For the case that it has to do it itself.
+    pub(super) alone: Box<Fetch>,
+    pub(super) timeout: Duration,
+}
+
+/// What came of waiting.
+#[derive(Debug)]
+pub enum Waited {
+    /// Look up again: it is stored, or the exchange that fetched went away.
+    LookUp,
+    /// The origin is in trouble; this stale response may be served.
+    Hit(Hit),
+    /// Fetch it alone: it is not storable, the origin is in trouble, or it took too long.
+    Fetch(Box<Fetch>),
+}
+
+impl Wait {
+    /// Waits until something came of the other exchange's fetch, `coalesce_timeout` at most.
+    pub async fn done(mut self) -> Waited {
+        let landed = self.landing.wait_for(|landing| *landing != Landing::Pending);
+        let landing = match tokio::time::timeout(self.timeout, landed).await {
+            Ok(Ok(landing)) => *landing,
+            Ok(Err(_gone)) => return Waited::LookUp,
+            Err(_elapsed) => Landing::NotStorable,
+        };
+        match landing {
+            Landing::Stored => Waited::LookUp,
+            Landing::Trouble => match self
+                .alone
+                .in_trouble(Trouble::Unreachable, std::time::SystemTime::now())
+            {
+                Some(entry) => Waited::Hit(Hit::new(entry, Served::Stale, std::time::SystemTime::now())),
+                None => Waited::Fetch(self.alone),
+            },
+            Landing::Pending | Landing::NotStorable => Waited::Fetch(self.alone),
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The memory that stored responses are in: shards with one lock each, and one budget for all of them.
+//!
+//! **Budget.** Every byte is reserved before it is held: bodies while they arrive, entries when they are stored. A reservation
+//! that goes over the limit first evicts, and fails when nothing is left to evict, so the accounted bytes never exceed the
+//! limit by an object that is held. The budget is global and not one per shard, because a shard's share of a small cache could
+//! be less than one object: eviction takes the least recently used URI of each shard in turn. URIs fall into shards by hash,
+//! so the ends of the shards' lists are about equally old.
+//!
+//! **Locks.** A hit takes one shard's lock, for a lookup, a few comparisons and a move to the front of a list. No two shards
+//! are ever locked together.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use lru::LruCache;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::entry::{ALLOCATION, Entry};
+use super::flight::Landing;
+use super::key::Key;
+
+/// A power of two, well above the number of cores.
+const SHARDS: usize = 64;
+
+/// Variants of one URI. Over it, the one stored first goes.
+const MOST_VARIANTS: usize = 16;
+
+/// URIs a shard remembers not to wait for. Fixed memory of at most about 2 MiB in all, outside the budget.
+const MOST_PASSES: usize = 256;
+
+/// All shards and their budget.
+#[derive(Debug)]
+pub(super) struct Store {
+    shards: Box<[Shard]>,
+    limit: AtomicU64,
+    used: AtomicU64,
+    /// The shard whose turn it is to evict.
+    turn: AtomicUsize,
+    pub(super) counts: Counts,
+}
+
+/// What happened to stored responses; written only when one comes or goes.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) objects: AtomicU64,
+    pub(super) stored: AtomicU64,
+    pub(super) evicted: AtomicU64,
+    pub(super) replaced: AtomicU64,
+    pub(super) invalidated: AtomicU64,
+}
+
+/// On cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shard(Mutex<Contents>);
+
+/// What one lock protects.
+#[derive(Debug)]
+pub(super) struct Contents {
+    slots: LruCache<u64, Slot, Identity>,
+    /// Fetches that others may wait for.
+    pub(super) flights: HashMap<u64, tokio::sync::watch::Receiver<Landing>, Identity>,
+    /// What turned out not to be storable, and until when nobody waits for it.
+    passes: LruCache<u64, SystemTime, Identity>,
+    /// Counts invalidations by another part of the hash: a fetch that began before one may have read the old state, and is
+    /// not stored. Two URIs share a count now and then, which costs one store.
+    invalidations: [u32; 64],
+    pub(super) lookups: Lookups,
+}
+
+/// How lookups ended; under the shard's lock, so that counting costs no shared write.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lookups {
+    pub(super) hits: u64,
+    pub(super) stale: u64,
+    pub(super) misses: u64,
+    pub(super) coalesced: u64,
+}
+
+/// Where the response to a request belongs.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// Of the URI.
+    pub(super) hash: u64,
+    /// The URI.
+    pub(super) key: Box<[u8]>,
+    /// Of the URI, the route and what the URI's variants are known to vary on.
+    pub(super) variant: u64,
+    /// How often the URI had been invalidated when the request looked it up.
+    pub(super) invalidations: u32,
+}
+
+/// The stored variants of one URI, the latest last.
+#[derive(Debug)]
+struct Slot {
+    key: Box<[u8]>,
+    variants: Vec<Arc<Entry>>,
+}
+
+type Identity = BuildHasherDefault<IdentityHasher>;
+
+impl Store {
+    pub(super) fn new(limit: u64) -> Self {
+        let shard = |_| {
+            Shard(Mutex::new(Contents {
+                slots: LruCache::unbounded_with_hasher(Identity::default()),
+                flights: HashMap::default(),
+                passes: LruCache::unbounded_with_hasher(Identity::default()),
+                invalidations: [0; 64],
+                lookups: Lookups::default(),
+            }))
+        };
+        Self {
+            shards: (0..SHARDS).map(shard).collect(),
+            limit: AtomicU64::new(limit),
+            used: AtomicU64::new(0),
+            turn: AtomicUsize::new(0),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The shard of a hash.
+    pub(super) fn lock(&self, hash: u64) -> MutexGuard<'_, Contents> {
+        // The table inside uses the lowest and the highest bits.
+        #[expect(clippy::indexing_slicing, reason = "the remainder is less than the length")]
+        self.shards[(hash >> 32) as usize % SHARDS].0.lock()
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lookups(&self) -> Lookups {
+        self.shards
+            .iter()
+            .map(|shard| shard.0.lock().lookups)
+            .fold(Lookups::default(), |sum, one| Lookups {
+                hits: sum.hits + one.hits,
+                stale: sum.stale + one.stale,
+                misses: sum.misses + one.misses,
+                coalesced: sum.coalesced + one.coalesced,
+            })
+    }
+
+    /// A new limit, effective at once.
+    pub(super) fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+        self.make_room();
+    }
+
+    /// Sets bytes aside, evicting what is in their way.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
+        let mut reservation = Reservation {
+            store: Arc::clone(self),
+            bytes: 0,
+        };
+        reservation.grow(bytes).then_some(reservation)
+    }
+
+    /// Stores an entry in the place of an equal variant, unless there is no room or the URI was invalidated meanwhile.
+    pub(super) fn insert(&self, place: &Place, entry: Arc<Entry>, mut reservation: Reservation) {
+        let Place {
+            hash,
+            key,
+            variant,
+            invalidations,
+        } = place;
+        let slot_size = Slot::size(key);
+        if !reservation.resize(entry.size() + slot_size) {
+            return;
+        }
+        let mut contents = self.lock(*hash);
+        if contents.invalidations(*hash) != *invalidations {
+            return;
+        }
+        contents.passes.pop(variant);
+        let mut gone = Vec::new();
+        let mut freed = 0;
+        let evicted = match contents.slots.get_mut(hash) {
+            Some(slot) if slot.key == *key => {
+                freed += slot_size;
+                let same = |old: &Arc<Entry>| old.route == entry.route && old.variant == entry.variant;
+                gone.extend(slot.variants.extract_if(.., |old| same(old)));
+                if slot.variants.len() >= MOST_VARIANTS {
+                    gone.push(slot.variants.remove(0));
+                }
+                slot.variants.push(entry);
+                None
+            }
+            // A new URI, or one whose hash collides with another's: that one goes.
+            _ => contents.slots.put(
+                *hash,
+                Slot {
+                    key: key.clone(),
+                    variants: vec![entry],
+                },
+            ),
+        };
+        drop(contents);
+        if let Some(slot) = evicted {
+            freed += Slot::size(&slot.key);
+            gone.extend(slot.variants);
+        }
+        freed += gone.iter().map(|old| old.size()).sum::<u64>();
+        reservation.bytes = 0;
+        self.used.fetch_sub(freed, Ordering::Relaxed);
+        self.counts.stored.fetch_add(1, Ordering::Relaxed);
+        self.counts.replaced.fetch_add(gone.len() as u64, Ordering::Relaxed);
+        self.counts.objects.fetch_add(1, Ordering::Relaxed);
+        self.counts.objects.fetch_sub(gone.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Removes one variant, if it is still there.
+    pub(super) fn remove(&self, hash: u64, entry: &Arc<Entry>) {
+        let mut contents = self.lock(hash);
+        let Some(slot) = contents.slots.peek_mut(&hash) else {
+            return;
+        };
+        let before = slot.variants.len();
+        slot.variants.retain(|stored| !Arc::ptr_eq(stored, entry));
+        if slot.variants.len() == before {
+            return;
+        }
+        let empty = if slot.variants.is_empty() {
+            contents.slots.pop(&hash)
+        } else {
+            None
+        };
+        drop(contents);
+        self.freed(entry.size() + empty.map_or(0, |slot| Slot::size(&slot.key)), 1);
+        self.counts.invalidated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Removes all variants of a URI, and keeps what is being fetched for it from being stored.
+    pub(super) fn invalidate(&self, hash: u64, key: &Key<'_>) {
+        let mut contents = self.lock(hash);
+        if let Some(count) = contents.invalidations.get_mut(invalidation_index(hash)) {
+            *count = count.wrapping_add(1);
+        }
+        if contents.slots.peek(&hash).is_none_or(|slot| !key.is(&slot.key)) {
+            return;
+        }
+        let slot = contents.slots.pop(&hash);
+        drop(contents);
+        if let Some(slot) = slot {
+            self.counts
+                .invalidated
+                .fetch_add(slot.variants.len() as u64, Ordering::Relaxed);
+            self.freed(slot.total(), slot.variants.len());
+        }
+    }
+
+    /// Evicts until the limit is kept. False when nothing is left to evict.
+    fn make_room(&self) -> bool {
+        let mut empty = 0;
+        while self.used() > self.limit() {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            let oldest = self.shards.get(turn).and_then(|shard| shard.0.lock().slots.pop_lru());
+            let Some((_, slot)) = oldest else {
+                empty += 1;
+                if empty > SHARDS {
+                    return false;
+                }
+                continue;
+            };
+            empty = 0;
+            self.counts
+                .evicted
+                .fetch_add(slot.variants.len() as u64, Ordering::Relaxed);
+            self.freed(slot.total(), slot.variants.len());
+        }
+        true
+    }
+
+    fn freed(&self, bytes: u64, objects: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.counts.objects.fetch_sub(objects as u64, Ordering::Relaxed);
+    }
+}
+
+impl Contents {
+    /// The stored response to a request, latest first (RFC 9111 §4), which counts as used.
+    pub(super) fn find(
+        &mut self,
+        hash: u64,
+        key: &Key<'_>,
+        route: &Arc<str>,
+        request: &HeaderMap,
+    ) -> Option<&Arc<Entry>> {
+        let slot = self.slots.get(&hash).filter(|slot| key.is(&slot.key))?;
+        let same_route = |entry: &Entry| Arc::ptr_eq(&entry.route, route) || entry.route == *route;
+        slot.variants
+            .iter()
+            .rev()
+            .find(|entry| same_route(entry) && entry.variant.is_of(request))
+    }
+
+    /// The latest variant, whichever request it is for: its Vary says what the others will vary on.
+    pub(super) fn latest(&self, hash: u64, key: &Key<'_>) -> Option<&Arc<Entry>> {
+        self.slots.peek(&hash).filter(|slot| key.is(&slot.key))?.variants.last()
+    }
+
+    /// Has nobody wait for this variant until then.
+    pub(super) fn pass(&mut self, variant: u64, until: SystemTime) {
+        self.passes.put(variant, until);
+        if self.passes.len() > MOST_PASSES {
+            self.passes.pop_lru();
+        }
+    }
+
+    /// Whether nobody waits for this variant now.
+    pub(super) fn passes(&mut self, variant: u64, now: SystemTime) -> bool {
+        self.passes.get(&variant).is_some_and(|until| now < *until)
+    }
+
+    /// How often something under this part of the hash was invalidated.
+    pub(super) fn invalidations(&self, hash: u64) -> u32 {
+        self.invalidations
+            .get(invalidation_index(hash))
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+fn invalidation_index(hash: u64) -> usize {
+    (hash >> 40) as usize % 64
+}
+
+impl Slot {
+    /// Bytes of a slot without its variants: itself, its key, the list node and the table entry that lead to it.
+    fn size(key: &[u8]) -> u64 {
+        let node = size_of::<Self>() + 3 * size_of::<usize>();
+        let table = 2 * (2 * size_of::<usize>() + 1);
+        let variants = 4 * size_of::<Arc<Entry>>();
+        (node + table + variants + key.len() + 3 * ALLOCATION) as u64
+    }
+
+    fn total(&self) -> u64 {
+        Self::size(&self.key) + self.variants.iter().map(|entry| entry.size()).sum::<u64>()
+    }
+}
+
+/// Bytes set aside; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    store: Arc<Store>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Sets more aside. False when there is no room for it; what was set aside before stays.
+    pub(super) fn grow(&mut self, by: u64) -> bool {
+        if by > self.store.limit() {
+            return false;
+        }
+        self.store.used.fetch_add(by, Ordering::Relaxed);
+        if self.store.make_room() {
+            self.bytes += by;
+            true
+        } else {
+            self.store.used.fetch_sub(by, Ordering::Relaxed);
+            false
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn resize(&mut self, bytes: u64) -> bool {
+        if bytes > self.bytes {
+            return self.grow(bytes - self.bytes);
+        }
+        self.store.used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+        true
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.store.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Keys are hashes already.
+#[derive(Debug, Default)]
+pub(super) struct IdentityHasher(u64);
+
+impl Hasher for IdentityHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only u64 keys are used; any other still gets a hash.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// The bytes of everything that is stored, counted anew.
+    pub(super) fn recount(&self) -> u64 {
+        let slots = |shard: &Shard| shard.0.lock().slots.iter().map(|(_, slot)| slot.total()).sum::<u64>();
+        self.shards.iter().map(slots).sum()
+    }
+}

@@ -1,0 +1,717 @@
+//! The cache from outside: what exchanges see of it, one after the other and together.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use http::header::{AGE, ETAG};
+use http::{HeaderValue, StatusCode};
+use proptest::prelude::*;
+
+use super::*;
+use crate::exchange::subject::{RequestId, Scheme};
+
+pub(super) fn header_map(lines: &[(&str, &str)]) -> HeaderMap {
+    let line = |(name, value): &(&str, &str)| {
+        (
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_str(value).unwrap(),
+        )
+    };
+    lines.iter().map(line).collect()
+}
+
+/// A GET for http://example.org.
+pub(super) fn get(target: &str, headers: &[(&str, &str)]) -> Subject {
+    request("GET", target, headers)
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Subject {
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(target)
+        .body(())
+        .unwrap()
+        .into_parts()
+        .0;
+    request.headers = header_map(headers);
+    Subject {
+        id: RequestId(1),
+        peer: "127.0.0.1:1".parse().unwrap(),
+        client_ip: "127.0.0.1".parse().unwrap(),
+        scheme: Scheme::Http,
+        host: Bytes::from_static(b"example.org"),
+        request,
+        response: None,
+        upstream_target: None,
+        route: "all".into(),
+        notes: Vec::new(),
+    }
+}
+
+fn with_response(mut subject: Subject, status: u16, headers: &[(&str, &str)]) -> Subject {
+    let mut response = http::Response::builder()
+        .status(status)
+        .body(())
+        .unwrap()
+        .into_parts()
+        .0;
+    response.headers = header_map(headers);
+    subject.response = Some(response);
+    subject
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
+}
+
+fn config() -> config::Cache {
+    config::Cache {
+        size: 1 << 20,
+        max_object: 1 << 16,
+        coalesce_timeout: Duration::from_secs(5),
+    }
+}
+
+fn cache() -> Arc<Cache> {
+    Cache::new(&config())
+}
+
+impl Cache {
+    fn fetch(self: &Arc<Self>, subject: &Subject, second: u64) -> Fetch {
+        match self.lookup(subject, at(second)) {
+            Lookup::Fetch(fetch) => *fetch,
+            other => panic!("expected a fetch, got {other:?}"),
+        }
+    }
+
+    fn hit(self: &Arc<Self>, subject: &Subject, second: u64) -> Hit {
+        match self.lookup(subject, at(second)) {
+            Lookup::Hit(hit) => hit,
+            other => panic!("expected a hit, got {other:?}"),
+        }
+    }
+
+    fn wait(self: &Arc<Self>, subject: &Subject) -> Wait {
+        match self.lookup(subject, at(0)) {
+            Lookup::Wait(wait) => *wait,
+            other => panic!("expected to wait, got {other:?}"),
+        }
+    }
+
+    /// A whole exchange that has to store its response.
+    fn store(
+        self: &Arc<Self>,
+        subject: Subject,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: &'static [u8],
+        second: u64,
+    ) {
+        let fetch = self.fetch(&subject, second);
+        let mut writer = writer(fetch, with_response(subject, status, headers), second);
+        assert_eq!(writer.push(&Bytes::from_static(body)), Progress::Writing);
+        writer.finish();
+    }
+}
+
+fn writer(fetch: Fetch, subject: Subject, second: u64) -> Writer {
+    match fetch.on_response(&subject, at(second)) {
+        Stored::Store(writer) => writer,
+        other => panic!("expected to store, got {other:?}"),
+    }
+}
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+
+#[test]
+fn a_stored_response_is_served_until_it_is_stale() {
+    let cache = cache();
+    cache.store(
+        get("/", &[]),
+        200,
+        &[FRESH, ("x-origin", "1"), ("connection", "close")],
+        b"hello",
+        0,
+    );
+    let hit = cache.hit(&get("/", &[]), 59);
+    assert_eq!(
+        (hit.status(), hit.body(), hit.served()),
+        (StatusCode::OK, Bytes::from_static(b"hello"), Served::Fresh)
+    );
+    let headers = hit.headers();
+    assert_eq!(headers["age"], "59");
+    assert_eq!(headers["content-length"], "5");
+    assert_eq!(headers["x-origin"], "1");
+    assert!(!headers.contains_key("connection"));
+    drop(cache.fetch(&get("/", &[]), 60));
+    drop(cache.fetch(&get("/other", &[]), 0));
+}
+
+#[test]
+fn rfc9110_9_3_2_a_head_is_answered_by_the_entry_of_get() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH], b"hello", 0);
+    assert_eq!(
+        cache.hit(&request("HEAD", "/", &[]), 0).headers()["content-length"],
+        "5"
+    );
+    assert!(matches!(
+        cache.lookup(&request("HEAD", "/x", &[]), at(0)),
+        Lookup::Bypass("head")
+    ));
+}
+
+#[test]
+fn what_passes_by_the_cache() {
+    let cache = cache();
+    for (method, headers, reason) in [
+        ("POST", &[][..], "method"),
+        ("GET", &[("upgrade", "websocket")], "upgrade"),
+        ("GET", &[("cache-control", "no-store")], "no-store"),
+        ("GET", &[("range", "bytes=0-1")], "range"),
+        ("GET", &[("if-match", "\"a\"")], "condition"),
+        ("GET", &[("content-length", "5")], "content"),
+        ("GET", &[("transfer-encoding", "chunked")], "content"),
+    ] {
+        match cache.lookup(&request(method, "/", headers), at(0)) {
+            Lookup::Bypass(because) => assert_eq!(because, reason),
+            other => panic!("{headers:?}: {other:?}"),
+        }
+    }
+    let off = Cache::new(&config::Cache { size: 0, ..config() });
+    assert!(matches!(off.lookup(&get("/", &[]), at(0)), Lookup::Bypass("off")));
+}
+
+#[test]
+fn rfc9110_14_2_a_range_is_answered_whole_from_the_cache() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH], b"hello", 0);
+    assert_eq!(
+        cache.hit(&get("/", &[("range", "bytes=0-1")]), 0).status(),
+        StatusCode::OK
+    );
+}
+
+#[test]
+fn rfc9111_5_2_1_7_only_if_cached() {
+    let cache = cache();
+    let subject = || get("/", &[("cache-control", "only-if-cached")]);
+    assert!(matches!(cache.lookup(&subject(), at(0)), Lookup::Unsatisfiable));
+    cache.store(get("/", &[]), 200, &[FRESH], b"hello", 0);
+    assert!(matches!(cache.lookup(&subject(), at(0)), Lookup::Hit(_)));
+    assert!(matches!(cache.lookup(&subject(), at(60)), Lookup::Unsatisfiable));
+}
+
+#[test]
+fn rfc9111_4_1_variants_are_kept_apart() {
+    let cache = cache();
+    let accepts = |encoding| get("/", &[("accept-encoding", encoding)]);
+    let vary = [FRESH, ("vary", "Accept-Encoding")];
+    cache.store(accepts("gzip"), 200, &vary, b"zipped", 0);
+    cache.store(accepts("br"), 200, &vary, b"brotli", 0);
+    cache.store(get("/", &[]), 200, &vary, b"plain", 0);
+    assert_eq!(cache.hit(&accepts("gzip"), 0).body(), "zipped");
+    assert_eq!(cache.hit(&accepts("br"), 0).body(), "brotli");
+    assert_eq!(cache.hit(&get("/", &[]), 0).body(), "plain");
+    assert_eq!(cache.stats().objects, 3);
+}
+
+#[test]
+fn the_number_of_variants_is_bounded() {
+    let cache = cache();
+    for number in 0..100 {
+        let agent = format!("agent {number}");
+        cache.store(
+            get("/", &[("user-agent", &agent)]),
+            200,
+            &[FRESH, ("vary", "user-agent")],
+            b"x",
+            0,
+        );
+    }
+    assert_eq!(cache.stats().objects, 16);
+    assert_eq!(cache.store.recount(), cache.stats().bytes);
+    cache.hit(&get("/", &[("user-agent", "agent 99")]), 0);
+}
+
+#[test]
+fn routes_do_not_share_responses() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH], b"one", 0);
+    let other = || Subject {
+        route: "beta".into(),
+        ..get("/", &[])
+    };
+    cache.store(other(), 200, &[FRESH], b"two", 0);
+    assert_eq!(cache.hit(&get("/", &[]), 0).body(), "one");
+    assert_eq!(cache.hit(&other(), 0).body(), "two");
+}
+
+#[test]
+fn rfc9111_4_3_2_a_client_that_has_it_gets_a_304() {
+    let cache = cache();
+    cache.store(
+        get("/", &[]),
+        200,
+        &[FRESH, ("etag", "\"a\""), ("content-type", "text/plain")],
+        b"hello",
+        0,
+    );
+    let lookup = cache.lookup(&get("/", &[("if-none-match", "W/\"a\"")]), at(5));
+    let Lookup::NotModified(hit) = lookup else {
+        panic!("{lookup:?}")
+    };
+    let headers = hit.not_modified_headers();
+    assert_eq!(
+        (&headers[ETAG], &headers[AGE]),
+        (&HeaderValue::from_static("\"a\""), &HeaderValue::from_static("5"))
+    );
+    assert!(!headers.contains_key("content-length") && !headers.contains_key("content-type"));
+    cache.hit(&get("/", &[("if-none-match", "\"b\"")]), 5);
+}
+
+#[test]
+fn rfc9111_4_3_1_a_stale_response_is_revalidated_and_the_clients_own_conditions_stay_here() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"a\"")], b"hello", 0);
+    let mut subject = get(
+        "/",
+        &[("if-none-match", "\"b\""), ("range", "bytes=0-1"), ("accept", "x")],
+    );
+    subject.request.headers.remove("range");
+    let fetch = cache.fetch(&subject, 100);
+    fetch.prepare(&mut subject.request.headers);
+    assert_eq!(
+        subject.request.headers,
+        header_map(&[("if-none-match", "\"a\""), ("accept", "x")])
+    );
+
+    let fresh = [
+        ("cache-control", "max-age=30"),
+        ("etag", "\"a\""),
+        ("x-new", "1"),
+        ("content-length", "99"),
+    ];
+    let stored = fetch.on_response(&with_response(subject, 304, &fresh), at(100));
+    let Stored::Revalidated(hit) = stored else {
+        panic!("{stored:?}")
+    };
+    assert_eq!(
+        (hit.body(), hit.served(), hit.age()),
+        (Bytes::from_static(b"hello"), Served::Revalidated, 0)
+    );
+    let again = cache.hit(&get("/", &[]), 129);
+    assert_eq!(again.headers()["x-new"], "1");
+    assert_eq!(again.headers()["content-length"], "5", "RFC 9111 §3.2");
+    assert_eq!(again.headers()["age"], "29");
+    drop(cache.fetch(&get("/", &[]), 130));
+    assert_eq!(cache.store.recount(), cache.stats().bytes);
+}
+
+#[test]
+fn a_revalidation_also_answers_the_clients_condition() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"a\"")], b"hello", 0);
+    let subject = get("/", &[("if-none-match", "\"a\"")]);
+    let stored = cache
+        .fetch(&subject, 100)
+        .on_response(&with_response(subject, 304, &[FRESH]), at(100));
+    assert!(matches!(stored, Stored::NotModified(_)), "{stored:?}");
+}
+
+#[test]
+fn rfc9111_4_3_4_a_304_about_another_response_updates_nothing() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"a\"")], b"hello", 0);
+    let subject = get("/", &[]);
+    let answer = with_response(get("/", &[]), 304, &[FRESH, ("etag", "\"b\"")]);
+    assert!(matches!(
+        cache.fetch(&subject, 100).on_response(&answer, at(100)),
+        Stored::Revalidated(_)
+    ));
+    assert_eq!(cache.stats().objects, 0, "it is outdated");
+}
+
+#[test]
+fn rfc9111_4_3_3_another_answer_replaces_the_stale_one() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"a\"")], b"old", 0);
+    cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"b\"")], b"new", 100);
+    assert_eq!(cache.hit(&get("/", &[]), 100).body(), "new");
+    assert_eq!(cache.stats().objects, 1);
+
+    let subject = get("/", &[]);
+    let answer = with_response(get("/", &[]), 200, &[("cache-control", "no-store")]);
+    assert!(matches!(
+        cache.fetch(&subject, 200).on_response(&answer, at(200)),
+        Stored::NotStored
+    ));
+    assert_eq!(cache.stats().objects, 0, "what must not be stored any more is gone");
+}
+
+#[test]
+fn rfc9111_5_2_1_4_no_cache_goes_to_the_origin_alone() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"a\"")], b"hello", 0);
+    let reload = get("/", &[("cache-control", "no-cache")]);
+    let fetch = cache.fetch(&reload, 1);
+    assert_eq!(fetch.validators().count(), 1);
+    let other = cache.fetch(&reload, 1);
+    cache.hit(&get("/", &[]), 1);
+    drop((fetch, other));
+}
+
+#[test]
+fn rfc9111_4_4_unsafe_methods_invalidate() {
+    let fill = |cache: &Arc<Cache>| {
+        for target in ["/a", "/b", "/c", "/d"] {
+            cache.store(get(target, &[]), 200, &[FRESH], b"x", 0);
+        }
+    };
+    for (method, status, left) in [
+        ("POST", 200, 1),
+        ("PURGE", 303, 1),
+        ("POST", 500, 4),
+        ("OPTIONS", 200, 4),
+        ("HEAD", 200, 4),
+    ] {
+        let cache = cache();
+        fill(&cache);
+        let headers = [("location", "/b"), ("content-location", "http://example.org/c")];
+        cache.invalidate(&with_response(request(method, "/a", &[]), status, &headers));
+        assert_eq!(cache.stats().objects, left, "{method} {status}");
+    }
+    let cache = cache();
+    fill(&cache);
+    let elsewhere = [
+        ("location", "http://other.example/b"),
+        ("content-location", "https://example.org/c"),
+    ];
+    cache.invalidate(&with_response(request("DELETE", "/a", &[]), 204, &elsewhere));
+    assert_eq!(cache.stats().objects, 3, "only the same server's");
+}
+
+#[test]
+fn what_was_being_fetched_during_an_invalidation_is_not_stored() {
+    let cache = cache();
+    let mut writer = writer(
+        cache.fetch(&get("/", &[]), 0),
+        with_response(get("/", &[]), 200, &[FRESH]),
+        0,
+    );
+    writer.push(&Bytes::from_static(b"old"));
+    cache.invalidate(&with_response(request("POST", "/", &[]), 200, &[]));
+    writer.finish();
+    assert_eq!((cache.stats().objects, cache.stats().bytes), (0, 0));
+}
+
+#[test]
+fn rfc9111_3_3_incomplete_responses_are_not_stored() {
+    let cache = cache();
+    let begin = |length: &str| {
+        let answer = with_response(get("/", &[]), 200, &[FRESH, ("content-length", length)]);
+        writer(cache.fetch(&get("/", &[]), 0), answer, 0)
+    };
+    let mut short = begin("6");
+    short.push(&Bytes::from_static(b"hello"));
+    short.finish();
+    let mut long = begin("4");
+    assert_eq!(long.push(&Bytes::from_static(b"hello")), Progress::GivenUp);
+    long.finish();
+    let mut cut = begin("5");
+    cut.push(&Bytes::from_static(b"hello"));
+    drop(cut);
+    assert_eq!((cache.stats().objects, cache.stats().bytes), (0, 0));
+    for length in ["x", "-1", "1, 2", "99999999999999999999"] {
+        let answer = with_response(get("/", &[]), 200, &[FRESH, ("content-length", length)]);
+        let stored = cache.fetch(&get("/", &[]), 0).on_response(&answer, at(0));
+        assert!(matches!(stored, Stored::NotStored), "{length}");
+    }
+}
+
+#[test]
+fn objects_over_the_limit_are_given_up_on_their_head_or_on_the_way() {
+    let cache = cache();
+    let head = with_response(get("/", &[]), 200, &[FRESH, ("content-length", "65537")]);
+    assert!(matches!(
+        cache.fetch(&get("/", &[]), 0).on_response(&head, at(0)),
+        Stored::NotStored
+    ));
+    let mut writer = writer(
+        cache.fetch(&get("/", &[]), 0),
+        with_response(get("/", &[]), 200, &[FRESH]),
+        0,
+    );
+    let chunk = Bytes::from(vec![0; 40_000]);
+    assert_eq!(
+        [writer.push(&chunk), writer.push(&chunk)],
+        [Progress::Writing, Progress::GivenUp]
+    );
+    assert_eq!(cache.stats().bytes, 0);
+}
+
+#[test]
+fn rfc5861_4_stale_if_error() {
+    let cache = cache();
+    cache.store(
+        get("/", &[]),
+        200,
+        &[("cache-control", "max-age=60, stale-if-error=60")],
+        b"hello",
+        0,
+    );
+    let error = || with_response(get("/", &[]), 503, &[]);
+    let stored = cache.fetch(&get("/", &[]), 100).on_response(&error(), at(100));
+    let Stored::Stale(hit) = stored else {
+        panic!("{stored:?}")
+    };
+    assert_eq!(
+        (hit.body(), hit.served(), hit.age()),
+        (Bytes::from_static(b"hello"), Served::Stale, 100)
+    );
+    assert!(matches!(
+        cache.fetch(&get("/", &[]), 121).on_response(&error(), at(121)),
+        Stored::NotStored
+    ));
+    assert_eq!(
+        cache.stats().objects,
+        1,
+        "an origin in trouble says nothing about what is stored"
+    );
+}
+
+#[test]
+fn rfc9111_4_2_4_an_origin_that_cannot_be_reached() {
+    let cache = cache();
+    let now = SystemTime::now().duration_since(at(0)).unwrap().as_secs();
+    cache.store(get("/", &[]), 200, &[FRESH], b"hello", now - 100);
+    assert_eq!(
+        cache.fetch(&get("/", &[]), now).on_failure().unwrap().served(),
+        Served::Stale
+    );
+    let strict = [("cache-control", "max-age=60, must-revalidate")];
+    cache.store(get("/strict", &[]), 200, &strict, b"hello", now - 100);
+    assert!(cache.fetch(&get("/strict", &[]), now).on_failure().is_none());
+    assert!(cache.fetch(&get("/unknown", &[]), now).on_failure().is_none());
+}
+
+#[test]
+fn rfc5861_3_stale_while_another_one_revalidates() {
+    let cache = cache();
+    let control = [
+        ("cache-control", "max-age=60, stale-while-revalidate=60"),
+        ("etag", "\"a\""),
+    ];
+    cache.store(get("/", &[]), 200, &control, b"hello", 0);
+    let revalidating = cache.fetch(&get("/", &[]), 70);
+    assert_eq!(cache.hit(&get("/", &[]), 70).served(), Served::Stale);
+    drop(revalidating);
+}
+
+#[tokio::test]
+async fn one_fetches_and_the_others_get_what_it_stored() {
+    let cache = cache();
+    let fetch = cache.fetch(&get("/", &[]), 0);
+    let waits: Vec<Wait> = (0..5).map(|_| cache.wait(&get("/", &[]))).collect();
+    let waiting = tokio::spawn(futures_util::future::join_all(waits.into_iter().map(Wait::done)));
+    let mut writer = writer(fetch, with_response(get("/", &[]), 200, &[FRESH]), 0);
+    writer.push(&Bytes::from_static(b"hello"));
+    assert!(matches!(cache.lookup(&get("/", &[]), at(0)), Lookup::Wait(_)));
+    writer.finish();
+    for waited in waiting.await.unwrap() {
+        assert!(matches!(waited, Waited::LookUp), "{waited:?}");
+    }
+    cache.hit(&get("/", &[]), 0);
+    assert_eq!(cache.stats().coalesced, 6);
+}
+
+#[tokio::test]
+async fn those_who_wait_are_released_when_the_head_says_no_and_nobody_waits_for_it_again() {
+    let cache = cache();
+    let fetch = cache.fetch(&get("/", &[]), 0);
+    let wait = cache.wait(&get("/", &[]));
+    let answer = with_response(get("/", &[]), 200, &[("cache-control", "private")]);
+    assert!(matches!(fetch.on_response(&answer, at(0)), Stored::NotStored));
+    assert!(matches!(wait.done().await, Waited::Fetch(_)));
+    let (one, other) = (cache.fetch(&get("/", &[]), 0), cache.fetch(&get("/", &[]), 0));
+    drop((one, other));
+
+    // Until it is found storable, or a minute has passed.
+    let first = cache.fetch(&get("/", &[]), 61);
+    assert!(matches!(cache.lookup(&get("/", &[]), at(61)), Lookup::Wait(_)));
+    drop(first);
+    cache.store(get("/", &[]), 200, &[FRESH], b"x", 1);
+    drop(cache.fetch(&get("/", &[]), 62));
+}
+
+#[tokio::test]
+async fn when_the_one_that_fetches_goes_away_another_one_takes_over() {
+    let cache = cache();
+    let fetch = cache.fetch(&get("/", &[]), 0);
+    let wait = cache.wait(&get("/", &[]));
+    drop(fetch);
+    assert!(matches!(wait.done().await, Waited::LookUp));
+    let fetch = cache.fetch(&get("/", &[]), 0);
+    let wait = cache.wait(&get("/", &[]));
+    let half = writer(fetch, with_response(get("/", &[]), 200, &[FRESH]), 0);
+    drop(half);
+    assert!(matches!(wait.done().await, Waited::LookUp));
+    drop(cache.fetch(&get("/", &[]), 0));
+}
+
+#[tokio::test]
+async fn those_who_wait_for_an_origin_in_trouble_get_the_stale_response_too() {
+    let cache = cache();
+    let now = SystemTime::now().duration_since(at(0)).unwrap().as_secs();
+    cache.store(get("/", &[]), 200, &[FRESH], b"hello", now - 100);
+    let fetch = cache.fetch(&get("/", &[]), now);
+    let Lookup::Wait(wait) = cache.lookup(&get("/", &[]), at(now)) else {
+        panic!("somebody fetches already")
+    };
+    assert!(fetch.on_failure().is_some());
+    let waited = wait.done().await;
+    assert!(
+        matches!(&waited, Waited::Hit(hit) if hit.served() == Served::Stale),
+        "{waited:?}"
+    );
+}
+
+#[tokio::test]
+async fn waiting_ends_after_its_timeout() {
+    let cache = Cache::new(&config::Cache {
+        coalesce_timeout: Duration::from_millis(1),
+        ..config()
+    });
+    let fetch = cache.fetch(&get("/", &[]), 0);
+    assert!(matches!(cache.wait(&get("/", &[])).done().await, Waited::Fetch(_)));
+    drop(fetch);
+}
+
+#[test]
+fn the_least_recently_used_goes_first_and_a_smaller_limit_counts_at_once() {
+    let cache = Cache::new(&config::Cache {
+        size: 64 * 1024,
+        ..config()
+    });
+    let target = |number: usize| format!("/{number}");
+    for number in 0..200 {
+        cache.store(get(&target(number), &[]), 200, &[FRESH], &[0; 1000], 0);
+        assert!(cache.stats().bytes <= 64 * 1024);
+    }
+    let stats = cache.stats();
+    assert!(stats.objects > 20 && stats.evicted == 200 - stats.objects, "{stats:?}");
+    assert_eq!(cache.store.recount(), stats.bytes);
+    cache.reconfigure(&config::Cache {
+        size: 10_000,
+        ..config()
+    });
+    assert!(cache.stats().bytes <= 10_000 && cache.stats().objects > 0);
+    cache.reconfigure(&config::Cache { size: 0, ..config() });
+    assert_eq!((cache.stats().bytes, cache.stats().objects), (0, 0));
+}
+
+#[test]
+fn workers_share_one_cache_without_losing_count() {
+    let cache = Cache::new(&config::Cache {
+        size: 100_000,
+        ..config()
+    });
+    std::thread::scope(|scope| {
+        for worker in 0..4_u64 {
+            let cache = &cache;
+            scope.spawn(move || {
+                for number in 0..500 {
+                    let subject = get(&format!("/{}", (number * 7 + worker * 13) % 60), &[]);
+                    match cache.lookup(&subject, at(number)) {
+                        Lookup::Fetch(fetch) => {
+                            if let Stored::Store(mut writer) =
+                                fetch.on_response(&with_response(subject, 200, &[FRESH]), at(number))
+                            {
+                                writer.push(&Bytes::from(vec![1; 3000]));
+                                writer.finish();
+                            }
+                        }
+                        Lookup::Hit(hit) => assert_eq!(hit.body().len(), 3000),
+                        Lookup::Wait(_) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            });
+        }
+    });
+    assert!(cache.stats().bytes <= 100_000);
+    assert_eq!(cache.store.recount(), cache.stats().bytes);
+}
+
+#[test]
+fn metrics_show_the_memory() {
+    let metrics = Registry::new();
+    let cache = cache();
+    let _probes = cache.expose(&metrics);
+    cache.store(get("/", &[]), 200, &[FRESH], b"hello", 0);
+    assert_eq!(metrics.value(&families::CACHE_OBJECTS, &[]), Some(1.0));
+    assert_eq!(
+        metrics.value(&families::CACHE_BYTES, &[]),
+        Some(cache.stats().bytes as f64)
+    );
+}
+
+/// Something that happens to a cache.
+#[derive(Debug, Clone)]
+enum Event {
+    Store { target: u8, length: usize, vary: u8 },
+    Abandon { target: u8, length: usize },
+    Invalidate { target: u8 },
+    Resize { size: u64 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (0..20_u8, 0..9000_usize, 0..4_u8).prop_map(|(target, length, vary)| Event::Store { target, length, vary }),
+        1 => (0..20_u8, 0..9000_usize).prop_map(|(target, length)| Event::Abandon { target, length }),
+        1 => (0..20_u8).prop_map(|target| Event::Invalidate { target }),
+        1 => (5_000..60_000_u64).prop_map(|size| Event::Resize { size }),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, the bytes that are counted are those that are there, and never more than allowed.
+    #[test]
+    fn bytes_are_accounted_for(events in prop::collection::vec(event(), 0..60)) {
+        let cache = Cache::new(&config::Cache { size: 40_000, max_object: 8000, ..config() });
+        for event in events {
+            match event {
+                Event::Store { target, length, vary } => {
+                    let accept = format!("type/{vary}");
+                    let subject = get(&format!("/{target}"), &[("accept", &accept)]);
+                    if let Lookup::Fetch(fetch) = cache.lookup(&subject, at(0)) {
+                        let answer = with_response(subject, 200, &[FRESH, ("vary", "accept")]);
+                        if let Stored::Store(mut writer) = fetch.on_response(&answer, at(0)) {
+                            for chunk in vec![0_u8; length].chunks(1000) {
+                                writer.push(&Bytes::copy_from_slice(chunk));
+                                prop_assert!(cache.stats().bytes <= cache.stats().limit);
+                            }
+                            writer.finish();
+                        }
+                    }
+                }
+                Event::Abandon { target, length } => {
+                    let subject = get(&format!("/{target}"), &[]);
+                    if let Lookup::Fetch(fetch) = cache.lookup(&subject, at(0))
+                        && let Stored::Store(mut writer) = fetch.on_response(&with_response(subject, 200, &[FRESH]), at(0))
+                    {
+                        writer.push(&Bytes::from(vec![0; length]));
+                    }
+                }
+                Event::Invalidate { target } => {
+                    cache.invalidate(&with_response(request("POST", &format!("/{target}"), &[]), 200, &[]));
+                }
+                Event::Resize { size } => cache.reconfigure(&config::Cache { size, max_object: 8000, ..config() }),
+            }
+            let stats = cache.stats();
+            prop_assert_eq!(cache.store.recount(), stats.bytes);
+            prop_assert!(stats.bytes <= stats.limit);
+        }
+    }
+}
