@@ -12,7 +12,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use weir::cache::{Cache, Lookup, Stored};
 use weir::config;
 use weir::exchange::subject::{RequestId, Scheme, Subject};
@@ -115,7 +115,6 @@ fn store(cache: &Arc<Cache>, mut subject: Subject) {
     let Lookup::Fetch(fetch) = cache.lookup(&subject, SystemTime::now()) else {
         panic!("the cache is empty")
     };
-    fetch.prepare(&mut HeaderMap::new());
     let Stored::Store(mut writer) = fetch.on_response(&subject, SystemTime::now()) else {
         panic!("it is storable")
     };

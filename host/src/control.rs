@@ -21,7 +21,7 @@ use crate::plugin::Generation;
 use crate::server::listeners::Listeners;
 use crate::server::tls;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Registry};
+use crate::telemetry::{AccessLog, Probe, Registry};
 use crate::upstream::health::{Servers, checker::Checker};
 
 /// What controls a running Weir; shared by workers, the admin API and signals.
@@ -34,6 +34,8 @@ pub struct Control {
     metrics: Arc<Registry>,
     access_log: AccessLog,
     cache: Arc<Cache>,
+    /// Keeps the cache's metrics shown.
+    _cache_metrics: Vec<Probe>,
     checker: Checker,
     listeners: Listeners,
     draining: AtomicBool,
@@ -57,6 +59,7 @@ impl Control {
             serial: AtomicU64::new(snapshot.serial),
             snapshot: ArcSwap::from_pointee(snapshot),
             activation: Mutex::new(()),
+            _cache_metrics: cache.expose(&metrics),
             metrics,
             access_log,
             cache,

@@ -1,6 +1,7 @@
 //! From a miss to a stored response: the exchange that asks the origin, and what it learns from the answer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -49,18 +50,17 @@ pub enum Stored {
 }
 
 impl Fetch {
-    /// The condition of a revalidation; nothing where no stored response has a validator.
-    pub fn validators(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        self.stale
-            .iter()
-            .flat_map(|stale| conditions::validators(&stale.headers))
+    /// Takes the client's own conditions off a request that goes upstream: Weir answers them, and a 304 to them would say
+    /// nothing of what is stored.
+    pub fn strip_conditions(&self, headers: &mut HeaderMap) {
+        conditions::strip(headers);
     }
 
-    /// Makes a request head, on its way upstream, ask for what the cache can use: the client's own conditions go (Weir
-    /// answers them), those of a revalidation come.
-    pub fn prepare(&self, headers: &mut HeaderMap) {
-        conditions::strip(headers);
-        headers.extend(self.validators());
+    /// The conditions of a revalidation, to be added to the request; empty where nothing stored has a validator.
+    #[must_use]
+    pub fn validators(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let stale = self.stale.iter();
+        stale.flat_map(|stale| conditions::validators(&stale.headers)).collect()
     }
 
     /// The response head came at `now`.
@@ -161,6 +161,7 @@ impl Fetch {
             self.cache.store.remove(self.place.hash, &stale);
             stale
         });
+        self.cache.store.counts.revalidated.fetch_add(1, Ordering::Relaxed);
         self.land(Landing::Stored);
         let spared = self.conditions.spare(entry.status, &entry.headers);
         let hit = Hit::new(entry, Served::Revalidated, now);

@@ -66,6 +66,7 @@ pub struct Cache {
     random: RandomState,
     max_object: AtomicU64,
     coalesce_millis: AtomicU64,
+    bypassed: AtomicU64,
 }
 
 /// What the cache has to say to a request.
@@ -78,7 +79,7 @@ pub enum Lookup {
     /// The client has it already: send a 304 with [`Hit::not_modified_headers`].
     NotModified(Hit),
     /// The client wants nothing that is not stored (`only-if-cached`), and nothing is: send a 504 (RFC 9111 §5.2.1.7).
-    Unsatisfiable,
+    OnlyIfCached,
     /// Ask the origin, and show it the answer.
     Fetch(Box<Fetch>),
     /// Another exchange asks the origin for the same.
@@ -94,6 +95,7 @@ impl Cache {
             random: RandomState::new(),
             max_object: AtomicU64::new(0),
             coalesce_millis: AtomicU64::new(0),
+            bypassed: AtomicU64::new(0),
         };
         cache.reconfigure(config);
         Arc::new(cache)
@@ -115,17 +117,17 @@ impl Cache {
     pub fn lookup(self: &Arc<Self>, subject: &Subject, now: SystemTime) -> Lookup {
         let request = &subject.request;
         if self.store.limit() == 0 {
-            return Lookup::Bypass("off");
+            return self.bypass("off");
         }
         if request.method != Method::GET && request.method != Method::HEAD {
-            return Lookup::Bypass("method");
+            return self.bypass("method");
         }
         if request.headers.contains_key(UPGRADE) {
-            return Lookup::Bypass("upgrade");
+            return self.bypass("upgrade");
         }
         let wishes = directives::Request::of(&request.headers);
         if wishes.no_store {
-            return Lookup::Bypass("no-store");
+            return self.bypass("no-store");
         }
         let key = Key::of(subject);
         let hash = key.hash(&self.random);
@@ -177,6 +179,8 @@ impl Cache {
             stale: lookups.stale,
             misses: lookups.misses,
             coalesced: lookups.coalesced,
+            bypassed: self.bypassed.load(Ordering::Relaxed),
+            revalidated: counts.revalidated.load(Ordering::Relaxed),
             stored: counts.stored.load(Ordering::Relaxed),
             evicted: counts.evicted.load(Ordering::Relaxed),
             replaced: counts.replaced.load(Ordering::Relaxed),
@@ -184,32 +188,29 @@ impl Cache {
         }
     }
 
-    /// Shows the state of the memory as metrics, as long as the probes are kept. (How lookups ended is counted by the workers,
-    /// as [`families::CACHE_LOOKUPS`].)
+    /// Shows [`Cache::stats`] as metrics, as long as the probes are kept.
     #[must_use]
-    pub fn expose(&self, metrics: &Registry) -> Vec<Probe> {
-        let probe = |family, labels: &[&str], read: fn(&Store) -> u64| {
-            let store = Arc::clone(&self.store);
-            metrics.probe(family, labels, move || read(&store) as f64)
+    pub fn expose(self: &Arc<Self>, metrics: &Registry) -> Vec<Probe> {
+        let probe = |family, labels: &[&str], read: fn(&Stats) -> u64| {
+            let cache = Arc::clone(self);
+            metrics.probe(family, labels, move || read(&cache.stats()) as f64)
         };
         vec![
-            probe(&families::CACHE_BYTES, &[], Store::used),
-            probe(&families::CACHE_LIMIT, &[], Store::limit),
-            probe(&families::CACHE_OBJECTS, &[], |store| {
-                store.counts.objects.load(Ordering::Relaxed)
+            probe(&families::CACHE_LOOKUPS, &["hit"], |stats| stats.hits),
+            probe(&families::CACHE_LOOKUPS, &["stale"], |stats| stats.stale),
+            probe(&families::CACHE_LOOKUPS, &["miss"], |stats| {
+                stats.misses.saturating_sub(stats.revalidated)
             }),
-            probe(&families::CACHE_STORED, &[], |store| {
-                store.counts.stored.load(Ordering::Relaxed)
-            }),
-            probe(&families::CACHE_EVICTED, &["space"], |store| {
-                store.counts.evicted.load(Ordering::Relaxed)
-            }),
-            probe(&families::CACHE_EVICTED, &["replaced"], |store| {
-                store.counts.replaced.load(Ordering::Relaxed)
-            }),
-            probe(&families::CACHE_EVICTED, &["invalidated"], |store| {
-                store.counts.invalidated.load(Ordering::Relaxed)
-            }),
+            probe(&families::CACHE_LOOKUPS, &["revalidated"], |stats| stats.revalidated),
+            probe(&families::CACHE_LOOKUPS, &["coalesced"], |stats| stats.coalesced),
+            probe(&families::CACHE_LOOKUPS, &["bypass"], |stats| stats.bypassed),
+            probe(&families::CACHE_STORED, &[], |stats| stats.stored),
+            probe(&families::CACHE_EVICTED, &["space"], |stats| stats.evicted),
+            probe(&families::CACHE_EVICTED, &["replaced"], |stats| stats.replaced),
+            probe(&families::CACHE_EVICTED, &["invalidated"], |stats| stats.invalidated),
+            probe(&families::CACHE_BYTES, &[], |stats| stats.bytes),
+            probe(&families::CACHE_LIMIT, &[], |stats| stats.limit),
+            probe(&families::CACHE_OBJECTS, &[], |stats| stats.objects),
         ]
     }
 
@@ -225,12 +226,11 @@ impl Cache {
         let headers = &subject.request.headers;
         let asked = Asked::of(headers);
         if asked.control.only_if_cached {
-            return Lookup::Unsatisfiable;
+            return Lookup::OnlyIfCached;
         }
         if let Some(reason) = passes_by(subject) {
-            return Lookup::Bypass(reason);
+            return self.bypass(reason);
         }
-        contents.lookups.misses += 1;
         let stale = contents.find(hash, key, &subject.route, headers).cloned();
         let place = Place {
             hash,
@@ -255,6 +255,7 @@ impl Cache {
             flight: None,
         });
         if alone {
+            contents.lookups.misses += 1;
             return Lookup::Fetch(fetch);
         }
         if let Some(landing) = contents.flights.get(&fetch.place.variant).cloned() {
@@ -275,6 +276,7 @@ impl Cache {
                 timeout,
             }));
         }
+        contents.lookups.misses += 1;
         let (flight, landing) = Flight::new(&self.store, &fetch.place);
         contents.flights.insert(fetch.place.variant, landing);
         fetch.flight = Some(flight);
@@ -290,6 +292,11 @@ impl Cache {
             variant.hash_of(&subject.request.headers, &mut hasher);
         }
         hasher.finish()
+    }
+
+    fn bypass(&self, reason: &'static str) -> Lookup {
+        self.bypassed.fetch_add(1, Ordering::Relaxed);
+        Lookup::Bypass(reason)
     }
 
     fn max_object(&self) -> u64 {
@@ -365,10 +372,14 @@ pub struct Stats {
     pub hits: u64,
     /// Lookups answered by a stale one.
     pub stale: u64,
-    /// Lookups that found nothing to serve, those that waited for another one included.
+    /// Lookups that had the origin asked.
     pub misses: u64,
-    /// Lookups that waited for another one's fetch.
+    /// Lookups that waited for another one's fetch instead.
     pub coalesced: u64,
+    /// Requests that the cache has nothing to do with.
+    pub bypassed: u64,
+    /// Responses of which the origin said that they still hold; these are misses too.
+    pub revalidated: u64,
     /// Responses stored.
     pub stored: u64,
     /// Responses removed to make room.

@@ -43,10 +43,11 @@ pub(super) struct Store {
     pub(super) counts: Counts,
 }
 
-/// What happened to stored responses; written only when one comes or goes.
+/// What happened to stored responses. Written only around a request to an origin.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) objects: AtomicU64,
+    pub(super) revalidated: AtomicU64,
     pub(super) stored: AtomicU64,
     pub(super) evicted: AtomicU64,
     pub(super) replaced: AtomicU64,

@@ -307,8 +307,16 @@ impl ResponseBody {
     }
 
     /// Everything that passes is given to the cache as well.
-    pub fn tee(&mut self, writer: Writer) {
-        self.writer = Some(writer);
+    pub fn tee(&mut self, mut writer: Writer) {
+        match &self.content {
+            // Nobody polls a body that says it is empty.
+            Content::Empty => writer.finish(),
+            Content::Ready(data) => {
+                writer.push(data);
+                writer.finish();
+            }
+            Content::Upstream { .. } => self.writer = Some(writer),
+        }
     }
 
     /// What happens when the body is done with.

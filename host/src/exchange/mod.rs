@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 pub use self::refusal::Refusal;
@@ -28,7 +28,7 @@ use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
 use self::subject::{Reply, Subject};
-use crate::cache::{Fetch, Hit, Lookup, Stored};
+use crate::cache::{Fetch, Hit, Lookup, Stored, Waited};
 use crate::config::Route;
 use crate::connection::{Busy, Client};
 use crate::http1::stream::Stream;
@@ -84,7 +84,7 @@ struct Exchange {
     started: Instant,
     route: Option<usize>,
     /// What this exchange owes the cache.
-    fetch: Option<Fetch>,
+    fetch: Option<Box<Fetch>>,
     upstream_time: Option<Duration>,
     server: Option<Arc<str>>,
     running: Option<Running>,
@@ -223,7 +223,9 @@ impl Exchange {
     /// The cache: an answer, or `None` when a server has to be asked.
     async fn look_up(&mut self) -> Result<Option<ResponseBody>, Ending> {
         let state = self.state.clone();
-        if !route_of(&state, self.route)?.cache || headers::wants_upgrade(&self.subject) {
+        // What is stored under a URI must not depend on a request's content, which HTTP/2 need not announce.
+        let ours = route_of(&state, self.route)?.cache && self.body.is_none();
+        if !ours || headers::wants_upgrade(&self.subject) {
             return Ok(None);
         }
         loop {
@@ -233,11 +235,9 @@ impl Exchange {
                     return Ok(None);
                 }
                 Lookup::Hit(hit) => {
-                    self.cache = "hit";
                     return Ok(Some(self.serve(&hit)));
                 }
                 Lookup::NotModified(hit) => {
-                    self.cache = "hit";
                     return Ok(Some(self.serve_not_modified(&hit)));
                 }
                 Lookup::OnlyIfCached => return Err(Refusal::NotCached.into()),
@@ -246,20 +246,31 @@ impl Exchange {
                     self.fetch = Some(fetch);
                     return Ok(None);
                 }
-                Lookup::Wait(wait) => wait.wait().await,
+                Lookup::Wait(wait) => match wait.done().await {
+                    Waited::LookUp => {}
+                    Waited::Hit(hit) => return Ok(Some(self.serve(&hit))),
+                    Waited::Fetch(fetch) => {
+                        self.cache = "miss";
+                        self.fetch = Some(fetch);
+                        return Ok(None);
+                    }
+                },
             }
         }
     }
 
     /// `forward`: the request to a server, its response head into the subject.
     async fn forward(&mut self) -> Result<ResponseBody, Ending> {
-        let conditions = self.fetch.as_ref().map(Fetch::validators).unwrap_or_default();
+        let mut conditions = Conditions::new();
+        if let Some(fetch) = &self.fetch {
+            fetch.strip_conditions(&mut self.subject.request.headers);
+            conditions = fetch.validators();
+        }
         let mut forwarded = match forward::forward(self, &conditions).await {
             Ok(forwarded) => forwarded,
             Err(fault) => {
-                let stale = self.fetch.take().and_then(Fetch::on_failure);
+                let stale = self.fetch.take().and_then(|fetch| fetch.on_failure());
                 if let Some(hit) = stale {
-                    self.cache = "stale";
                     return Ok(self.serve(&hit));
                 }
                 return Err(fault.into());
@@ -316,10 +327,8 @@ impl Exchange {
         match fetch.on_response(&self.subject, SystemTime::now()) {
             Stored::NotStored => {}
             Stored::Store(writer) => body.tee(writer),
-            Stored::Revalidated(hit) => {
-                self.cache = "revalidated";
-                *body = self.serve(&hit);
-            }
+            Stored::Revalidated(hit) | Stored::Stale(hit) => *body = self.serve(&hit),
+            Stored::NotModified(hit) => *body = self.serve_not_modified(&hit),
         }
     }
 
@@ -331,19 +340,20 @@ impl Exchange {
     fn serve(&mut self, hit: &Hit) -> ResponseBody {
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = hit.status();
-        parts.headers = hit.headers().clone();
-        parts.headers.insert(AGE, HeaderValue::from(hit.age()));
+        parts.headers = hit.headers();
+        self.cache = hit.served().as_str();
         self.subject.response = Some(parts);
-        ResponseBody::new(Content::Ready(hit.body().clone()))
+        ResponseBody::new(Content::Ready(hit.body()))
     }
 
     /// The client has what is stored (RFC 9110 §15.4.5).
     fn serve_not_modified(&mut self, hit: &Hit) -> ResponseBody {
-        let mut body = self.serve(hit);
-        if let Some(response) = &mut self.subject.response {
-            response.status = StatusCode::NOT_MODIFIED;
-            response.headers.remove(CONTENT_LENGTH);
-        }
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers = hit.not_modified_headers();
+        self.cache = hit.served().as_str();
+        self.subject.response = Some(parts);
+        let mut body = ResponseBody::new(Content::Empty);
         body.headless(None);
         body
     }
