@@ -204,9 +204,7 @@ impl Proxy {
                 _ => panic!("an odd line in weir's addresses: {line:?}"),
             }
         }
-        eventually("/readyz", || {
-            (client::get(self.admin, "/readyz").status == 200).then_some(())
-        });
+        eventually("/readyz", || (self.ask("/readyz").status == 200).then_some(()));
     }
 
     /// The address of the first listener.
@@ -252,16 +250,21 @@ impl Proxy {
         client::Client::connect(self.address())
     }
 
+    /// A GET at the admin API, under the name that it answers to.
+    pub fn ask(&self, target: &str) -> Response {
+        fetch(self.admin, &Request::get(target).host(&self.admin.to_string()))
+    }
+
     /// What `GET /v1/status` says.
     pub fn status(&self) -> serde_json::Value {
-        let response = client::get(self.admin, "/v1/status");
+        let response = self.ask("/v1/status");
         assert_eq!(response.status, 200, "{response:?}");
         response.json()
     }
 
     /// The sum of a metric's series that have all of these labels; 0 where there is none.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let text = client::get(self.admin, "/metrics").text_body();
+        let text = self.ask("/metrics").text_body();
         let has = |line: &str| {
             labels
                 .iter()
@@ -275,7 +278,7 @@ impl Proxy {
                     .and_then(|value| value.parse::<f64>().ok())
                     .expect("a number")
             })
-            .sum()
+            .fold(0.0, |sum, value| sum + value)
     }
 
     /// Resident memory in bytes.

@@ -70,10 +70,10 @@ fn it_is_not_ready_while_it_drains() {
     let mut client = proxy.connect();
     client.send(Request::get("/").to_bytes());
     gate.await_waiting(1);
-    assert_eq!(weir_tests::client::get(proxy.admin(), "/healthz").status, 200);
+    assert_eq!(proxy.ask("/healthz").status, 200);
     proxy.signal("TERM");
     eventually("/readyz to turn red", || {
-        (weir_tests::client::get(proxy.admin(), "/readyz").status == 503).then_some(())
+        (proxy.ask("/readyz").status == 503).then_some(())
     });
     gate.open();
     assert_eq!(client.response().status, 200);

@@ -52,7 +52,7 @@ fn curl_speaks_it() {
     assert_eq!(seen.headers.all("host"), [format!("weir.test:{}", address.port())]);
     assert_eq!(
         seen.headers.all("via"),
-        ["2.0 weir"],
+        ["2 weir"],
         "RFC 9110 §7.6.3: the version that was received"
     );
 }

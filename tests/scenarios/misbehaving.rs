@@ -31,7 +31,7 @@ fn bundle(guest: &str, on_failure: &str, keys: &str) -> Bundle {
 
 /// Shows for one guest what holds for all: policy, neighbours, counters, recovery.
 fn assert_contained(guest: &str, path: &str, cause: &str, keys: &str) {
-    for (policy, status) in [("closed", 500), ("open", 200)] {
+    for (policy, status) in [("closed", 503), ("open", 200)] {
         let bundle = bundle(guest, policy, keys);
         let (_origin, proxy) = with(&bundle);
         let address = proxy.address();
@@ -157,7 +157,7 @@ fn one_that_logs_megabytes() {
 
 #[test]
 fn one_that_traps_when_the_response_is_there() {
-    for (policy, status) in [("closed", 500), ("open", 200)] {
+    for (policy, status) in [("closed", 503), ("open", 200)] {
         let (_origin, proxy) = with(&bundle("trap", policy, ""));
         assert_eq!(proxy.get("/trap/response").status, status, "{policy}");
         assert_eq!(
@@ -208,7 +208,7 @@ fn a_configuration_that_never_ends_does_not_stop_traffic() {
 fn a_trap_is_logged_with_the_plugins_own_backtrace() {
     let (_origin, proxy) = with(&bundle("trap", "closed", ""));
     for _ in 0..5 {
-        assert_eq!(proxy.get("/trap/request").status, 500);
+        assert_eq!(proxy.get("/trap/request").status, 503);
     }
     proxy.await_log("trap_at");
     assert_eq!(proxy.log().matches("trap_at").count(), 1, "{}", proxy.log());
@@ -222,7 +222,7 @@ fn a_reply_of_an_earlier_plugin_spares_the_later_ones() {
         .guest("nonsense", "")
         .guest("trap", "on_failure = \"open\"");
     let (origin, proxy) = with(&bundle);
-    assert_eq!(proxy.fetch(&Request::get("/nonsense/status")).status, 500);
+    assert_eq!(proxy.fetch(&Request::get("/nonsense/status")).status, 503);
     assert_eq!(origin.requests(), 0);
     assert_eq!(failures(&proxy, "trap", "trap"), 0.0);
 }

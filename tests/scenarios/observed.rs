@@ -65,7 +65,7 @@ fn metrics_by_listener_route_server_and_plugin() {
 #[test]
 fn the_metrics_page_is_what_prometheus_reads() {
     let (_origin, proxy) = observed("");
-    let page = client::get(proxy.admin(), "/metrics");
+    let page = proxy.ask("/metrics");
     let kind = page.headers.get("content-type").expect("a content type");
     assert!(
         kind.starts_with("text/plain") && kind.contains("version=0.0.4"),

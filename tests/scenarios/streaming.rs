@@ -149,13 +149,18 @@ fn an_origin_that_does_not_read_holds_the_client_back() {
 
 #[test]
 fn a_client_that_leaves_takes_its_upstream_request_along() {
-    let origin = Origin::silent();
+    let origin = Origin::scripted(|connection| {
+        connection.request()?;
+        connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        loop {
+            connection.send(&chunk(b"for ever"))?;
+        }
+    });
     let proxy = in_front_of(&origin).start();
     let mut client = proxy.connect();
     client.send(Request::get("/").to_bytes());
-    eventually("the request at the origin", || {
-        (origin.open_connections() == 1).then_some(())
-    });
+    assert_eq!(client.response_head().status, 200);
+    assert_eq!(origin.open_connections(), 1);
     drop(client);
     eventually("the end of the upstream connection", || {
         (origin.open_connections() == 0).then_some(())

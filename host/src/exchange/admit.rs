@@ -10,7 +10,26 @@ use http::{Method, Version};
 use ipnet::IpNet;
 
 use super::Refusal;
+use crate::config::Limits;
 use crate::http1::head::Malformed;
+
+/// Holds an HTTP/2 head to the limits on its target and its lines; an HTTP/1.1 head was held to them while it was read.
+///
+/// # Errors
+/// Which limit it exceeds.
+pub fn bounds(parts: &http::request::Parts, limits: &Limits) -> Result<(), Refusal> {
+    if parts.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > limits.target {
+        return Err(Refusal::Malformed(Malformed::TargetTooLong));
+    }
+    if parts.headers.len() > limits.headers {
+        return Err(Refusal::Malformed(Malformed::TooManyHeaders));
+    }
+    Ok(())
+}
 
 /// Checks a request head, and gives its host: in lower case, without port.
 ///

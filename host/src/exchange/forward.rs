@@ -48,13 +48,14 @@ pub(super) async fn forward(exchange: &mut Exchange, conditions: &Conditions) ->
     let group = state.group(route)?;
     let mut tried = Tried::new();
     let mut attempts = 0;
+    let mut last = Fault::NoServer;
     loop {
         let key = || match &group.config(&state.snapshot.config).map(|upstream| &upstream.balance) {
             Some(Balance::ConsistentHash(key)) => hash_key(key, &exchange.subject),
             _ => 0,
         };
         let Some(server) = group.balancer.pick(key, &tried) else {
-            return Err(Fault::NoServer.into());
+            return Err(last.into());
         };
         let fault = match attempt(exchange, route, group, server, conditions).await {
             Ok(forwarded) => {
@@ -83,6 +84,7 @@ pub(super) async fn forward(exchange: &mut Exchange, conditions: &Conditions) ->
             );
             return Err(fault.into());
         }
+        last = fault;
         group.metrics.retries.increment();
     }
 }

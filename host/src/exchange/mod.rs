@@ -154,6 +154,7 @@ impl Exchange {
     /// `admit`: framing has been checked by the connection; here host and forwarding.
     fn admit(&mut self) -> Result<(), Ending> {
         let subject = &mut *self.subject;
+        admit::bounds(&subject.request, &self.state.snapshot.config.limits)?;
         subject.host = admit::host(&subject.request)?;
         let trusted = &self.state.snapshot.config.trusted_proxies;
         if !trusted.is_empty() {

@@ -161,8 +161,11 @@ fn path_fits(pattern: &PathPattern, path: &str) -> bool {
         PathPattern::Exact(exact) => exact == path,
         PathPattern::Prefix(prefix) => {
             let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-            path.strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            // The root also takes `OPTIONS *`, which has no path (RFC 9112 §3.2.4).
+            prefix.is_empty()
+                || path
+                    .strip_prefix(prefix)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }
         PathPattern::Pattern(regex) => regex.is_match(path.as_bytes()),
     }
