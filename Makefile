@@ -13,7 +13,8 @@ test: setup-wasm ## Every test: units, cases of plugins and rules, scenarios thr
 	cargo test --workspace --no-fail-fast
 
 bench: plugins ## Weir beside nginx and HAProxy: CPU time of a request, latency, errors
-	cargo run --release --package weir-benches
+	scripts/install-packages.sh haproxy nginx
+	cargo run --release --package weir-bench -- --markdown target/bench.md
 
 lint: setup-wasm ## What has to hold before a change goes in: formatting, clippy, licences and advisories
 	scripts/lint.sh

@@ -59,7 +59,9 @@ impl<P: Plugin> Instance<P> {
     /// After `on_request` held the body.
     pub fn on_request_body(&self, body: &[u8], complete: bool) -> Decision {
         let completeness = completeness(complete);
-        self.decide(|plugin, state| plugin.on_request_body(state, &mut Request::handle(), body, completeness))
+        self.decide(|plugin, state| {
+            held_once(plugin.on_request_body(state, &mut Request::handle(), body, completeness))
+        })
     }
 
     /// The first phase of an exchange, where the plugin has no `on_request`.
@@ -76,7 +78,8 @@ impl<P: Plugin> Instance<P> {
     pub fn on_response_body(&self, body: &[u8], complete: bool) -> Decision {
         let completeness = completeness(complete);
         self.decide(|plugin, state| {
-            plugin.on_response_body(state, &Request::handle(), &mut Response::handle(), body, completeness)
+            let mut response = Response::handle();
+            held_once(plugin.on_response_body(state, &Request::handle(), &mut response, body, completeness))
         })
     }
 
@@ -113,6 +116,14 @@ impl<P: Plugin> Instance<P> {
 impl<P: Plugin> Default for Instance<P> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A body phase has seen what there was to hold.
+fn held_once(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Hold { .. } => Verdict::Continue,
+        verdict => verdict,
     }
 }
 

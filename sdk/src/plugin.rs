@@ -75,7 +75,8 @@ pub enum Verdict {
     Continue,
     /// Hold the message until this many bytes of its body are there, or all of it, then call the body phase. The smaller of
     /// this and the manifest's `limits.body` counts. The next hop sees no byte before that phase has answered. In a body
-    /// phase it is [`Continue`](Verdict::Continue): a body is held once.
+    /// phase it is [`Continue`](Verdict::Continue), because a body is held once; in a phase of a head it is a failure of the
+    /// plugin when it has no body phase.
     Hold {
         /// In bytes.
         limit: u64,

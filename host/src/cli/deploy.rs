@@ -49,6 +49,10 @@ fn open(bundle: &Path) -> io::Result<File> {
     writer.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
+/// Marks a folder as a cache, by the Cache Directory Tagging Specification. A plugin's project is a bundle, too, and what cargo
+/// built in it, which carries this mark, is a thousand times as large as the bundle.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+
 /// Packs a folder: names sorted and times and owners left out, so that equal folders make equal tars.
 fn pack(folder: &Path, writer: &mut impl io::Write) -> io::Result<()> {
     let mut builder = tar::Builder::new(writer);
@@ -69,7 +73,9 @@ fn pack_below(folder: &Path, inside: &Path, builder: &mut tar::Builder<impl io::
         let (inside, path) = (inside.join(&name), entry.path());
         // Links are followed: what they point to is what the bundle means.
         let metadata = path.metadata().map_err(|error| named(&path, &error))?;
-        if metadata.is_dir() {
+        if metadata.is_dir() && path.join(CACHE_TAG).is_file() {
+            continue;
+        } else if metadata.is_dir() {
             pack_below(folder, &inside, builder)?;
         } else if metadata.is_file() {
             builder
@@ -97,12 +103,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("rules")).unwrap();
         fs::create_dir_all(folder.path().join(".git")).unwrap();
+        fs::create_dir_all(folder.path().join("target")).unwrap();
         for file in [
             "bundle.toml",
             "rules/b.conf",
             "rules/a.conf",
             ".git/HEAD",
             ".bundle.toml.swp",
+            "target/CACHEDIR.TAG",
+            "target/a.wasm",
         ] {
             fs::write(folder.path().join(file), file).unwrap();
         }

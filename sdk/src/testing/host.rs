@@ -255,7 +255,7 @@ impl Host {
     }
 
     /// Remembers the first thing for which the real runtime would stop the plugin.
-    fn fail(&mut self, why: String) {
+    pub(crate) fn fail(&mut self, why: String) {
         self.failure.get_or_insert(why);
     }
 }

@@ -135,7 +135,10 @@ impl<P: Plugin> Sandbox<P> {
             return None;
         }
         let mut decision = self.host.enter(|| on_head(&self.instance));
-        if decision == Decision::Hold && self.phases.contains(body) {
+        if decision == Decision::Hold && !self.phases.contains(body) {
+            self.host
+                .fail(format!("the verdict `hold` in {head:?} has no phase that follows"));
+        } else if decision == Decision::Hold {
             let content = content(&self.host);
             let limit = self.host.hold.take().unwrap_or(u64::MAX).min(self.host.body_limit);
             let held = usize::try_from(limit).ok().and_then(|limit| content.get(..limit));
@@ -145,6 +148,7 @@ impl<P: Plugin> Sandbox<P> {
             };
         }
         match decision {
+            _ if self.host.failure.is_some() => Some(decision),
             Decision::Continue | Decision::Hold => None,
             Decision::Reply | Decision::Close => Some(decision),
         }
@@ -203,5 +207,172 @@ impl<P: Plugin> fmt::Debug for Sandbox<P> {
             .field("host", &self.host)
             .field("phases", &self.phases)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::prelude::*;
+    use crate::testing::Host;
+
+    /// Does what the path says, and notes every phase with what it knows.
+    struct Probe;
+
+    #[derive(Default)]
+    struct Seen {
+        phases: Vec<&'static str>,
+    }
+
+    #[weir_sdk::plugin]
+    impl Plugin for Probe {
+        type Config = Empty;
+        type State = Seen;
+
+        fn configure(_config: Empty, setup: &mut Setup) -> Result<Self, Error> {
+            setup
+                .data("file")
+                .map(|_| Self)
+                .ok_or_else(|| Error::at("data.file", "a file"))
+        }
+
+        fn on_request(&self, seen: &mut Seen, request: &mut Request) -> Verdict {
+            seen.phases.push("on_request");
+            match request.path().as_slice() {
+                b"/hold" => Verdict::Hold { limit: 4 },
+                b"/close" => Verdict::Close,
+                b"/status" => Verdict::Reply(Reply::new(100)),
+                b"/split" => Verdict::Reply(Reply::new(200).header("x", "a\r\nb: c")),
+                b"/framing" => Verdict::Reply(Reply::text(200, "four").header("Content-Length", "9")),
+                b"/space" => {
+                    let take = counters::Take {
+                        space: 9,
+                        key: b"",
+                        interval: 1,
+                        burst: 1,
+                        cost: 1,
+                    };
+                    assert!(counters::take(&[take]).is_empty());
+                    Verdict::Continue
+                }
+                _ => Verdict::Continue,
+            }
+        }
+
+        fn on_request_body(
+            &self,
+            seen: &mut Seen,
+            _: &mut Request,
+            body: &[u8],
+            completeness: Completeness,
+        ) -> Verdict {
+            seen.phases.push("on_request_body");
+            log::info!("{} {completeness:?}", body.len());
+            Verdict::Hold { limit: 1 }
+        }
+
+        fn on_response(&self, seen: &mut Seen, _: &Request, response: &mut Response) -> Verdict {
+            seen.phases.push("on_response");
+            // No body phase follows, so this is wrong.
+            if response.status() == 418 {
+                Verdict::Hold { limit: 1 }
+            } else {
+                Verdict::Continue
+            }
+        }
+
+        fn on_finish(&self, seen: &mut Seen, request: &Request, summary: &Summary) {
+            request.note(&summary.status.to_string(), &seen.phases.join(" "));
+        }
+    }
+
+    fn sandbox() -> Sandbox<Probe> {
+        Sandbox::new(Host::new().with_data("file", ""), "{}").unwrap()
+    }
+
+    fn note(key: &str, value: &str) -> Vec<(String, String)> {
+        vec![(key.to_owned(), value.to_owned())]
+    }
+
+    #[test]
+    fn the_phases_are_those_of_the_methods() {
+        let phases = Phases::ON_REQUEST | Phases::ON_REQUEST_BODY | Phases::ON_RESPONSE | Phases::ON_FINISH;
+        assert_eq!(sandbox().phases(), phases);
+    }
+
+    #[test]
+    fn an_exchange_passes_its_phases_in_order_with_one_state() {
+        let mut sandbox = sandbox();
+        for _ in 0..2 {
+            assert_eq!(
+                sandbox.send(&ClientRequest::get("/")).notes,
+                note("200", "on_request on_response")
+            );
+        }
+        let held = sandbox.send(&ClientRequest::post("/hold", "12345"));
+        assert_eq!(held.notes, note("200", "on_request on_request_body on_response"));
+        assert_eq!(sandbox.host.logs().last().map(|(_, line)| line.as_str()), Some("4 Cut"));
+        sandbox.send(&ClientRequest::post("/hold", "1234"));
+        assert_eq!(
+            sandbox.host.logs().last().map(|(_, line)| line.as_str()),
+            Some("4 Complete")
+        );
+    }
+
+    #[test]
+    fn a_closed_connection_gets_no_answer() {
+        let outcome = sandbox().send(&ClientRequest::get("/close"));
+        assert_eq!((outcome.end, outcome.status), (End::Close, 0));
+        assert_eq!(outcome.notes, note("0", "on_request"));
+    }
+
+    #[test]
+    fn what_the_runtime_would_not_take_is_a_failure() {
+        for (path, why) in [("/status", "100"), ("/split", "\"x\""), ("/space", "space 9")] {
+            let outcome = sandbox().send(&ClientRequest::get(path));
+            assert!(
+                matches!(&outcome.end, End::Failure(text) if text.contains(why)),
+                "{path}: {}",
+                outcome.end
+            );
+        }
+        let outcome = sandbox().exchange(&ClientRequest::get("/"), &UpstreamResponse::new(418));
+        assert!(
+            matches!(&outcome.end, End::Failure(text) if text.contains("`hold`")),
+            "{}",
+            outcome.end
+        );
+    }
+
+    #[test]
+    fn framing_in_a_reply_is_ignored() {
+        let outcome = sandbox().send(&ClientRequest::get("/framing"));
+        assert_eq!((outcome.end, outcome.headers.get("content-length")), (End::Reply, None));
+    }
+
+    #[test]
+    fn configuration_errors_name_the_key() {
+        let refused = |config: &str| Sandbox::<Probe>::new(Host::new(), config).err().unwrap();
+        assert_eq!(
+            refused("{"),
+            "the configuration is not JSON: EOF while parsing an object at line 1 column 1"
+        );
+        assert_eq!(refused(r#"{"a": 1}"#), "a: unknown field `a`, there are no fields");
+        assert_eq!(refused("{}"), "data.file: a file");
+    }
+
+    #[test]
+    fn outside_of_its_phase_a_message_cannot_be_changed() {
+        let mut host = Host::new();
+        host.phase = Phase::Finish;
+        host.enter(|| {
+            assert_eq!(Request::handle().set_header("a", "b"), Err(EditError::TooLate));
+            assert_eq!(Request::handle().set_target("/"), Err(EditError::TooLate));
+            assert_eq!(Response::handle().remove_header("a"), Err(EditError::TooLate));
+            assert_eq!(Response::handle().set_status(200), Err(EditError::TooLate));
+            assert_eq!(Setup::new(Phases::ALL).data("file"), None);
+        });
     }
 }
