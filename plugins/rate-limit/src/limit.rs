@@ -132,7 +132,11 @@ pub struct Hit {
 impl Limits {
     /// The limits of this mode that apply to a request.
     pub fn applying(&self, mode: Mode, facts: &mut impl KeyFacts) -> Applying {
-        let mut applying = Applying::default();
+        // Room for a key or two, so that writing them does not allocate again and again.
+        let mut applying = Applying {
+            hits: Vec::new(),
+            keys: Vec::with_capacity(96),
+        };
         for (index, limit) in self.limits.iter().enumerate() {
             let start = applying.keys.len();
             if limit.mode == mode && limit.scope.matches(facts) {

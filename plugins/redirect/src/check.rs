@@ -1,4 +1,5 @@
-//! What is checked when a bundle is deployed: that redirects come to rest, and that the entries of tables make sense.
+//! That redirects come to rest, and that the entries of tables make sense: the rules are followed when a bundle is deployed, an
+//! entry of a table, which the host holds, when it fires.
 //!
 //! A place is a scheme, a host and a path; queries are left out, because nothing here matches on one. A redirect to another
 //! host is followed only where that host is served here: it is in `own_hosts`, or a rule names it.
@@ -21,6 +22,21 @@ pub struct Place {
     scheme: Option<Scheme>,
     host: Option<String>,
     path: Vec<u8>,
+}
+
+impl Place {
+    /// Where the client is that sends a request.
+    pub fn of<T>(redirects: &Redirects<T>, path: &[u8], from: &mut impl Origins) -> Self {
+        Self {
+            scheme: if redirects.rules.look_at_scheme() {
+                from.scheme()
+            } else {
+                None
+            },
+            host: from.host().map(str::to_owned),
+            path: path.to_vec(),
+        }
+    }
 }
 
 impl Origins for Place {
@@ -57,7 +73,7 @@ const MOST_PROBLEMS: usize = 20;
 impl<T> Redirects<T> {
     /// Follows every rule of the configuration, through rules and tables, and notes those that do not come to rest. `lookup` is
     /// the host's.
-    pub fn check_rules(&self, lookup: &impl Fn(&T, &[u8]) -> Option<Vec<u8>>, problems: &mut Problems) {
+    pub fn check_rules(&self, lookup: &mut impl FnMut(&T, &[u8]) -> Option<Vec<u8>>, problems: &mut Problems) {
         let mut known: Vec<BTreeSet<String>> = Vec::new();
         for (index, rule) in self.rules.all().iter().enumerate() {
             let Some(chain) = self
@@ -81,7 +97,7 @@ impl<T> Redirects<T> {
         &self,
         table: &TableRule<T>,
         entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
-        lookup: &impl Fn(&T, &[u8]) -> Option<Vec<u8>>,
+        lookup: &mut impl FnMut(&T, &[u8]) -> Option<Vec<u8>>,
         problems: &mut Problems,
     ) {
         let mut found = 0;
@@ -104,12 +120,13 @@ impl<T> Redirects<T> {
         }
     }
 
-    fn endless(&self, start: Place, lookup: &impl Fn(&T, &[u8]) -> Option<Vec<u8>>) -> Option<Chain<Place>> {
+    /// The chain of redirects from a place, if it does not come to rest.
+    pub fn endless(&self, start: Place, lookup: &mut impl FnMut(&T, &[u8]) -> Option<Vec<u8>>) -> Option<Chain<Place>> {
         loops::find(start, |place| self.step(place, lookup))
     }
 
     /// What fires at a place, and where it leads. Nothing, where the client rests, leaves, or the entry makes no sense.
-    fn step(&self, place: &Place, lookup: &impl Fn(&T, &[u8]) -> Option<Vec<u8>>) -> Option<(String, Place)> {
+    fn step(&self, place: &Place, lookup: &mut impl FnMut(&T, &[u8]) -> Option<Vec<u8>>) -> Option<(String, Place)> {
         let mut from = place.clone();
         if let Some(fired) = self.rules.find(&place.path, &mut from) {
             let Answer::Redirect { target, .. } = &fired.rule.answer else {
@@ -141,7 +158,7 @@ impl<T> Redirects<T> {
                 };
                 let is_here = place.host.as_deref() == Some(host) || self.serves(host);
                 // Where no rule looks at the scheme, two schemes are one place.
-                let scheme = self.looks_at_scheme().then_some(*scheme);
+                let scheme = self.rules.look_at_scheme().then_some(*scheme);
                 is_here.then(|| Place {
                     scheme,
                     host: Some(host.to_owned()),
@@ -158,10 +175,6 @@ impl<T> Redirects<T> {
             .any(|pattern| pattern.matches(host))
     }
 
-    fn looks_at_scheme(&self) -> bool {
-        self.rules.all().iter().any(|rule| rule.scheme.is_some())
-    }
-
     /// Requests that a rule may fire on: each of its example paths from each of its hosts.
     fn starts(&self, rule: &Rule) -> Vec<Place> {
         let paths = match &rule.matcher {
@@ -171,7 +184,7 @@ impl<T> Redirects<T> {
                 .filter(|path| pattern.matches(path))
                 .collect(),
         };
-        let schemes = match (rule.scheme, self.looks_at_scheme()) {
+        let schemes = match (rule.scheme, self.rules.look_at_scheme()) {
             (Some(scheme), _) => vec![Some(scheme)],
             (None, true) => vec![Some(Scheme::Http), Some(Scheme::Https)],
             (None, false) => vec![None],
@@ -265,7 +278,7 @@ mod tests {
         redirects.check_entries(
             table,
             entries.iter().map(own),
-            &|_: &(), key: &[u8]| map.get(key).cloned(),
+            &mut |_: &(), key: &[u8]| map.get(key).cloned(),
             &mut problems,
         );
         problems.finish(())

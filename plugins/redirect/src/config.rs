@@ -94,7 +94,7 @@ impl Config {
     pub fn resolve<T>(
         self,
         open: impl Fn(&str) -> Result<T, String>,
-        lookup: impl Fn(&T, &[u8]) -> Option<Vec<u8>>,
+        mut lookup: impl FnMut(&T, &[u8]) -> Option<Vec<u8>>,
     ) -> Result<Redirects<T>, String> {
         let mut problems = Problems::new();
         let status = self.status.unwrap_or(301);
@@ -127,7 +127,7 @@ impl Config {
         if !header.bytes().all(is_token) {
             problems.add("rule_header", format_args!("\"{header}\" is not a header name"));
         }
-        redirects.check_rules(&lookup, &mut problems);
+        redirects.check_rules(&mut lookup, &mut problems);
         problems.finish(redirects)
     }
 }

@@ -112,6 +112,12 @@ impl Rules {
         &self.rules
     }
 
+    /// Whether any rule holds for one scheme only. Where none does, two schemes are one place.
+    #[must_use]
+    pub fn look_at_scheme(&self) -> bool {
+        self.rules.iter().any(|rule| rule.scheme.is_some())
+    }
+
     /// The first rule that fits. Exact ones are found by one hash, so patterns are tried only up to the one found.
     pub fn find(&self, path: &[u8], from: &mut impl Origins) -> Option<Fired<'_>> {
         let exact = if self.exact.is_empty() {
