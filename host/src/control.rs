@@ -21,7 +21,7 @@ use crate::plugin::Generation;
 use crate::server::listeners::Listeners;
 use crate::server::tls;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Probe, Registry};
+use crate::telemetry::{AccessLog, Probe, Registry, running};
 use crate::upstream::health::{Servers, checker::Checker};
 
 /// What controls a running Weir; shared by workers, the admin API and signals.
@@ -55,7 +55,7 @@ impl Control {
         let listeners = Listeners::bind(&config.listeners, config.workers)?;
         let snapshot = assemble(1, Arc::new(config), Arc::new(Generation::empty()), None)?;
         checker.watch(snapshot.health.clone());
-        Ok(Arc::new(Self {
+        let control = Arc::new(Self {
             serial: AtomicU64::new(snapshot.serial),
             snapshot: ArcSwap::from_pointee(snapshot),
             activation: Mutex::new(()),
@@ -67,7 +67,9 @@ impl Control {
             listeners,
             draining: AtomicBool::new(false),
             started: SystemTime::now(),
-        }))
+        });
+        running::expose(&control);
+        Ok(control)
     }
 
     /// What is active.

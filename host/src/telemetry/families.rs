@@ -228,6 +228,10 @@ pub fn status_class(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
     use super::super::process;
     use super::*;
 
@@ -267,6 +271,62 @@ mod tests {
                 .iter()
                 .all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
         );
+    }
+
+    #[test]
+    fn the_page_in_docs_is_current() {
+        const FROM: &str = "from here -->\n";
+        const TO: &str = "<!-- Generated: to here -->";
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/observability.md");
+        let stored = std::fs::read_to_string(&file).unwrap();
+        let (before, rest) = stored.split_once(FROM).unwrap();
+        let (_, after) = rest.split_once(TO).unwrap();
+        let page = format!("{before}{FROM}{}{TO}{after}", reference());
+        if std::env::var_os("WEIR_UPDATE_GOLDEN").is_some() {
+            std::fs::write(&file, &page).unwrap();
+        }
+        let stored = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            stored == page,
+            "docs/observability.md is out of date: run this test with WEIR_UPDATE_GOLDEN=1"
+        );
+    }
+
+    /// The table of all families, as Markdown.
+    fn reference() -> String {
+        let mut table = String::from("\n| metric | kind | labels | meaning |\n|---|---|---|---|\n");
+        for family in ALL.iter().chain(process::ALL) {
+            let kind = match family.kind {
+                Counter => "counter",
+                Gauge => "gauge",
+                Histogram(_) => "histogram",
+            };
+            let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+            table.push_str(&format!(
+                "| `{}` | {kind} | {} | {} |\n",
+                family.name,
+                labels.join(", "),
+                family.help
+            ));
+        }
+        for (what, bounds) in [("Exchanges and upstreams", EXCHANGE_BOUNDS), ("Plugins", PLUGIN_BOUNDS)] {
+            let bounds: Vec<String> = bounds.iter().map(|nanos| bound(*nanos)).collect();
+            table.push_str(&format!(
+                "\n{what} have histogram buckets up to {}.\n",
+                bounds.join(", ")
+            ));
+        }
+        table.push('\n');
+        table
+    }
+
+    fn bound(nanos: u64) -> String {
+        let (size, unit) = match nanos {
+            ..MS => (US, "µs"),
+            ..S => (MS, "ms"),
+            _ => (S, "s"),
+        };
+        format!("{} {unit}", nanos as f64 / size as f64)
     }
 
     #[test]

@@ -23,10 +23,14 @@ pub const OVERFLOW: &str = "(other)";
 ///
 /// Taking a cell locks; a worker takes its cells when it starts, when a configuration is activated, or the first time that it
 /// needs one, and keeps them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Registry {
     families: Mutex<BTreeMap<&'static str, State>>,
+    collectors: Mutex<Vec<Arc<Collect>>>,
 }
+
+/// Shows what is kept elsewhere.
+type Collect = dyn Fn(&mut Scrape) + Send + Sync;
 
 impl Registry {
     /// A registry without series.
@@ -116,24 +120,49 @@ impl Registry {
             .sum()
     }
 
-    /// Every series of a family, ordered by labels. Cells whose writer is gone are settled on the way.
+    /// Shows what is kept elsewhere and changes its labels: `collect` is asked at every scrape.
+    pub fn on_scrape(&self, collect: impl Fn(&mut Scrape) + Send + Sync + 'static) {
+        self.collectors.lock().push(Arc::new(collect));
+    }
+
+    /// Every series of a family, ordered by labels.
     #[must_use]
     pub fn samples(&self, family: &'static Family) -> Vec<Sample> {
-        let mut families = self.families.lock();
-        let Some(state) = families.get_mut(family.name) else {
-            return Vec::new();
-        };
-        state.series.retain(|_, series| {
-            series.settle(family);
-            series.is_shown(family)
-        });
-        state
-            .series
-            .iter()
-            .map(|(labels, series)| Sample {
-                labels: Arc::clone(labels),
-                value: series.value(family),
-            })
+        self.samples_with(family, &self.collect())
+    }
+
+    /// What the collectors show at the moment. They may lock what they like: nothing is locked here meanwhile.
+    pub(super) fn collect(&self) -> Scrape {
+        let collectors: Vec<_> = self.collectors.lock().clone();
+        let mut scrape = Scrape::default();
+        collectors.iter().for_each(|collect| collect(&mut scrape));
+        scrape
+    }
+
+    /// The samples of cells and probes, and those that were collected. Cells whose writer is gone are settled on the way.
+    pub(super) fn samples_with(&self, family: &'static Family, scrape: &Scrape) -> Vec<Sample> {
+        let mut samples = BTreeMap::new();
+        if let Some(state) = self.families.lock().get_mut(family.name) {
+            state.series.retain(|_, series| {
+                series.settle(family);
+                series.is_shown(family)
+            });
+            samples.extend(
+                state
+                    .series
+                    .iter()
+                    .map(|(labels, series)| (Arc::clone(labels), series.value(family))),
+            );
+        }
+        for (labels, collected) in scrape.found.get(family.name).into_iter().flatten() {
+            match samples.entry(Arc::clone(labels)).or_insert(Value::Number(0.0)) {
+                Value::Number(number) => *number += collected,
+                Value::Histogram { .. } => {}
+            }
+        }
+        samples
+            .into_iter()
+            .map(|(labels, value)| Sample { labels, value })
             .collect()
     }
 
@@ -163,6 +192,26 @@ impl Registry {
             wanted
         };
         change(state.series.entry(labels).or_default());
+    }
+}
+
+/// Takes what collectors show.
+#[derive(Debug, Default)]
+pub struct Scrape {
+    found: BTreeMap<&'static str, Vec<(Labels, f64)>>,
+}
+
+impl Scrape {
+    /// Shows a counter or gauge, in the family's unit as it is shown. Equal labels are summed.
+    pub fn show(&mut self, family: &'static Family, labels: &[&str], value: f64) {
+        debug_assert!(
+            !matches!(family.kind, Kind::Histogram(_)),
+            "{} is a histogram",
+            family.name
+        );
+        debug_assert_eq!(labels.len(), family.labels.len(), "labels of {}", family.name);
+        let labels = labels.iter().map(|label| Box::from(*label)).collect();
+        self.found.entry(family.name).or_default().push((labels, value));
     }
 }
 
@@ -260,6 +309,14 @@ impl Series {
     }
 }
 
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("families", &self.families)
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Series {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Series")
@@ -340,6 +397,28 @@ mod tests {
         assert_eq!(registry.value(&CACHE_BYTES, &[]), Some(42.0));
         drop(probe);
         assert_eq!(registry.value(&CACHE_BYTES, &[]), None);
+    }
+
+    #[test]
+    fn a_collector_is_asked_at_every_scrape() {
+        let registry = Registry::new();
+        let asked = std::sync::atomic::AtomicU32::new(0);
+        registry.on_scrape(move |scrape| {
+            let times = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            scrape.show(&UPSTREAM_HEALTHY, &["app", "127.0.0.1:1"], f64::from(times));
+        });
+        let labels = ["app", "127.0.0.1:1"];
+        assert_eq!(
+            [0, 1].map(|_| registry.value(&UPSTREAM_HEALTHY, &labels)),
+            [Some(0.0), Some(1.0)]
+        );
+        let cell = registry.gauge(&UPSTREAM_HEALTHY, &labels);
+        cell.set(10.0);
+        assert_eq!(
+            registry.value(&UPSTREAM_HEALTHY, &labels),
+            Some(12.0),
+            "summed with what is counted here"
+        );
     }
 
     #[test]

@@ -15,9 +15,10 @@ impl Registry {
     #[must_use]
     pub fn render(&self) -> String {
         let process = process::sample();
+        let scrape = self.collect();
         let families: Vec<MetricFamily> = ALL
             .iter()
-            .map(|family| (*family, self.samples(family)))
+            .map(|family| (*family, self.samples_with(family, &scrape)))
             .chain(process.into_iter().map(|(family, value)| {
                 (
                     family,

@@ -89,7 +89,7 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(Origin, PathBuf)> {
         .filter(|bundle| bundle.join("bundle.toml").exists());
     let Some(bundle) = bundle else {
         bail!(
-            "{} is no bundle: there is no bundle.toml in it. `make bundle` builds the standard one; --bundle names another",
+            "{} is no bundle: there is no bundle.toml in it. `make plugins` builds the standard one; --bundle names another",
             arguments.bundle.display()
         );
     };
