@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap};
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Version};
 use ipnet::IpNet;
@@ -96,28 +96,66 @@ fn normalise(named: &[u8]) -> Option<Bytes> {
     Some(Bytes::from(host.to_ascii_lowercase()))
 }
 
-/// The client's address: the peer's, unless the peer is a trusted proxy; then the last address in `X-Forwarded-For` that is
-/// not a trusted proxy's.
+/// The client's address: the peer's, unless the peer is a trusted proxy; then the last address in `X-Forwarded-For`, or where
+/// there is none in `Forwarded` (RFC 7239), that is not a trusted proxy's.
 #[must_use]
 pub fn client_ip(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> IpAddr {
-    let peer = peer.to_canonical();
-    if !is_trusted(peer, trusted) {
-        return peer;
+    let mut client = peer.to_canonical();
+    if !is_trusted(client, trusted) {
+        return client;
     }
-    let mut client = peer;
-    for value in headers.get_all("x-forwarded-for").iter().rev() {
-        for address in value.as_bytes().rsplit(|&byte| byte == b',') {
-            let parsed = str::from_utf8(address.trim_ascii())
-                .ok()
-                .and_then(|text| text.parse::<IpAddr>().ok());
-            let Some(address) = parsed else { return client };
-            client = address.to_canonical();
-            if !is_trusted(client, trusted) {
-                return client;
-            }
+    let listed = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .rev()
+        .flat_map(|value| elements(value).map(parse_address));
+    let forwarded = headers
+        .get_all(FORWARDED)
+        .iter()
+        .rev()
+        .flat_map(|value| elements(value).map(forwarded_for));
+    let (mut listed, mut forwarded) = (listed, forwarded);
+    let mut next = || {
+        if headers.contains_key("x-forwarded-for") {
+            listed.next()
+        } else {
+            forwarded.next()
+        }
+    };
+    // What does not parse hides everything before it.
+    while let Some(Some(address)) = next() {
+        client = address;
+        if !is_trusted(client, trusted) {
+            break;
         }
     }
     client
+}
+
+/// The elements of a list, last one first.
+fn elements(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+fn parse_address(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?;
+    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
+/// The node in an element's `for` parameter: an address, IPv6 in brackets and quotes, perhaps with a port (RFC 7239 §6).
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    let pair = |part: &[u8]| {
+        let part = part.trim_ascii();
+        let (name, value) = part.split_at_checked(4)?;
+        name.eq_ignore_ascii_case(b"for=").then(|| value.to_vec())
+    };
+    let node = element.split(|&byte| byte == b';').find_map(pair)?;
+    let node = str::from_utf8(&node).ok()?.trim_matches('"').to_owned();
+    let address = match node.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0,
+        None => node.split(':').next()?,
+    };
+    parse_address(address.as_bytes())
 }
 
 /// Whether an address belongs to a proxy whose word is believed.
@@ -168,5 +206,13 @@ mod tests {
         assert_eq!(client_ip(ip("9.9.9.9"), &trusted, &headers), ip("9.9.9.9"));
         headers.insert("x-forwarded-for", "garbage, 10.0.0.2".parse().unwrap());
         assert_eq!(client_ip(ip("10.0.0.1"), &trusted, &headers), ip("10.0.0.2"));
+        headers.remove("x-forwarded-for");
+        headers.insert(
+            FORWARDED,
+            "for=6.6.6.6, For=\"[2001:db8::1]:4711\";proto=http, for=10.0.0.2"
+                .parse()
+                .unwrap(),
+        );
+        assert_eq!(client_ip(ip("10.0.0.1"), &trusted, &headers), ip("2001:db8::1"));
     }
 }

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use bytes::{BufMut, BytesMut};
 use http::Version;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
+use smallvec::SmallVec;
 
 use super::admit::is_trusted;
 use super::subject::Subject;
@@ -68,7 +69,7 @@ impl UpstreamRequest<'_> {
         let peer = subject.peer.ip().to_canonical();
         let trusted = !self.config.trusted_proxies.is_empty() && is_trusted(peer, &self.config.trusted_proxies);
         let named = names_fields(headers);
-        let mut forwarded_for = None;
+        let mut forwarded_for = SmallVec::<[&HeaderValue; 2]>::new();
         for (name, value) in headers {
             if stays_behind(name) || (named && is_named(headers, name)) {
                 continue;
@@ -78,19 +79,29 @@ impl UpstreamRequest<'_> {
                     continue;
                 }
                 if *name == X_FORWARDED_FOR {
-                    forwarded_for = Some(value);
+                    forwarded_for.push(value);
+                    continue;
+                }
+                if *name == FORWARDED {
+                    write_forwarded(out, value, peer);
                     continue;
                 }
             }
             if self.conditions.iter().any(|(ours, _)| ours == name) {
                 continue;
             }
+            if *name == COOKIE && subject.request.version == Version::HTTP_2 {
+                continue;
+            }
             header(out, name.as_str(), value.as_bytes());
+        }
+        if subject.request.version == Version::HTTP_2 {
+            write_cookies(out, headers);
         }
         for (name, value) in self.conditions {
             header(out, name.as_str(), value.as_bytes());
         }
-        self.write_forwarding(out, peer, trusted, forwarded_for);
+        self.write_forwarding(out, peer, trusted, &forwarded_for);
         if self.upgrade
             && let Some(protocol) = headers.get(UPGRADE)
         {
@@ -134,10 +145,10 @@ impl UpstreamRequest<'_> {
     }
 
     /// What the proxy says of the client. A peer that is not trusted has said nothing of it that counts.
-    fn write_forwarding(&self, out: &mut BytesMut, peer: IpAddr, trusted: bool, earlier: Option<&HeaderValue>) {
+    fn write_forwarding(&self, out: &mut BytesMut, peer: IpAddr, trusted: bool, earlier: &[&HeaderValue]) {
         let headers = &self.subject.request.headers;
         out.put_slice(b"x-forwarded-for: ");
-        if let Some(earlier) = earlier {
+        for earlier in earlier {
             out.put_slice(earlier.as_bytes());
             out.put_slice(b", ");
         }
@@ -146,10 +157,17 @@ impl UpstreamRequest<'_> {
         if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
             header(out, "x-forwarded-proto", self.subject.scheme.as_str().as_bytes());
         }
-        if (!trusted || !headers.contains_key(X_FORWARDED_HOST))
-            && let Some(host) = headers.get(HOST)
-        {
-            header(out, "x-forwarded-host", host.as_bytes());
+        if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
+            let named = headers.get(HOST).map(HeaderValue::as_bytes);
+            let authority = self
+                .subject
+                .request
+                .uri
+                .authority()
+                .map(|authority| authority.as_str().as_bytes());
+            if let Some(host) = named.or(authority) {
+                header(out, "x-forwarded-host", host);
+            }
         }
         if !trusted || !headers.contains_key(X_REQUEST_ID) {
             header(out, "x-request-id", &self.subject.id.to_hex());
@@ -169,6 +187,29 @@ impl UpstreamRequest<'_> {
         out.put_slice(self.config.via.as_bytes());
         out.put_slice(b"\r\n");
     }
+}
+
+/// What earlier proxies said, and whom this one heard it from (RFC 7239 §4).
+fn write_forwarded(out: &mut BytesMut, earlier: &HeaderValue, peer: IpAddr) {
+    out.put_slice(b"forwarded: ");
+    out.put_slice(earlier.as_bytes());
+    let _ = match peer {
+        IpAddr::V4(peer) => write!(out, ", for={peer}\r\n"),
+        IpAddr::V6(peer) => write!(out, ", for=\"[{peer}]\"\r\n"),
+    };
+}
+
+/// HTTP/2 lets a client split its cookies over several fields; HTTP/1.1 wants one (RFC 9113 §8.2.3).
+fn write_cookies(out: &mut BytesMut, headers: &HeaderMap) {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let Some(first) = cookies.next() else { return };
+    out.put_slice(b"cookie: ");
+    out.put_slice(first.as_bytes());
+    for cookie in cookies {
+        out.put_slice(b"; ");
+        out.put_slice(cookie.as_bytes());
+    }
+    out.put_slice(b"\r\n");
 }
 
 /// Methods that define a meaning for content tell that they have none (RFC 9110 §8.6).
