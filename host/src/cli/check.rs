@@ -1,11 +1,13 @@
 //! `weir check`: is this configuration valid?
 
 use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::ConfigFile;
+use super::{ConfigFile, count};
+use crate::bundle;
 use crate::config::{self, Config, Outside, Report, Style};
 
 /// Reads the configuration as `weir run` would, without opening a socket. Every problem is shown with its place; the exit
@@ -17,9 +19,39 @@ pub(super) struct Arguments {
     /// Look only at the text: do not read certificates and bundles, do not resolve host names
     #[arg(long)]
     offline: bool,
+    /// Check this bundle (a folder or a tar) instead: its manifest, and that its files are there
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["config", "offline"])]
+    bundle: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match &arguments.bundle {
+        Some(bundle) => check_bundle(bundle),
+        None => check_config(arguments),
+    }
+}
+
+/// What a bundle's plugins do with their configuration is only known to the Weir that runs them: see `weir deploy`.
+fn check_bundle(path: &Path) -> ExitCode {
+    match bundle::read(path) {
+        Ok(bundle) => {
+            let plugins = count(bundle.plugins.len(), "plugin");
+            println!(
+                "{}: valid ({} {}, {plugins})",
+                path.display(),
+                bundle.name,
+                bundle.version
+            );
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_config(arguments: &Arguments) -> ExitCode {
     let outside = if arguments.offline {
         Outside::Ignore
     } else {
@@ -54,9 +86,4 @@ fn summary(config: &Config) -> String {
         count(config.upstreams.len(), "upstream"),
         count(servers, "server"),
     )
-}
-
-fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }

@@ -47,7 +47,7 @@ struct Arguments {
 enum Command {
     /// Serve traffic until SIGTERM or SIGINT.
     Run(run::Arguments),
-    /// Check a configuration, and say everything that is wrong with it.
+    /// Check a configuration or a bundle, and say everything that is wrong with it.
     Check(check::Arguments),
     /// Make a bundle of plugins the active one, while traffic flows.
     Deploy(deploy::Arguments),
@@ -89,6 +89,12 @@ impl ConfigFile {
 fn version() -> ExitCode {
     println!("weir {}", env!("CARGO_PKG_VERSION"));
     ExitCode::SUCCESS
+}
+
+/// `1 server`, `2 servers`.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// Tells what went wrong, on standard error, and fails.

@@ -1,6 +1,6 @@
 //! Everything that is wrong with a file, shown as compilers show it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -12,6 +12,8 @@ pub struct Report {
     source: PathBuf,
     text: String,
     problems: Vec<Problem>,
+    /// Problems that were found but not kept.
+    omitted: usize,
 }
 
 /// One thing that is wrong.
@@ -48,26 +50,29 @@ pub struct Position {
 impl Report {
     /// Problems are shown in the order of the file.
     #[must_use]
-    pub fn new(source: &Path, text: &str, mut problems: Vec<Problem>) -> Self {
+    pub(super) fn new(source: &Path, text: &str, problems: Problems) -> Self {
+        let (mut problems, omitted) = (problems.noted.into_inner(), problems.omitted.get());
         problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         problems.dedup();
         Self {
             source: source.to_owned(),
             text: text.to_owned(),
             problems,
+            omitted,
         }
     }
 
     /// A report about the file as a whole.
     #[must_use]
-    pub fn whole_file(source: &Path, message: impl Into<String>, help: impl Into<String>) -> Self {
-        let problem = Problem {
+    pub(super) fn whole_file(source: &Path, message: impl Into<String>, help: impl Into<String>) -> Self {
+        let problems = Problems::default();
+        problems.push(Problem {
             span: None,
             message: message.into(),
             label: String::new(),
             help: Some(help.into()),
-        };
-        Self::new(source, "", vec![problem])
+        });
+        Self::new(source, "", problems)
     }
 
     /// The problems, in the order of the file. Never empty.
@@ -93,7 +98,10 @@ impl Report {
             self.render_problem(&mut out, problem, &Paint::of(style));
             out.push('\n');
         }
-        let count = self.problems.len();
+        if self.omitted > 0 {
+            let _ = writeln!(out, "{} more are not shown\n", self.omitted);
+        }
+        let count = self.problems.len() + self.omitted;
         let noun = if count == 1 { "error" } else { "errors" };
         let _ = writeln!(out, "{}: {count} {noun}", self.source.display());
         out
@@ -249,9 +257,20 @@ impl Paint {
 
 /// Collects problems while the readers go on reading.
 #[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Problem>>);
+pub(super) struct Problems {
+    noted: RefCell<Vec<Problem>>,
+    omitted: Cell<usize>,
+}
 
 impl Problems {
+    /// Nobody reads more at once, and a file of nothing but mistakes must not fill the memory.
+    const MOST: usize = 200;
+
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.noted.borrow().is_empty()
+    }
+
     /// Notes a problem: what is wrong, and at the caret what would be right.
     pub(super) fn note(&self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>) {
         self.push(Problem {
@@ -279,12 +298,13 @@ impl Problems {
         });
     }
 
-    pub(super) fn into_inner(self) -> Vec<Problem> {
-        self.0.into_inner()
-    }
-
     fn push(&self, problem: Problem) {
-        self.0.borrow_mut().push(problem);
+        let mut noted = self.noted.borrow_mut();
+        if noted.len() < Self::MOST {
+            noted.push(problem);
+        } else {
+            self.omitted.set(self.omitted.get() + 1);
+        }
     }
 }
 
@@ -295,13 +315,9 @@ mod tests {
     use super::*;
 
     fn report(text: &str, span: Range<usize>) -> Report {
-        let problem = Problem {
-            span: Some(span),
-            message: "wrong".into(),
-            label: "right".into(),
-            help: None,
-        };
-        Report::new(Path::new("weir.toml"), text, vec![problem])
+        let problems = Problems::default();
+        problems.note(span, "wrong", "right");
+        Report::new(Path::new("weir.toml"), text, problems)
     }
 
     #[test]
@@ -332,5 +348,19 @@ mod tests {
             .unwrap();
         let source = shown.lines().find(|line| line.contains("HERE")).unwrap();
         assert_eq!(source.chars().skip(marked).take(4).collect::<String>(), "HERE");
+    }
+
+    #[test]
+    fn endless_mistakes_are_counted_and_the_first_ones_shown() {
+        let problems = Problems::default();
+        for at in 0..1000 {
+            problems.note(at..at + 1, format!("number {at}"), "");
+        }
+        let shown = Report::new(Path::new("weir.toml"), &"x".repeat(1000), problems).to_string();
+        assert!(shown.contains("number 199\n") && !shown.contains("number 200\n"));
+        assert!(
+            shown.ends_with("800 more are not shown\n\nweir.toml: 1000 errors"),
+            "{shown}"
+        );
     }
 }

@@ -269,7 +269,7 @@ pub static CERTIFICATE: Section = Section {
 pub static ROUTE: Section = Section {
     path: "route",
     shape: Shape::Array,
-    prose: "Which requests go to which upstream. All conditions that a route has must hold. Where several routes fit, the most specific wins: an exact host before a longer wildcard before a shorter one before none; then an exact path before a longer prefix before a shorter one before a pattern; then a route with methods before one without; then more headers before fewer; then the order of the file.",
+    prose: "Which requests go to which upstream. All conditions that a route has must hold. Where several routes fit, the most specific wins: an exact host before a longer wildcard before a shorter one before any host; then an exact path before a longer prefix before a shorter one before a pattern before any path; then more headers before fewer; then a route with methods before one without; then the order of the file. A route for GET also answers HEAD.",
     settings: &[
         setting(
             "name",
@@ -341,7 +341,7 @@ pub static ROUTE: Section = Section {
             "strip_prefix",
             Text("a path"),
             Described("nothing"),
-            "Removed from the start of the path before it goes upstream, by whole segments.",
+            "Removed from the start of the path before it goes upstream. `path` or `path_prefix` has to begin with it.",
         ),
         setting(
             "retries",

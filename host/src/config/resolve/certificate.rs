@@ -12,9 +12,21 @@ use super::super::CertificateFiles;
 /// Reads a chain and its key, ready to be served.
 ///
 /// # Errors
-/// Names the file that is wrong, and what would be right.
+/// Says which of the files is wrong, and why.
 pub fn load_certificate(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, CertificateError> {
-    let chain = CertificateDer::pem_file_iter(&files.certificate)
+    pair(chain(files)?, key(files)?)
+}
+
+/// Everything that is wrong with a chain and its key.
+pub(super) fn check_certificate(files: &CertificateFiles) -> Vec<CertificateError> {
+    match (chain(files), key(files)) {
+        (Ok(chain), Ok(key)) => pair(chain, key).err().into_iter().collect(),
+        (chain, key) => chain.err().into_iter().chain(key.err()).collect(),
+    }
+}
+
+fn chain(files: &CertificateFiles) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .and_then(|chain| {
             if chain.is_empty() {
@@ -23,9 +35,17 @@ pub fn load_certificate(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, C
                 Ok(chain)
             }
         })
-        .map_err(|error| CertificateError::Certificate(describe(&error, "CERTIFICATE")))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| CertificateError::Key(describe(&error, "PRIVATE KEY")))?;
+        .map_err(|error| CertificateError::Certificate(describe(&error, "CERTIFICATE")))
+}
+
+fn key(files: &CertificateFiles) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    PrivateKeyDer::from_pem_file(&files.key).map_err(|error| CertificateError::Key(describe(&error, "PRIVATE KEY")))
+}
+
+fn pair(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, CertificateError> {
     match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
         Ok(certified) => Ok(Arc::new(certified)),
         Err(rustls::Error::InconsistentKeys(_)) => Err(CertificateError::Key(
@@ -81,5 +101,59 @@ fn describe(error: &Error, expected: &str) -> String {
         Error::IllegalSectionStart { .. } => "a PEM section begins with a malformed line".to_owned(),
         Error::Base64Decode(_) => "a PEM section is not base64".to_owned(),
         other => format!("the file is not PEM: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_and_its_own_key_load_and_others_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &str| {
+            fs::write(folder.path().join(name), content).unwrap();
+            folder.path().join(name)
+        };
+        let issue = || rcgen::generate_simple_self_signed(vec!["example.org".to_owned()]).unwrap();
+        let (one, other) = (issue(), issue());
+        let certificate = file("one.pem", &one.cert.pem());
+        let key = file("one.key", &one.signing_key.serialize_pem());
+        let load = |certificate: &std::path::Path, key: &std::path::Path| {
+            let files = CertificateFiles {
+                certificate: certificate.to_owned(),
+                key: key.to_owned(),
+            };
+            let checked = check_certificate(&files);
+            let loaded = load_certificate(&files);
+            assert_eq!(loaded.is_ok(), checked.is_empty());
+            (loaded.is_ok(), checked)
+        };
+        assert!(load(&certificate, &key).0);
+
+        let (_, problems) = load(&certificate, &file("other.key", &other.signing_key.serialize_pem()));
+        assert_eq!(
+            problems,
+            [CertificateError::Key(
+                "the key does not belong to the certificate".to_owned()
+            )]
+        );
+
+        let (_, problems) = load(&key, &certificate);
+        assert_eq!(problems.len(), 2, "swapped files: {problems:?}");
+
+        let garbled = file(
+            "garbled.pem",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        );
+        let (_, problems) = load(&garbled, &key);
+        assert!(
+            matches!(problems.as_slice(), [CertificateError::Certificate(_)]),
+            "{problems:?}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::super::raw::Table;
 use super::super::settings;
 use super::super::{CertificateFiles, Listener, ListenerTls, Outside};
-use super::certificate::{CertificateError, load_certificate};
+use super::certificate::{CertificateError, check_certificate};
 use super::{check_name, socket_address};
 
 pub(super) fn listeners(root: &Table<'_>) -> Vec<Listener> {
@@ -76,19 +76,20 @@ fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
         key: key.value,
     };
     if table.context.outside == Outside::Consult {
-        match load_certificate(&files) {
-            Ok(_) => {}
-            Err(CertificateError::Certificate(message)) => {
-                let message = format!("{}: {message}", files.certificate.display());
-                table.problem(
-                    certificate.span,
-                    message,
-                    "a PEM file with the certificate chain, leaf first",
-                );
-            }
-            Err(CertificateError::Key(message)) => {
-                let message = format!("{}: {message}", files.key.display());
-                table.problem(key.span, message, "a PEM file with the key of the certificate");
+        for error in check_certificate(&files) {
+            match error {
+                CertificateError::Certificate(message) => {
+                    let message = format!("{}: {message}", files.certificate.display());
+                    table.problem(
+                        certificate.span.clone(),
+                        message,
+                        "a PEM file with the certificate chain, leaf first",
+                    );
+                }
+                CertificateError::Key(message) => {
+                    let message = format!("{}: {message}", files.key.display());
+                    table.problem(key.span.clone(), message, "a PEM file with the key of the certificate");
+                }
             }
         }
     }

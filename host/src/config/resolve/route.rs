@@ -1,7 +1,6 @@
 //! `[[route]]`.
 
-use std::collections::HashSet;
-use std::ops::Range;
+use std::collections::{HashMap, HashSet};
 
 use http::{HeaderName, HeaderValue, Method};
 use regex::bytes::{Regex, RegexBuilder};
@@ -16,14 +15,20 @@ use super::upstream::is_host_name;
 
 pub(super) fn routes(root: &Table<'_>, upstreams: &[Upstream], timeouts: &Timeouts, limits: &Limits) -> Vec<Route> {
     root.require("route");
-    let mut places: Vec<Range<usize>> = Vec::new();
+    let indices: HashMap<&str, usize> = upstreams
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(index, upstream)| (&*upstream.name, index))
+        .collect();
+    let mut taken = Taken::default();
     let mut names = HashSet::new();
     let mut routes: Vec<Route> = Vec::new();
     for table in root.tables("route", &settings::ROUTE) {
         let upstream_name = table.required_text("upstream");
         let upstream = upstream_name
             .as_ref()
-            .and_then(|name| find_upstream(&table, upstreams, name));
+            .and_then(|name| find_upstream(&table, &indices, name));
         let name = table.text("name").or(upstream_name);
         if let Some(name) = &name {
             check_name(&table, name);
@@ -35,17 +40,19 @@ pub(super) fn routes(root: &Table<'_>, upstreams: &[Upstream], timeouts: &Timeou
                 );
             }
         }
+        let path = path(&table);
+        let strip_prefix = strip_prefix(&table, &path);
         let route = Route {
             name: name.map_or("", |name| name.value).into(),
             hosts: hosts(&table),
-            path: path(&table),
+            path,
             methods: methods(&table),
             headers: headers(&table),
             upstream: upstream.unwrap_or_default(),
             cache: table.flag("cache"),
             plugins: table.flag("plugins"),
             host_header: host_header(&table),
-            strip_prefix: strip_prefix(&table),
+            strip_prefix,
             timeouts: overridden(
                 timeouts,
                 &table.table_or_defaults("timeouts", &settings::ROUTE_TIMEOUTS),
@@ -53,28 +60,27 @@ pub(super) fn routes(root: &Table<'_>, upstreams: &[Upstream], timeouts: &Timeou
             retries: table.integer("retries"),
             max_body: table.size_or("max_body", limits.body),
         };
-        refuse_unreachable(&table, &route, &routes);
-        places.push(table.span.clone());
+        refuse_unreachable(&table, &route, &routes, &taken);
+        taken.add(routes.len(), &route);
         routes.push(route);
     }
     routes
 }
 
-fn find_upstream(table: &Table<'_>, upstreams: &[Upstream], name: &At<&str>) -> Option<usize> {
-    let found = upstreams.iter().position(|upstream| *upstream.name == *name.value);
+fn find_upstream(table: &Table<'_>, indices: &HashMap<&str, usize>, name: &At<&str>) -> Option<usize> {
+    const SHOWN: usize = 8;
+    let found = indices.get(name.value).copied();
     if found.is_none() {
-        let names = || {
-            upstreams
-                .iter()
-                .map(|upstream| upstream.name.as_ref())
-                .filter(|name| !name.is_empty())
-        };
-        let label = match nearest(name.value, names()) {
+        let mut names: Vec<_> = indices.keys().copied().filter(|name| !name.is_empty()).collect();
+        names.sort_unstable();
+        let label = match nearest(name.value, names.iter().copied()) {
             Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => match names().map(|name| format!("\"{name}\"")).collect::<Vec<_>>() {
-                names if names.is_empty() => "add an [[upstream]] with this name".to_owned(),
-                names => format!("there are {}", names.join(", ")),
-            },
+            None if names.is_empty() => "add an [[upstream]] with this name".to_owned(),
+            None => {
+                let more = if names.len() > SHOWN { ", …" } else { "" };
+                let names: Vec<_> = names.iter().take(SHOWN).map(|name| format!("\"{name}\"")).collect();
+                format!("there are {}{more}", names.join(", "))
+            }
         };
         table.problem(
             name.span.clone(),
@@ -87,8 +93,10 @@ fn find_upstream(table: &Table<'_>, upstreams: &[Upstream], name: &At<&str>) -> 
 
 fn hosts(table: &Table<'_>) -> Vec<HostPattern> {
     let mut hosts = Vec::new();
+    let mut seen = HashSet::new();
     for At { value, span } in table.texts("hosts") {
-        let lower = value.to_ascii_lowercase();
+        // The root's dot is left out of what requests are compared by.
+        let lower = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
         let host = match lower.strip_prefix("*.") {
             Some(suffix) => HostPattern::Suffix(suffix.to_owned()),
             None => HostPattern::Exact(lower.clone()),
@@ -105,7 +113,7 @@ fn hosts(table: &Table<'_>) -> Vec<HostPattern> {
                 _ => "\"example.org\" or \"*.example.org\"",
             };
             table.problem(span, format!("\"{value}\" is no host name"), label);
-        } else if hosts.contains(&host) {
+        } else if !seen.insert(lower.clone()) {
             table.problem(span, format!("\"{value}\" is listed twice"), "remove it");
         } else {
             hosts.push(host);
@@ -147,7 +155,10 @@ fn path(table: &Table<'_>) -> PathPattern {
     match table.text("path_prefix") {
         Some(text) => {
             check_path(table, "path_prefix", &text);
-            PathPattern::Prefix(text.value.to_owned())
+            match text.value.trim_end_matches('/') {
+                "" => PathPattern::Prefix("/".to_owned()),
+                prefix => PathPattern::Prefix(prefix.to_owned()),
+            }
         }
         None => PathPattern::Prefix("/".to_owned()),
     }
@@ -282,11 +293,25 @@ fn host_header(table: &Table<'_>) -> HostHeader {
     }
 }
 
-fn strip_prefix(table: &Table<'_>) -> Option<String> {
+fn strip_prefix(table: &Table<'_>, path: &PathPattern) -> Option<String> {
     let text = table.text("strip_prefix")?;
     check_path(table, "strip_prefix", &text);
     let prefix = text.value.trim_end_matches('/');
-    // A whole path that is removed leaves `/`, and `/` itself removes nothing.
+    let begins = match path {
+        PathPattern::Exact(path) | PathPattern::Prefix(path) => path
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        PathPattern::Pattern(_) => true,
+    };
+    if !begins {
+        let label = format!("add path_prefix = \"{prefix}\"");
+        table.problem(
+            text.span,
+            "not all requests of this route begin with `strip_prefix`",
+            label,
+        );
+    }
+    // `/` itself removes nothing.
     (!prefix.is_empty()).then(|| prefix.to_owned())
 }
 
@@ -301,25 +326,29 @@ fn overridden(timeouts: &Timeouts, table: &Table<'_>) -> Timeouts {
     }
 }
 
+/// Which routes take a host and path, so that a file of many routes is compared in one pass.
+#[derive(Default)]
+struct Taken(HashMap<(String, String), Vec<usize>>);
+
+impl Taken {
+    fn add(&mut self, index: usize, route: &Route) {
+        for host in host_keys(route) {
+            self.0.entry((host, path_key(&route.path))).or_default().push(index);
+        }
+    }
+}
+
 /// A route gets no request when earlier ones of equal rank take all of its hosts.
-fn refuse_unreachable(table: &Table<'_>, route: &Route, earlier: &[Route]) {
-    let taken_by = |host: Option<&HostPattern>| {
-        earlier.iter().find(|other| {
-            let same_host = match host {
-                Some(host) => other.hosts.contains(host),
-                None => other.hosts.is_empty(),
-            };
-            same_host
-                && same_path(&other.path, &route.path)
-                && takes_methods(other, route)
-                && same_headers(other, route)
-        })
+fn refuse_unreachable(table: &Table<'_>, route: &Route, earlier: &[Route], taken: &Taken) {
+    let path = path_key(&route.path);
+    let taken_by = |host: String| {
+        let candidates = taken.0.get(&(host, path.clone()))?;
+        candidates
+            .iter()
+            .filter_map(|index| earlier.get(*index))
+            .find(|other| takes_methods(other, route) && same_headers(other, route))
     };
-    let takers: Option<Vec<&Route>> = if route.hosts.is_empty() {
-        taken_by(None).map(|taker| vec![taker])
-    } else {
-        route.hosts.iter().map(|host| taken_by(Some(host))).collect()
-    };
+    let takers: Option<Vec<&Route>> = host_keys(route).into_iter().map(taken_by).collect();
     if let Some(taker) = takers.as_ref().and_then(|takers| takers.first()) {
         let message = format!("the route `{}` never gets a request", route.name);
         let label = format!(
@@ -330,14 +359,23 @@ fn refuse_unreachable(table: &Table<'_>, route: &Route, earlier: &[Route]) {
     }
 }
 
-fn same_path(left: &PathPattern, right: &PathPattern) -> bool {
-    match (left, right) {
-        (PathPattern::Exact(left), PathPattern::Exact(right)) => left == right,
-        (PathPattern::Prefix(left), PathPattern::Prefix(right)) => {
-            left.trim_end_matches('/') == right.trim_end_matches('/')
-        }
-        (PathPattern::Pattern(left), PathPattern::Pattern(right)) => left.as_str() == right.as_str(),
-        _ => false,
+/// A route without hosts is one for every host, which ranks differently from any named one.
+fn host_keys(route: &Route) -> Vec<String> {
+    if route.hosts.is_empty() {
+        return vec!["*".to_owned()];
+    }
+    let key = |host: &HostPattern| match host {
+        HostPattern::Exact(name) => name.clone(),
+        HostPattern::Suffix(name) => format!("*.{name}"),
+    };
+    route.hosts.iter().map(key).collect()
+}
+
+fn path_key(path: &PathPattern) -> String {
+    match path {
+        PathPattern::Exact(path) => format!("={path}"),
+        PathPattern::Prefix(path) => path.clone(),
+        PathPattern::Pattern(pattern) => format!("~{}", pattern.as_str()),
     }
 }
 
