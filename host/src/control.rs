@@ -51,7 +51,7 @@ impl Control {
         let metrics = Registry::new();
         let access_log = AccessLog::new(&config.access_log, &metrics)?;
         let cache = Cache::new(&config.cache);
-        let checker = Checker::start()?;
+        let checker = Checker::start(metrics.clone())?;
         let listeners = Listeners::bind(&config.listeners, config.workers)?;
         let snapshot = assemble(1, Arc::new(config), Arc::new(Generation::empty()), None)?;
         checker.watch(snapshot.health.clone());

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::config::{self, Ejection, HealthCheck};
+use crate::telemetry::{Probe as Shown, Registry, families};
 
 /// How one attempt on a server ended, as far as its health is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,9 @@ struct State {
     failures: AtomicU32,
     /// Milliseconds of [`now`] until which traffic has put it out; 0 is not at all.
     ejected_until: AtomicU64,
+    ejections: AtomicU64,
+    checks_passed: AtomicU64,
+    checks_failed: AtomicU64,
     history: Mutex<History>,
 }
 
@@ -169,6 +173,29 @@ impl Servers {
         }
     }
 
+    /// Shows the servers' health as metrics, as long as the probes are kept.
+    #[must_use]
+    pub fn expose(self: &Arc<Self>, metrics: &Registry) -> Vec<Shown> {
+        let mut shown = Vec::with_capacity(4 * self.servers.len());
+        for (index, server) in self.servers.iter().enumerate() {
+            let labels = [&*self.upstream, &*server.name];
+            let [passed, failed] = ["passed", "failed"].map(|result| [labels[0], labels[1], result]);
+            let count = |family, labels: &[&str], read: fn(&State) -> &AtomicU64| {
+                let state = Arc::clone(&server.state);
+                metrics.probe(family, labels, move || read(&state).load(Ordering::Relaxed) as f64)
+            };
+            shown.push(count(&families::UPSTREAM_EJECTIONS, &labels, |state| &state.ejections));
+            if self.check.is_some() {
+                shown.push(count(&families::UPSTREAM_CHECKS, &passed, |state| &state.checks_passed));
+                shown.push(count(&families::UPSTREAM_CHECKS, &failed, |state| &state.checks_failed));
+            }
+            let servers = Arc::clone(self);
+            let healthy = move || f64::from(u8::from(servers.available(index)));
+            shown.push(metrics.probe(&families::UPSTREAM_HEALTHY, &labels, healthy));
+        }
+        shown
+    }
+
     fn report_at(&self, server: usize, outcome: Outcome, now: u64) {
         let Some(Server { state, .. }) = self.servers.get(server) else {
             return;
@@ -219,6 +246,7 @@ impl Servers {
         history.ejections = history.ejections.saturating_add(1);
         history.totals.ejections += 1;
         history.last_until = now.saturating_add(length);
+        server.state.ejections.fetch_add(1, Ordering::Relaxed);
         server.state.failures.store(0, Ordering::Relaxed);
         server.state.ejected_until.store(history.last_until, Ordering::Relaxed);
         tracing::warn!(
@@ -251,6 +279,12 @@ impl Servers {
         };
         let (healthy_after, unhealthy_after) =
             check.map_or((1, 1), |check| (check.healthy_after, check.unhealthy_after));
+        let count = if result.is_ok() {
+            &state.checks_passed
+        } else {
+            &state.checks_failed
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         let mut history = state.history.lock();
         let same = history
             .last
@@ -572,6 +606,23 @@ pub(super) mod tests {
         config.health = None;
         let unchecked = Servers::new(&config, None, Some(&reloaded));
         assert!(unchecked.available(1), "without checks nobody would ever bring it back");
+    }
+
+    #[test]
+    fn metrics_show_health_checks_and_ejections() {
+        let metrics = Registry::new();
+        let servers = Servers::new(&checked(1, 1), None, None);
+        let _shown = servers.expose(&metrics);
+        let value = |family, labels: &[&str]| metrics.value(family, labels).unwrap();
+        assert_eq!(value(&families::UPSTREAM_HEALTHY, &["pool", "s0:1"]), 1.0);
+        fail(&servers, 0, 5);
+        servers.probed(0, bad());
+        servers.probed(0, Ok(200));
+        servers.probed(0, Ok(200));
+        assert_eq!(value(&families::UPSTREAM_HEALTHY, &["pool", "s0:1"]), 0.0, "ejected");
+        assert_eq!(value(&families::UPSTREAM_EJECTIONS, &["pool", "s0:1"]), 1.0);
+        assert_eq!(value(&families::UPSTREAM_CHECKS, &["pool", "s0:1", "passed"]), 2.0);
+        assert_eq!(value(&families::UPSTREAM_CHECKS, &["pool", "s0:1", "failed"]), 1.0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,11 +18,14 @@ use tokio_rustls::TlsConnector;
 
 use super::{Server, Servers, now};
 use crate::config::HealthCheck;
+use crate::telemetry::{Probe, Registry};
 
 /// The thread that checks. Dropping it ends the checks.
 #[derive(Debug)]
 pub struct Checker {
     watched: watch::Sender<Vec<Arc<Servers>>>,
+    metrics: Arc<Registry>,
+    shown: Mutex<Vec<Probe>>,
 }
 
 impl Checker {
@@ -29,18 +33,26 @@ impl Checker {
     ///
     /// # Errors
     /// When the system gives no thread or no event loop.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(metrics: Arc<Registry>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (watched, changes) = watch::channel(Vec::new());
         std::thread::Builder::new()
             .name("weir-health".to_owned())
             .spawn(move || runtime.block_on(check_current(changes)))?;
-        Ok(Self { watched })
+        Ok(Self {
+            watched,
+            metrics,
+            shown: Mutex::default(),
+        })
     }
 
-    /// Checks these upstreams from now on and no others. Called with every new snapshot; servers that were checked before
+    /// Checks these upstreams from now on and no others, and shows their health as metrics. Called with every new snapshot; servers that were checked before
     /// keep their rhythm.
     pub fn watch(&self, upstreams: Vec<Arc<Servers>>) {
+        let mut shown = self.shown.lock();
+        // First those of before: a server of both would be counted twice.
+        shown.clear();
+        shown.extend(upstreams.iter().flat_map(|servers| servers.expose(&self.metrics)));
         self.watched.send_replace(upstreams);
     }
 }
@@ -281,7 +293,7 @@ mod tests {
     fn the_thread_takes_a_dead_server_out_and_leaves_a_living_one_in() {
         let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let servers = servers(&[origin(b"HTTP/1.1 200 OK\r\n\r\n"), dead]);
-        let checker = Checker::start().unwrap();
+        let checker = Checker::start(Registry::new()).unwrap();
         checker.watch(vec![Arc::clone(&servers)]);
         let states = || {
             servers
