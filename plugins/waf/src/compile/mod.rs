@@ -40,17 +40,8 @@ pub type Presets = Vec<(String, Preset)>;
 ///
 /// # Errors
 /// Every mistake in the directives.
-pub fn compile(
-    directives: &[Directive],
-    settings: Settings,
-    presets: &Presets,
-    files: &dyn Files,
-) -> Result<Plan, Problems> {
-    let mut compiler = Compiler {
-        settings,
-        files,
-        ..Compiler::new(files)
-    };
+pub fn compile(directives: &[Directive], presets: &Presets, files: &dyn Files) -> Result<Plan, Problems> {
+    let mut compiler = Compiler::new(files);
     for directive in directives {
         compiler.directive(directive);
     }
@@ -510,7 +501,7 @@ mod tests {
             &NoFiles,
         )
         .unwrap();
-        compile(&directives, Settings::default(), &Vec::new(), &NoFiles)
+        compile(&directives, &Vec::new(), &NoFiles)
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod texts;
 mod transaction;
 mod tx;
 mod urlencoded;
+mod warm_up;
 
 pub use body::Completeness;
 pub use transaction::{Match, RequestHead, Transaction};
@@ -173,6 +174,11 @@ impl Engine {
     #[must_use]
     pub fn tx_number(&self, transaction: &Transaction, name: &str) -> Option<i64> {
         transaction.tx_number(&self.plan, name)
+    }
+
+    /// Judges a few ordinary requests, so that what automata build while they run is there before the first real one.
+    pub fn warm_up(&self) {
+        warm_up::run(self);
     }
 
     fn run(&self, transaction: &mut Transaction, phase: Phase) -> Decision {

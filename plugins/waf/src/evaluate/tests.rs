@@ -7,7 +7,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 use crate::compile::compile;
 use crate::compile::plan::Preset;
-use crate::compile::settings::Settings;
 use crate::seclang::{NoFiles, Source, parse};
 
 fn engine(rules: &str) -> Engine {
@@ -20,9 +19,7 @@ fn engine(rules: &str) -> Engine {
     )
     .unwrap();
     let presets = vec![("level".to_owned(), Preset::Number(2))];
-    Engine::new(
-        compile(&directives, Settings::default(), &presets, &NoFiles).unwrap_or_else(|problems| panic!("{problems}")),
-    )
+    Engine::new(compile(&directives, &presets, &NoFiles).unwrap_or_else(|problems| panic!("{problems}")))
 }
 
 fn head(target: &str, headers: &[(&str, &str)]) -> RequestHead {
@@ -338,8 +335,6 @@ fn responses_are_judged() {
 
 #[test]
 fn memory_is_bounded() {
-    let mut settings = Settings::default();
-    settings.memory_limit = 4096;
     let rules = "SecRule ARGS \"@rx x\" \"id:1,phase:1,pass,t:urlDecode,t:hexEncode\"";
     let directives = parse(
         &[Source {
@@ -349,7 +344,9 @@ fn memory_is_bounded() {
         &NoFiles,
     )
     .unwrap();
-    let engine = Engine::new(compile(&directives, settings, &Vec::new(), &NoFiles).unwrap());
+    let mut plan = compile(&directives, &Vec::new(), &NoFiles).unwrap();
+    plan.settings.memory_limit = 4096;
+    let engine = Engine::new(plan);
     let mut transaction = Transaction::default();
     let decision = engine.request_head(&mut transaction, head(&format!("/?q={}", "a".repeat(3000)), &[]));
     assert_eq!(
