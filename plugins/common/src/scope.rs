@@ -28,7 +28,7 @@ impl Scope {
         Self {
             hosts: problems.take_all(&format!("{key}hosts"), hosts, HostPattern::parse),
             paths: problems.take_all(&format!("{key}paths"), paths, PathPattern::parse),
-            methods: problems.take_all(&format!("{key}methods"), methods, |text| parse_method(text)),
+            methods: problems.take_all(&format!("{key}methods"), methods, parse_method),
         }
     }
 

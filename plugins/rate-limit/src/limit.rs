@@ -190,41 +190,46 @@ impl Limit {
                     ipv4_prefix,
                     ipv6_prefix,
                 } => {
-                    match facts.client_ip().to_canonical() {
-                        address @ IpAddr::V4(_) => write_address(key, address, *ipv4_prefix),
-                        address @ IpAddr::V6(_) => write_address(key, address, *ipv6_prefix),
+                    let address = facts.client_ip().to_canonical();
+                    let prefix = if address.is_ipv4() { *ipv4_prefix } else { *ipv6_prefix };
+                    match Network::of(address, prefix).first() {
+                        IpAddr::V4(first) => write_part(key, &first.octets()),
+                        IpAddr::V6(first) => write_part(key, &first.octets()),
                     }
-                    Some(())
                 }
-                Part::Header(name) => facts.header(name).map(|value| write_part(key, &value)),
-                Part::Cookie(name) => facts.cookie(name).map(|value| write_part(key, &value)),
-                Part::Path => Some(write_part(key, facts.path())),
-                Part::Host => Some(write_part(key, facts.host().as_bytes())),
-                Part::Method => Some(write_part(key, facts.method().as_bytes())),
+                Part::Header(name) => write_if_present(key, facts.header(name)),
+                Part::Cookie(name) => write_if_present(key, facts.cookie(name)),
+                Part::Path => write_part(key, facts.path()),
+                Part::Host => write_part(key, facts.host().as_bytes()),
+                Part::Method => write_part(key, facts.method().as_bytes()),
             };
             match (written, self.missing) {
-                (Some(()), _) => {}
-                (None, Missing::Skip) => return Counted::No,
-                (None, Missing::Share) => key.extend_from_slice(&ABSENT),
+                (Written::Yes, _) => {}
+                (Written::Absent, Missing::Skip) => return Counted::No,
+                (Written::Absent, Missing::Share) => key.extend_from_slice(&ABSENT),
             }
         }
         Counted::Yes
     }
 }
 
+/// Whether a request has a part.
+enum Written {
+    Yes,
+    Absent,
+}
+
 /// A length that no part has, so that an absent part is not an empty one.
 const ABSENT: [u8; 4] = u32::MAX.to_le_bytes();
 
-fn write_part(key: &mut Vec<u8>, part: &[u8]) {
+fn write_part(key: &mut Vec<u8>, part: &[u8]) -> Written {
     key.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX - 1).to_le_bytes());
     key.extend_from_slice(part);
+    Written::Yes
 }
 
-fn write_address(key: &mut Vec<u8>, address: IpAddr, prefix: u8) {
-    match Network::of(address, prefix).first() {
-        IpAddr::V4(first) => write_part(key, &first.octets()),
-        IpAddr::V6(first) => write_part(key, &first.octets()),
-    }
+fn write_if_present(key: &mut Vec<u8>, part: Option<Vec<u8>>) -> Written {
+    part.map_or(Written::Absent, |part| write_part(key, &part))
 }
 
 #[cfg(test)]
