@@ -126,7 +126,11 @@ impl Api {
             Change::Deploy => {
                 let upload = read_bundle(headers, body).await?;
                 // The upload lives until the bundle has been read.
-                self.activate(move |operations| operations.deploy(upload.path())).await
+                self.activate(move |operations| {
+                    let deployed = operations.deploy(upload.path());
+                    deployed.map_err(|message| as_uploaded(&message, upload.path()))
+                })
+                .await
             }
         };
         match &outcome {
@@ -364,6 +368,14 @@ where
     Ok(file)
 }
 
+/// A message without the upload's place on this machine, which means nothing to whoever sent it.
+fn as_uploaded(message: &str, upload: &std::path::Path) -> String {
+    let upload = upload.display().to_string();
+    message
+        .replace(&format!("{upload}:"), "")
+        .replace(&upload, "the upload")
+}
+
 /// The body's next bytes.
 async fn next<B>(body: &mut B) -> Result<Option<Bytes>, Error>
 where
@@ -429,6 +441,13 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     use super::*;
+
+    #[test]
+    fn errors_about_an_upload_speak_of_the_files_in_it() {
+        let message = "/tmp/x.tar:bundle.toml:3: unknown key\n/tmp/x.tar is no tar";
+        let told = as_uploaded(message, Path::new("/tmp/x.tar"));
+        assert_eq!(told, "bundle.toml:3: unknown key\nthe upload is no tar");
+    }
 
     /// Says what it was asked.
     #[derive(Default)]

@@ -10,6 +10,8 @@ use super::{ConfigFile, count};
 use crate::bundle;
 use crate::config::{self, Config, Outside, Report, Style};
 
+/// Check a configuration or a bundle, and say everything that is wrong with it.
+///
 /// Reads the configuration as `weir run` would, without opening a socket. Every problem is shown with its place; the exit
 /// code is 1 when there is one.
 #[derive(Debug, Args)]

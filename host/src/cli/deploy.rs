@@ -10,6 +10,8 @@ use clap::Args;
 use super::client::{Body, Target};
 use super::{activation, fail};
 
+/// Make a bundle of plugins the active one, while traffic flows.
+///
 /// The bundle is sent to the running Weir, which verifies, compiles, configures and tests it before anything switches. A
 /// bundle that fails changes nothing.
 #[derive(Debug, Args)]

@@ -43,19 +43,14 @@ struct Arguments {
     command: Command,
 }
 
+/// What a subcommand does is said by its arguments' type, in its file.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve traffic until SIGTERM or SIGINT.
     Run(run::Arguments),
-    /// Check a configuration or a bundle, and say everything that is wrong with it.
     Check(check::Arguments),
-    /// Make a bundle of plugins the active one, while traffic flows.
     Deploy(deploy::Arguments),
-    /// Show what runs, and how its plugins and servers do.
     Status(status::Arguments),
-    /// Go back to a bundle that was active before.
     Rollback(rollback::Arguments),
-    /// Read the configuration again.
     Reload(reload::Arguments),
     /// See Weir at work: a small origin, Weir in front of it, and what to try.
     Demo(demo::Arguments),

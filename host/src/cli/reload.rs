@@ -7,6 +7,8 @@ use clap::Args;
 use super::client::{Body, Target};
 use super::{activation, fail};
 
+/// Read the configuration again.
+///
 /// The running Weir reads its configuration file and takes it over whole, or not at all. SIGHUP does the same, and says what
 /// went wrong only in the log.
 #[derive(Debug, Args)]

@@ -8,6 +8,8 @@ use serde_json::json;
 use super::client::{Body, Target};
 use super::{activation, fail};
 
+/// Go back to a bundle that was active before.
+///
 /// Without a number, the generation before the active one is made active again. `weir status` lists those that are kept.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

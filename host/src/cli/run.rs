@@ -9,6 +9,8 @@ use super::logging::LogFormat;
 use super::{ConfigFile, check, fail, logging};
 use crate::{config, server};
 
+/// Serve traffic until SIGTERM or SIGINT.
+///
 /// Nothing is bound before the whole configuration is valid. SIGHUP reads it again, SIGTERM and SIGINT let running requests
 /// finish and then stop.
 #[derive(Debug, Args)]

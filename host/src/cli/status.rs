@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::client::{Body, Target};
 use super::fail;
 
+/// Show what runs, and how its plugins and servers do.
+///
 /// Shows the active generation, its plugins with their calls, CPU time and failures, and the upstreams' servers with their
 /// health.
 #[derive(Debug, Args)]
@@ -37,6 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 fn render(status: &Value) -> String {
     let mut out = String::new();
     head(&mut out, status);
+    cache(&mut out, status);
     listeners(&mut out, status);
     plugins(&mut out, status);
     upstreams(&mut out, status);
@@ -60,6 +63,17 @@ fn head(out: &mut String, status: &Value) {
         "since",
         text(status, "/generation/since").or_else(|| text(status, "/generation/activated_at")),
     );
+}
+
+fn cache(out: &mut String, status: &Value) {
+    let number = |field: &str| status.pointer(&format!("/cache/{field}")).and_then(Value::as_u64);
+    let (Some(hits), Some(misses), Some(bytes), Some(limit)) =
+        (number("hits"), number("misses"), number("bytes"), number("limit"))
+    else {
+        return;
+    };
+    let (bytes, limit) = (size(bytes), size(limit));
+    let _ = writeln!(out, "{:<12}{hits} hits, {misses} misses, {bytes} of {limit}", "cache");
 }
 
 fn listeners(out: &mut String, status: &Value) {
@@ -221,6 +235,22 @@ fn duration(nanos: u64) -> String {
     }
 }
 
+/// Bytes in the largest unit that leaves a whole number before the point.
+fn size(bytes: u64) -> String {
+    let (unit, scale) = match bytes {
+        0..1_024 => return format!("{bytes}B"),
+        1_024..1_048_576 => ("KiB", 1_u64 << 10),
+        1_048_576..1_073_741_824 => ("MiB", 1 << 20),
+        _ => ("GiB", 1 << 30),
+    };
+    let value = bytes as f64 / scale as f64;
+    if bytes.is_multiple_of(scale) {
+        format!("{value:.0}{unit}")
+    } else {
+        format!("{value:.1}{unit}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -232,6 +262,7 @@ mod tests {
         let status = json!({
             "version": "0.1.0",
             "generation": { "number": 3, "bundle": "standard", "version": "1.0.0", "since": "2026-01-01T00:00:00Z" },
+            "cache": { "hits": 30, "misses": 3, "bytes": 1_572_864, "limit": 67_108_864 },
             "listeners": [{ "name": "public", "address": "127.0.0.1:8080" }],
             "plugins": [
                 {
@@ -251,6 +282,7 @@ weir        0.1.0
 generation  3
 bundle      standard 1.0.0
 since       2026-01-01T00:00:00Z
+cache       30 hits, 3 misses, 1.5MiB of 64MiB
 
 LISTENER  ADDRESS
 public    127.0.0.1:8080
