@@ -4,20 +4,24 @@
 //! only a candidate that is complete is switched to, by storing one pointer. Workers notice at their next request; requests
 //! that run keep the snapshot that they started with. A candidate that fails changes nothing.
 
+mod operations;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use anyhow::{Context as _, anyhow, bail};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::admin::Operations;
+use crate::bundle::history::{Entry, History};
+use crate::bundle::{self, Bundle};
 use crate::cache::Cache;
 use crate::config::{self, Config};
-use crate::plugin::Generation;
+use crate::plugin::{Generation, Runtime};
 use crate::server::listeners::Listeners;
 use crate::server::tls;
 use crate::snapshot::Snapshot;
@@ -32,28 +36,44 @@ pub struct Control {
     /// One activation at a time.
     activation: Mutex<()>,
     metrics: Arc<Registry>,
+    _cache_metrics: Vec<Probe>,
     access_log: AccessLog,
     cache: Arc<Cache>,
-    /// Keeps the cache's metrics shown.
-    _cache_metrics: Vec<Probe>,
+    runtime: Arc<Runtime>,
+    history: History,
     checker: Checker,
     listeners: Listeners,
     draining: AtomicBool,
     started: SystemTime,
 }
 
+/// A bundle that was activated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activation {
+    /// The generation's number.
+    pub generation: u64,
+    /// The bundle's name.
+    pub bundle: String,
+    /// The bundle's version.
+    pub version: String,
+}
+
 impl Control {
-    /// Prepares everything that a valid configuration asks for, and binds its listeners.
+    /// Prepares everything that a valid configuration asks for, loads the bundle that was active last, and binds the
+    /// listeners.
     ///
     /// # Errors
-    /// When a socket, a file or the active bundle is not to be had.
+    /// When a socket, a file or a bundle is not to be had.
     pub fn new(config: Config) -> anyhow::Result<Arc<Self>> {
         let metrics = Registry::new();
         let access_log = AccessLog::new(&config.access_log, &metrics)?;
         let cache = Cache::new(&config.cache);
         let checker = Checker::start(metrics.clone())?;
         let listeners = Listeners::bind(&config.listeners, config.workers)?;
-        let snapshot = assemble(1, Arc::new(config), Arc::new(Generation::empty()), None)?;
+        let runtime = Runtime::new(&config.plugins, metrics.clone())?;
+        let history = History::open(&config.plugins.state, config.plugins.keep)?;
+        let plugins = last_active(&runtime, &history, config.plugins.bundle.as_deref())?;
+        let snapshot = assemble(1, Arc::new(config), plugins, None)?;
         checker.watch(snapshot.health.clone());
         let control = Arc::new(Self {
             serial: AtomicU64::new(snapshot.serial),
@@ -63,6 +83,8 @@ impl Control {
             metrics,
             access_log,
             cache,
+            runtime,
+            history,
             checker,
             listeners,
             draining: AtomicBool::new(false),
@@ -153,6 +175,74 @@ impl Control {
         Ok(self.switch(snapshot))
     }
 
+    /// Activates the bundle in a folder or tar file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it. Nothing changes.
+    pub fn deploy(&self, path: &Path) -> anyhow::Result<Activation> {
+        let _one_at_a_time = self.activation.lock();
+        self.activate(&bundle::read(path)?)
+    }
+
+    /// Activates the current bundle with one plugin's configuration changed by a JSON merge patch (RFC 7396).
+    ///
+    /// # Errors
+    /// When there is no bundle or no such plugin, or the plugin does not like the result. Nothing changes.
+    pub fn patch_plugin(&self, plugin: &str, patch: &Value) -> anyhow::Result<Activation> {
+        let _one_at_a_time = self.activation.lock();
+        let Some(number) = self.history.current() else { bail!("no bundle is active; deploy one first") };
+        let bundle = self.history.load(number)?.with_config_patch(plugin, patch)?;
+        self.activate(&bundle)
+    }
+
+    /// Activates a generation that was active before: this one, or the newest one before the current.
+    ///
+    /// # Errors
+    /// When there is none. Nothing changes.
+    pub fn rollback(&self, to: Option<u64>) -> anyhow::Result<Activation> {
+        let _one_at_a_time = self.activation.lock();
+        let Some(current) = self.history.current() else { bail!("no bundle was ever deployed") };
+        let earlier = || {
+            let earlier = self.history.before(current);
+            earlier.ok_or_else(|| anyhow!("generation {current} is the oldest that is kept; there is none to go back to"))
+        };
+        let number = to.map_or_else(earlier, Ok)?;
+        let bundle = self.history.load(number)?;
+        let plugins = self.runtime.load(&bundle, number)?;
+        self.history.set_current(number)?;
+        Ok(self.switch_plugins(plugins))
+    }
+
+    /// What a rollback can go to.
+    #[must_use]
+    pub fn history(&self) -> Vec<Entry> {
+        self.history.entries()
+    }
+
+    fn activate(&self, bundle: &Bundle) -> anyhow::Result<Activation> {
+        let number = self.history.next();
+        let plugins = self.runtime.load(bundle, number)?;
+        self.history.record(number, bundle)?;
+        Ok(self.switch_plugins(plugins))
+    }
+
+    fn switch_plugins(&self, plugins: Arc<Generation>) -> Activation {
+        let before = self.current();
+        let activation = Activation {
+            generation: plugins.number(),
+            bundle: plugins.bundle().to_owned(),
+            version: plugins.version().to_owned(),
+        };
+        self.switch(Snapshot {
+            serial: before.serial + 1,
+            config: before.config.clone(),
+            plugins,
+            health: before.health.clone(),
+            client_tls: before.client_tls.clone(),
+        });
+        activation
+    }
+
     fn switch(&self, snapshot: Snapshot) -> u64 {
         let serial = snapshot.serial;
         self.checker.watch(snapshot.health.clone());
@@ -191,52 +281,27 @@ fn assemble(
     })
 }
 
-/// What the operator's port does.
-impl Operations for Control {
-    fn ready(&self) -> bool {
-        !self.is_draining()
+/// The generation that was active when the process ended; where it cannot be loaded, the newest one that can, so that an edge
+/// with one damaged file still comes up with its policy. Without any, the bundle that the configuration names.
+fn last_active(runtime: &Runtime, history: &History, configured: Option<&Path>) -> anyhow::Result<Arc<Generation>> {
+    let mut candidates: Vec<_> = history.current().into_iter().collect();
+    candidates.extend(history.entries().iter().map(|entry| entry.number).filter(|number| !candidates.contains(number)));
+    for number in candidates {
+        let loaded = history.load(number).and_then(|bundle| runtime.load(&bundle, number));
+        match loaded {
+            Ok(plugins) => {
+                if history.current() != Some(number) {
+                    history.set_current(number)?;
+                }
+                return Ok(plugins);
+            }
+            Err(problems) => tracing::error!(generation = number, "cannot be activated again:\n{problems}"),
+        }
     }
-
-    fn status(&self) -> Value {
-        let snapshot = self.current();
-        let listeners: Vec<_> = self
-            .addresses()
-            .iter()
-            .map(|(name, address)| json!({ "name": &**name, "address": address }))
-            .collect();
-        let upstreams: Vec<_> = snapshot.health.iter().map(|servers| servers.status()).collect();
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "snapshot": snapshot.serial,
-            "listeners": listeners,
-            "upstreams": upstreams,
-            "cache": self.cache.stats(),
-            "draining": self.is_draining(),
-        })
-    }
-
-    fn metrics(&self) -> String {
-        self.metrics.render()
-    }
-
-    fn token(&self) -> Option<String> {
-        self.current().config.admin.token.clone()
-    }
-
-    fn reload(&self) -> Result<Value, String> {
-        let serial = Self::reload(self).map_err(|error| format!("{error:#}"))?;
-        Ok(json!({ "snapshot": serial }))
-    }
-
-    fn deploy(&self, _bundle: &Path) -> Result<Value, String> {
-        Err("plugins have not landed".into())
-    }
-
-    fn patch_plugin(&self, _plugin: &str, _patch: &Value) -> Result<Value, String> {
-        Err("plugins have not landed".into())
-    }
-
-    fn rollback(&self, _generation: Option<u64>) -> Result<Value, String> {
-        Err("plugins have not landed".into())
-    }
+    let Some(path) = configured else { return Ok(Arc::new(Generation::empty())) };
+    let bundle = bundle::read(path).with_context(|| format!("plugins.bundle = {:?}", path.display().to_string()))?;
+    let number = history.next();
+    let plugins = runtime.load(&bundle, number)?;
+    history.record(number, &bundle)?;
+    Ok(plugins)
 }
