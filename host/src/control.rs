@@ -190,7 +190,9 @@ impl Control {
     /// When there is no bundle or no such plugin, or the plugin does not like the result. Nothing changes.
     pub fn patch_plugin(&self, plugin: &str, patch: &Value) -> anyhow::Result<Activation> {
         let _one_at_a_time = self.activation.lock();
-        let Some(number) = self.history.current() else { bail!("no bundle is active; deploy one first") };
+        let Some(number) = self.history.current() else {
+            bail!("no bundle is active; deploy one first")
+        };
         let bundle = self.history.load(number)?.with_config_patch(plugin, patch)?;
         self.activate(&bundle)
     }
@@ -201,10 +203,13 @@ impl Control {
     /// When there is none. Nothing changes.
     pub fn rollback(&self, to: Option<u64>) -> anyhow::Result<Activation> {
         let _one_at_a_time = self.activation.lock();
-        let Some(current) = self.history.current() else { bail!("no bundle was ever deployed") };
+        let Some(current) = self.history.current() else {
+            bail!("no bundle was ever deployed")
+        };
         let earlier = || {
             let earlier = self.history.before(current);
-            earlier.ok_or_else(|| anyhow!("generation {current} is the oldest that is kept; there is none to go back to"))
+            earlier
+                .ok_or_else(|| anyhow!("generation {current} is the oldest that is kept; there is none to go back to"))
         };
         let number = to.map_or_else(earlier, Ok)?;
         let bundle = self.history.load(number)?;
@@ -284,13 +289,17 @@ fn assemble(
 /// The generation that was active when the process ended; where it cannot be loaded, the newest one that can, so that an edge
 /// with one damaged file still comes up with its policy. Without any, the bundle that the configuration names.
 fn last_active(runtime: &Runtime, history: &History, configured: Option<&Path>) -> anyhow::Result<Arc<Generation>> {
-    let mut candidates: Vec<_> = history.current().into_iter().collect();
-    candidates.extend(history.entries().iter().map(|entry| entry.number).filter(|number| !candidates.contains(number)));
-    for number in candidates {
+    let current = history.current();
+    let others = history
+        .entries()
+        .into_iter()
+        .map(|entry| entry.number)
+        .filter(|number| Some(*number) != current);
+    for number in current.into_iter().chain(others) {
         let loaded = history.load(number).and_then(|bundle| runtime.load(&bundle, number));
         match loaded {
             Ok(plugins) => {
-                if history.current() != Some(number) {
+                if current != Some(number) {
                     history.set_current(number)?;
                 }
                 return Ok(plugins);
@@ -298,7 +307,9 @@ fn last_active(runtime: &Runtime, history: &History, configured: Option<&Path>) 
             Err(problems) => tracing::error!(generation = number, "cannot be activated again:\n{problems}"),
         }
     }
-    let Some(path) = configured else { return Ok(Arc::new(Generation::empty())) };
+    let Some(path) = configured else {
+        return Ok(Arc::new(Generation::empty()));
+    };
     let bundle = bundle::read(path).with_context(|| format!("plugins.bundle = {:?}", path.display().to_string()))?;
     let number = history.next();
     let plugins = runtime.load(&bundle, number)?;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Case;
 use bytes::Bytes;
 use http::{HeaderName, Method};
 use serde_json::Value;
+use weir_sdk::testing::case::Case;
 
 use super::document::{Document, Placed, Section};
 use super::problem::Problems;

@@ -23,8 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-/// Until the SDK has its case types.
-pub type Case = Value;
+use weir_sdk::testing::case::Case;
 
 pub use manifest::{Capabilities, Capability, CounterSpace, Limits, Manifest, OnFailure, TableFile, TableKind};
 pub use problem::{Problem, Problems};

@@ -17,9 +17,15 @@ impl Operations for Control {
     fn status(&self) -> Value {
         let snapshot = self.current();
         let history = self.history();
-        let deployed = history.iter().find(|entry| entry.number == snapshot.plugins.number()).map(|entry| entry.deployed);
-        let listeners: Vec<_> =
-            self.addresses().iter().map(|(name, address)| json!({ "name": &**name, "address": address })).collect();
+        let deployed = history
+            .iter()
+            .find(|entry| entry.number == snapshot.plugins.number())
+            .map(|entry| entry.deployed);
+        let listeners: Vec<_> = self
+            .addresses()
+            .iter()
+            .map(|(name, address)| json!({ "name": &**name, "address": address }))
+            .collect();
         let upstreams: Vec<_> = snapshot.health.iter().map(|servers| servers.status()).collect();
         let history: Vec<_> = history
             .iter()
@@ -60,7 +66,9 @@ impl Operations for Control {
     }
 
     fn reload(&self) -> Result<Value, String> {
-        self.attempt("reload", || Self::reload(self).map(|serial| json!({ "snapshot": serial })))
+        self.attempt("reload", || {
+            Self::reload(self).map(|serial| json!({ "snapshot": serial }))
+        })
     }
 
     fn deploy(&self, bundle: &Path) -> Result<Value, String> {
@@ -81,7 +89,9 @@ impl Control {
     fn attempt(&self, change: &str, run: impl FnOnce() -> anyhow::Result<Value>) -> Result<Value, String> {
         let result = run();
         let word = if result.is_ok() { "activated" } else { "refused" };
-        self.metrics().shared_counter(&families::ACTIVATIONS, &[change, word]).increment();
+        self.metrics()
+            .shared_counter(&families::ACTIVATIONS, &[change, word])
+            .increment();
         result.map_err(|error| format!("{error:#}"))
     }
 }

@@ -1,14 +1,42 @@
 //! Policy: WebAssembly components, called in the phases of an exchange.
+//!
+//! From a bundle to a call, and the file where each step happens:
+//!
+//! 1. [`runtime`] takes a bundle and makes a [`Generation`] of it, off the serving path: [`contract`] checks each component,
+//!    [`artefact`] finds what was compiled before, [`snapshot`] runs `configure` once and keeps the memory, [`selftest`] sends the
+//!    bundle's own requests through the whole chain.
+//! 2. [`chain`] is what a worker has of a generation (warm instances), and what an exchange has of a worker ([`Session`]).
+//! 3. [`instance`] is one plugin in its own memory; [`state`] is what it has on the host's side, [`hostcalls`] what it may call,
+//!    [`engine`] what stops it, and [`failure`] what is told when it fails.
+//! 4. [`shared`] outlives exchanges and generations: rate limits, tables, key-value data.
 
+mod artefact;
+mod chain;
+mod contract;
+mod custom;
+mod engine;
+mod failure;
+mod generation;
+mod hostcalls;
+mod instance;
+mod matcher;
+mod phases;
+mod runtime;
+mod selftest;
 pub mod shared;
+mod snapshot;
+mod state;
+mod subjects;
 
-use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use crate::exchange::subject::Reply;
 
-use crate::exchange::subject::{Reply, Subject};
+pub use chain::{Chain, Session};
+pub use generation::{Generation, PluginStatus};
+pub use phases::PhaseSet;
+pub use runtime::Runtime;
+pub use selftest::run_case;
 
 /// A step of an exchange in which plugins may have a say. The words are the same in WIT, SDK, metrics, logs and docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +54,15 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase, in the order of an exchange.
+    pub const ALL: [Self; 5] = [
+        Self::OnRequest,
+        Self::OnRequestBody,
+        Self::OnResponse,
+        Self::OnResponseBody,
+        Self::OnFinish,
+    ];
+
     /// The phase's name in metrics, logs and manifests.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -81,6 +118,16 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 6] = [
+        Self::Trap,
+        Self::Deadline,
+        Self::Memory,
+        Self::Exhausted,
+        Self::Denied,
+        Self::Invalid,
+    ];
+
     /// The cause's name in metrics and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -119,99 +166,4 @@ pub struct Summary {
     pub request_bytes: u64,
     /// Bytes of the response body.
     pub response_bytes: u64,
-}
-
-/// The plugins of one bundle, compiled, configured and linked: immutable and shared by all workers.
-pub struct Generation {}
-
-impl Generation {
-    /// A generation without plugins.
-    #[must_use]
-    pub fn empty() -> Self {
-        Self {}
-    }
-}
-
-impl fmt::Debug for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Generation").finish_non_exhaustive()
-    }
-}
-
-/// One worker's plugins of one generation: its warm instances. Never leaves its thread.
-pub struct Chain {}
-
-impl Chain {
-    /// Makes the first instances of every plugin.
-    ///
-    /// # Errors
-    /// When an instance cannot be made.
-    pub fn new(_generation: &Arc<Generation>) -> anyhow::Result<Rc<Self>> {
-        Ok(Rc::new(Self {}))
-    }
-
-    /// The plugins whose matcher fits this exchange. Costs nothing where there are none.
-    #[must_use]
-    pub fn begin(self: &Rc<Self>, _subject: &Subject) -> Session {
-        Session {}
-    }
-}
-
-/// The plugins of one exchange. Instances that it holds go back to the worker when it is dropped.
-pub struct Session {}
-
-#[allow(clippy::unused_async, reason = "the interface, before its implementation")]
-impl Session {
-    /// A session without plugins.
-    #[must_use]
-    pub fn none() -> Self {
-        Self {}
-    }
-
-    /// Whether any plugin wants this phase (for body phases: asked for it by holding).
-    #[must_use]
-    pub fn wants(&self, _phase: Phase) -> bool {
-        false
-    }
-
-    /// Calls every plugin in the bundle's order until one decides.
-    pub async fn on_request(&mut self, subject: Box<Subject>) -> (Box<Subject>, Decision) {
-        (subject, Decision::Continue)
-    }
-
-    /// Calls the plugins that held the request. `complete` is false when the body was cut at the limit.
-    pub async fn on_request_body(
-        &mut self,
-        subject: Box<Subject>,
-        _body: &Bytes,
-        _complete: bool,
-    ) -> (Box<Subject>, Decision) {
-        (subject, Decision::Continue)
-    }
-
-    /// Calls every plugin, in reverse order, until one decides. The subject has a response.
-    pub async fn on_response(&mut self, subject: Box<Subject>) -> (Box<Subject>, Decision) {
-        (subject, Decision::Continue)
-    }
-
-    /// Calls the plugins that held the response.
-    pub async fn on_response_body(
-        &mut self,
-        subject: Box<Subject>,
-        _body: &Bytes,
-        _complete: bool,
-    ) -> (Box<Subject>, Decision) {
-        (subject, Decision::Continue)
-    }
-
-    /// Tells every plugin that wants to know. There is nothing left to decide.
-    pub async fn on_finish(&mut self, subject: Box<Subject>, _summary: Summary) -> Box<Subject> {
-        subject
-    }
-
-    /// What has been called so far, in order.
-    #[must_use]
-    pub fn traces(&self) -> &[Trace] {
-        &[]
-    }
 }

@@ -10,12 +10,14 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
+
+use crate::telemetry::Probe;
 
 /// Bytes that an entry is reckoned to take, for the operator's limit on all spaces together.
 pub const ENTRY_BYTES: u64 = 96;
@@ -31,6 +33,8 @@ pub struct Space {
     shard_capacity: usize,
     /// Spaces are locked in the order of their numbers.
     number: u64,
+    /// Ends with the space.
+    shown: OnceLock<Probe>,
 }
 
 /// One limit to count against.
@@ -200,7 +204,13 @@ impl Space {
             hasher,
             shard_capacity: usize::try_from(capacity).unwrap_or(usize::MAX).max(1),
             number: NEXT.fetch_add(1, Ordering::Relaxed),
+            shown: OnceLock::new(),
         })
+    }
+
+    /// Keeps the metric that shows the space for as long as there is one.
+    pub fn shown_by(&self, probe: Probe) {
+        let _ = self.shown.set(probe);
     }
 
     /// How many keys are remembered.

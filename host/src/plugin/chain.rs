@@ -1,0 +1,545 @@
+//! A worker's plugins, and the plugins of one exchange.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::failure::Failed;
+use super::generation::{Generation, Plugin, Resources, Tally};
+use super::instance::{Answer, Input, Instance, Lease, Stopwatch, drive};
+use super::phases::PhaseSet;
+use super::shared::clock::Clock;
+use super::state::Services;
+use super::{Cause, Decision, Failure, Phase, Summary, Trace};
+use crate::bundle::OnFailure;
+use crate::exchange::subject::Subject;
+use crate::telemetry::{Counter, Gauge, Histogram, Registry, families};
+
+/// One worker's plugins of one generation: its warm instances. Never leaves its thread.
+pub struct Chain {
+    generation: Arc<Generation>,
+    /// Only the plugins that want to be called.
+    seats: Box<[Seat]>,
+}
+
+impl Chain {
+    /// Makes the first instance of every plugin.
+    ///
+    /// # Errors
+    /// When an instance cannot be made.
+    pub fn new(generation: &Arc<Generation>) -> anyhow::Result<Rc<Self>> {
+        let seats = generation.plugins.iter().map(|plugin| {
+            let tally = Arc::new(Tally::default());
+            plugin.tallies.lock().push(Arc::clone(&tally));
+            Seat::new(plugin, &plugin.resources, Clock::System, &generation.registry, tally)
+        });
+        Self::of(generation, seats.collect())
+    }
+
+    /// The same plugins with counters, values, metrics and a clock of their own: what they do leaves no trace.
+    pub(super) fn apart(generation: &Arc<Generation>, clock: Clock) -> anyhow::Result<Rc<Self>> {
+        let registry = Registry::new();
+        let seat =
+            |plugin: &Arc<Plugin>| Seat::new(plugin, &plugin.resources.apart(), clock, &registry, Arc::default());
+        Self::of(generation, generation.plugins.iter().map(seat).collect())
+    }
+
+    fn of(generation: &Arc<Generation>, seats: Vec<Seat>) -> anyhow::Result<Rc<Self>> {
+        let seats: Box<[Seat]> = seats
+            .into_iter()
+            .filter(|seat| !seat.plugin.mould.phases.is_empty())
+            .collect();
+        for seat in &seats {
+            let instance = drive(seat.acquire());
+            let instance =
+                instance.map_err(|failed| anyhow::anyhow!("plugin `{}`: {}", seat.plugin.name, failed.detail))?;
+            seat.release(instance);
+        }
+        Ok(Rc::new(Self {
+            generation: Arc::clone(generation),
+            seats,
+        }))
+    }
+
+    /// The generation whose plugins these are.
+    #[must_use]
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// The plugins whose matcher fits this exchange. Costs nothing where there are none.
+    #[must_use]
+    pub fn begin(self: &Rc<Self>, subject: &Subject) -> Session {
+        let fits = |(index, seat): (usize, &Seat)| {
+            seat.plugin.matcher.fits(subject).then(|| Slot {
+                seat: index,
+                phases: seat.plugin.mould.phases,
+                held: None,
+                instance: None,
+            })
+        };
+        Session {
+            slots: self.seats.iter().enumerate().filter_map(fits).collect(),
+            traces: SmallVec::new(),
+            chain: Some(Rc::clone(self)),
+        }
+    }
+}
+
+/// A plugin's place in a worker.
+struct Seat {
+    plugin: Arc<Plugin>,
+    services: Arc<Services>,
+    /// Instances that serve nobody. The last one used is used next: its memory is in the processor's caches.
+    idle: RefCell<Vec<Instance>>,
+    /// Instances that exist.
+    taken: Rc<Cell<u32>>,
+    /// The fewest idle instances since the list was trimmed, and how many acquisitions ago that was.
+    fewest_idle: Cell<usize>,
+    acquisitions: Cell<u32>,
+    meters: Meters,
+}
+
+/// After so many acquisitions, instances that nobody needed since are given up.
+const TRIM_EVERY: u32 = 4096;
+
+impl Seat {
+    fn new(
+        plugin: &Arc<Plugin>,
+        resources: &Resources,
+        clock: Clock,
+        registry: &Arc<Registry>,
+        tally: Arc<Tally>,
+    ) -> Self {
+        Self {
+            services: Arc::new(resources.services(&plugin.name, &plugin.limits, clock, registry)),
+            plugin: Arc::clone(plugin),
+            idle: RefCell::default(),
+            taken: Rc::default(),
+            fewest_idle: Cell::new(0),
+            acquisitions: Cell::new(0),
+            meters: Meters::new(plugin, registry, tally),
+        }
+    }
+
+    /// An idle instance, or a new one where the limit allows it.
+    async fn acquire(&self) -> Result<Instance, Failed> {
+        let idle = self.idle.borrow_mut().pop();
+        self.trim();
+        let mut instance = match idle {
+            Some(instance) => instance,
+            None => self.cast().await?,
+        };
+        instance.exchanges = instance.exchanges.saturating_add(1);
+        Ok(instance)
+    }
+
+    async fn cast(&self) -> Result<Instance, Failed> {
+        let limit = self.plugin.limits.instances;
+        let Some(lease) = Lease::take(&self.taken, limit) else {
+            let detail = format!("all {limit} instances that a worker may have (limits.instances) are in use");
+            return Err(Failed {
+                cause: Cause::Exhausted,
+                detail,
+            });
+        };
+        let mut instance = self.plugin.mould.cast(&self.services).await?;
+        instance.lease = Some(lease);
+        self.meters.cast(self.taken.get());
+        Ok(instance)
+    }
+
+    /// Takes an instance back whose exchange is over.
+    fn release(&self, instance: Instance) {
+        let reuse = self.plugin.limits.reuse;
+        if reuse > 0 && instance.exchanges >= reuse {
+            drop(instance);
+            self.meters.instances(self.taken.get());
+        } else {
+            self.idle.borrow_mut().push(instance);
+        }
+    }
+
+    /// Discards an instance that stopped in the middle.
+    fn discard(&self, instance: Instance) {
+        drop(instance);
+        self.meters.instances(self.taken.get());
+    }
+
+    /// Gives up half of what was idle all the time since this was done last, so that a burst does not hold its memory for ever.
+    fn trim(&self) {
+        let idle = self.idle.borrow().len();
+        self.fewest_idle.set(self.fewest_idle.get().min(idle));
+        let acquisitions = self.acquisitions.get() + 1;
+        if acquisitions < TRIM_EVERY {
+            return self.acquisitions.set(acquisitions);
+        }
+        let surplus = self.fewest_idle.get().div_ceil(2);
+        if surplus > 0 {
+            // The first ones are those that were not used for longest.
+            self.idle.borrow_mut().drain(..surplus.min(idle));
+            self.meters.instances(self.taken.get());
+        }
+        self.acquisitions.set(0);
+        self.fewest_idle.set(idle - surplus.min(idle));
+    }
+}
+
+/// What a worker counts of one plugin.
+struct Meters {
+    tally: Arc<Tally>,
+    instances: Gauge,
+    instantiations: Counter,
+    phases: Vec<(Phase, PhaseMeters)>,
+    /// Made when the first failure of its kind happens.
+    failures: RefCell<Vec<(Phase, Cause, Counter)>>,
+    registry: Arc<Registry>,
+    plugin: Arc<str>,
+}
+
+struct PhaseMeters {
+    nanos: Counter,
+    duration: Histogram,
+    /// In the order of [`VERDICTS`].
+    verdicts: [Counter; VERDICTS.len()],
+}
+
+/// The verdicts, as metrics and the access log show them.
+const VERDICTS: [&str; 4] = ["continue", "hold", "reply", "close"];
+
+impl Meters {
+    fn new(plugin: &Plugin, registry: &Arc<Registry>, tally: Arc<Tally>) -> Self {
+        let name = &*plugin.name;
+        let phase = |phase: Phase| {
+            let labels = [name, phase.as_str()];
+            let meters = PhaseMeters {
+                nanos: registry.counter(&families::PLUGIN_CPU, &labels),
+                duration: registry.histogram(&families::PLUGIN_DURATION, &labels),
+                verdicts: VERDICTS
+                    .map(|verdict| registry.counter(&families::PLUGIN_CALLS, &[name, phase.as_str(), verdict])),
+            };
+            (phase, meters)
+        };
+        Self {
+            tally,
+            instances: registry.gauge(&families::PLUGIN_INSTANCES, &[name]),
+            instantiations: registry.counter(&families::PLUGIN_INSTANTIATIONS, &[name]),
+            phases: plugin.mould.phases.iter().map(phase).collect(),
+            failures: RefCell::default(),
+            registry: Arc::clone(registry),
+            plugin: name.into(),
+        }
+    }
+
+    fn called(&self, phase: Phase, verdict: &'static str, nanos: u64) {
+        self.tally.called(nanos);
+        let Some((_, meters)) = self.phases.iter().find(|(known, _)| *known == phase) else {
+            return;
+        };
+        meters.nanos.add(nanos);
+        meters.duration.observe(nanos);
+        if let Some(index) = VERDICTS
+            .iter()
+            .position(|known| std::ptr::eq(*known, verdict) || *known == verdict)
+            && let Some(count) = meters.verdicts.get(index)
+        {
+            count.increment();
+        }
+    }
+
+    fn failed(&self, phase: Phase, cause: Cause, nanos: u64) {
+        self.tally.failed(cause, nanos);
+        if let Some((_, meters)) = self.phases.iter().find(|(known, _)| *known == phase) {
+            meters.nanos.add(nanos);
+        }
+        let mut failures = self.failures.borrow_mut();
+        let known = failures.iter().position(|(at, of, _)| (*at, *of) == (phase, cause));
+        let index = known.unwrap_or_else(|| {
+            let labels = [&*self.plugin, phase.as_str(), cause.as_str()];
+            failures.push((phase, cause, self.registry.counter(&families::PLUGIN_FAILURES, &labels)));
+            failures.len() - 1
+        });
+        if let Some((_, _, count)) = failures.get(index) {
+            count.increment();
+        }
+    }
+
+    fn cast(&self, instances: u32) {
+        self.instantiations.increment();
+        self.instances(instances);
+    }
+
+    fn instances(&self, instances: u32) {
+        self.tally.set_instances(instances);
+        self.instances.set(f64::from(instances));
+    }
+}
+
+impl Drop for Meters {
+    fn drop(&mut self) {
+        self.tally.set_instances(0);
+    }
+}
+
+/// The plugins of one exchange. Instances that it holds go back to the worker when it is dropped; one whose call was interrupted
+/// by that is discarded.
+pub struct Session {
+    /// In the bundle's order.
+    slots: SmallVec<[Slot; 6]>,
+    traces: SmallVec<[Trace; 6]>,
+    /// `None` where there are no plugins.
+    chain: Option<Rc<Chain>>,
+}
+
+/// A plugin in one exchange.
+struct Slot {
+    /// The index of its seat.
+    seat: usize,
+    /// The phases in which it may still be called.
+    phases: PhaseSet,
+    /// Bytes of the body that it asked for by holding the message; `None` when it did not.
+    held: Option<u64>,
+    /// The instance that saw this exchange and will see more of it.
+    instance: Option<Instance>,
+}
+
+impl Session {
+    /// A session without plugins.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            slots: SmallVec::new(),
+            traces: SmallVec::new(),
+            chain: None,
+        }
+    }
+
+    /// Whether any plugin wants this phase (for body phases: asked for it by holding).
+    #[must_use]
+    pub fn wants(&self, phase: Phase) -> bool {
+        self.slots.iter().any(|slot| slot.wants(phase))
+    }
+
+    /// Calls every plugin in the bundle's order until one decides.
+    pub async fn on_request(&mut self, subject: Box<Subject>) -> (Box<Subject>, Decision) {
+        self.run(Phase::OnRequest, subject, Input::Head).await
+    }
+
+    /// Calls the plugins that held the request. `complete` is false when the body was cut at the limit.
+    pub async fn on_request_body(
+        &mut self,
+        subject: Box<Subject>,
+        content: &Bytes,
+        complete: bool,
+    ) -> (Box<Subject>, Decision) {
+        self.run(Phase::OnRequestBody, subject, Input::Body { content, complete })
+            .await
+    }
+
+    /// Calls every plugin, in reverse order, until one decides. The subject has a response.
+    pub async fn on_response(&mut self, subject: Box<Subject>) -> (Box<Subject>, Decision) {
+        self.run(Phase::OnResponse, subject, Input::Head).await
+    }
+
+    /// Calls the plugins that held the response.
+    pub async fn on_response_body(
+        &mut self,
+        subject: Box<Subject>,
+        content: &Bytes,
+        complete: bool,
+    ) -> (Box<Subject>, Decision) {
+        self.run(Phase::OnResponseBody, subject, Input::Body { content, complete })
+            .await
+    }
+
+    /// Tells every plugin that wants to know. There is nothing left to decide.
+    pub async fn on_finish(&mut self, subject: Box<Subject>, summary: Summary) -> Box<Subject> {
+        self.run(Phase::OnFinish, subject, Input::Summary(summary)).await.0
+    }
+
+    /// What has been called so far, in order.
+    #[must_use]
+    pub fn traces(&self) -> &[Trace] {
+        &self.traces
+    }
+
+    async fn run(&mut self, phase: Phase, mut subject: Box<Subject>, input: Input<'_>) -> (Box<Subject>, Decision) {
+        let Self { slots, traces, chain } = self;
+        let Some(chain) = chain.as_ref().filter(|_| slots.iter().any(|slot| slot.wants(phase))) else {
+            return (subject, Decision::Continue);
+        };
+        let backwards = matches!(phase, Phase::OnResponse | Phase::OnResponseBody);
+        let mut watch = Stopwatch::start();
+        let mut held: Option<u64> = None;
+        for turn in 0..slots.len() {
+            let index = if backwards { slots.len() - 1 - turn } else { turn };
+            let Some(slot) = slots.get_mut(index).filter(|slot| slot.wants(phase)) else {
+                continue;
+            };
+            let Some(seat) = chain.seats.get(slot.seat) else {
+                continue;
+            };
+            let (back, result) = slot.call(seat, phase, subject, input, &mut watch).await;
+            subject = back;
+            let nanos = watch.lap();
+            let verdict = match &result {
+                Ok(Step::Continue) => "continue",
+                Ok(Step::Hold(_)) => "hold",
+                Ok(Step::Reply(_)) => "reply",
+                Ok(Step::Close) => "close",
+                Err(failed) => failed.cause.as_str(),
+            };
+            let plugin = Arc::clone(&seat.services.name);
+            traces.push(Trace {
+                plugin: Arc::clone(&plugin),
+                phase,
+                verdict,
+                nanos,
+            });
+            match &result {
+                Ok(_) => seat.meters.called(phase, verdict, nanos),
+                Err(failed) => {
+                    seat.meters.failed(phase, failed.cause, nanos);
+                    seat.plugin.failures.tell(&plugin, phase, subject.id, failed);
+                }
+            }
+            match result {
+                Ok(Step::Continue) => {}
+                Ok(Step::Hold(limit)) => held = held.max(Some(limit)),
+                Ok(Step::Reply(reply)) => return (subject, Decision::Reply(reply)),
+                Ok(Step::Close) => return (subject, Decision::Close),
+                Err(failed) if seat.plugin.on_failure == OnFailure::Closed && phase != Phase::OnFinish => {
+                    return (
+                        subject,
+                        Decision::Fail(Failure {
+                            plugin,
+                            cause: failed.cause,
+                        }),
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+        (subject, held.map_or(Decision::Continue, Decision::Hold))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(chain) = &self.chain else { return };
+        for slot in &mut self.slots {
+            if let Some(instance) = slot.instance.take()
+                && let Some(seat) = chain.seats.get(slot.seat)
+            {
+                seat.release(instance);
+            }
+        }
+    }
+}
+
+/// What a plugin's answer means for the exchange.
+enum Step {
+    Continue,
+    Hold(u64),
+    Reply(crate::exchange::subject::Reply),
+    Close,
+}
+
+impl Slot {
+    fn wants(&self, phase: Phase) -> bool {
+        self.phases.has(phase)
+            && match phase {
+                Phase::OnRequestBody | Phase::OnResponseBody => self.held.is_some(),
+                Phase::OnRequest | Phase::OnResponse | Phase::OnFinish => true,
+            }
+    }
+
+    async fn call(
+        &mut self,
+        seat: &Seat,
+        phase: Phase,
+        subject: Box<Subject>,
+        input: Input<'_>,
+        watch: &mut Stopwatch,
+    ) -> (Box<Subject>, Result<Step, Failed>) {
+        let instance = match self.instance.take() {
+            Some(instance) => Ok(instance),
+            None => watch.time(seat.acquire()).await,
+        };
+        let mut instance = match instance {
+            Ok(instance) => instance,
+            Err(failed) => {
+                self.phases = PhaseSet::default();
+                return (subject, Err(failed));
+            }
+        };
+        let held = self.held.take();
+        let cut;
+        let input = match (input, held) {
+            (Input::Body { content, .. }, Some(limit)) if content.len() as u64 > limit => {
+                cut = content.slice(..usize::try_from(limit).unwrap_or(content.len()).min(content.len()));
+                Input::Body {
+                    content: &cut,
+                    complete: false,
+                }
+            }
+            (input, _) => input,
+        };
+        let (subject, result) = instance.call(phase, subject, input, watch).await;
+        let result = result.and_then(|answer| self.step(seat, phase, answer));
+        self.phases = self.phases.after(phase);
+        if result.is_err() {
+            seat.discard(instance);
+            self.phases = PhaseSet::default();
+        } else if self.has_more() {
+            self.instance = Some(instance);
+        } else {
+            seat.release(instance);
+        }
+        (subject, result)
+    }
+
+    /// What an answer means in this phase; holding is possible in the phases of a head, for plugins that have the body's.
+    fn step(&mut self, seat: &Seat, phase: Phase, answer: Answer) -> Result<Step, Failed> {
+        let body = match phase {
+            Phase::OnRequest => Some(Phase::OnRequestBody),
+            Phase::OnResponse => Some(Phase::OnResponseBody),
+            Phase::OnRequestBody | Phase::OnResponseBody | Phase::OnFinish => None,
+        };
+        match answer {
+            Answer::Continue => Ok(Step::Continue),
+            Answer::Reply(reply) => Ok(Step::Reply(reply)),
+            Answer::Close => Ok(Step::Close),
+            Answer::Hold(limit) => {
+                if !body.is_some_and(|body| self.phases.has(body)) {
+                    return Err(Failed::invalid(format!(
+                        "the verdict `hold` in {} has no phase that follows",
+                        phase.as_str()
+                    )));
+                }
+                let most = seat.plugin.limits.body;
+                let limit = limit.map_or(most, |limit| limit.min(most));
+                self.held = Some(limit);
+                Ok(Step::Hold(limit))
+            }
+        }
+    }
+
+    /// Whether the plugin may be called again in this exchange: for a body only when it asked for one.
+    fn has_more(&self) -> bool {
+        let phases = match self.held {
+            Some(_) => self.phases,
+            None => self.phases.without(Phase::OnRequestBody),
+        };
+        // The response's body comes into question once its head was seen.
+        let phases = if self.held.is_none() && !phases.has(Phase::OnResponse) {
+            phases.without(Phase::OnResponseBody)
+        } else {
+            phases
+        };
+        !phases.is_empty()
+    }
+}

@@ -1,0 +1,103 @@
+//! `request`: the request head.
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Version};
+use wasmtime::Result;
+use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
+use weir_sdk::contract;
+
+use super::{Caller, Change, Edited, edit, first, lines, values};
+use crate::plugin::contract::{EditError, IpAddress};
+use crate::plugin::state::State;
+
+pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
+    linker.func_wrap("client-ip", |store: Caller<'_>, ()| {
+        Ok((IpAddress::from(store.data().subject.client_ip),))
+    })?;
+    linker.func_wrap("method", |store: Caller<'_>, ()| {
+        Ok((store.data().subject.request.method.as_str().to_owned(),))
+    })?;
+    linker.func_wrap("scheme", |store: Caller<'_>, ()| {
+        Ok((store.data().subject.scheme.as_str(),))
+    })?;
+    linker.func_wrap("host", |store: Caller<'_>, ()| {
+        Ok((String::from_utf8_lossy(&store.data().subject.host).into_owned(),))
+    })?;
+    linker.func_wrap("path", |store: Caller<'_>, ()| {
+        Ok((store.data().subject.request.uri.path().as_bytes().to_vec(),))
+    })?;
+    linker.func_wrap("query", |store: Caller<'_>, ()| {
+        Ok((store
+            .data()
+            .subject
+            .request
+            .uri
+            .query()
+            .map(|query| query.as_bytes().to_vec()),))
+    })?;
+    linker.func_wrap("version", |store: Caller<'_>, ()| {
+        Ok((version(store.data().subject.request.version),))
+    })?;
+    linker.func_wrap("id", |store: Caller<'_>, ()| {
+        let id = store.data().subject.id.to_hex();
+        Ok((String::from_utf8_lossy(&id).into_owned(),))
+    })?;
+    linker.func_wrap("route", |store: Caller<'_>, ()| {
+        Ok(((*store.data().subject.route).to_owned(),))
+    })?;
+
+    linker.func_wrap("header", |store: Caller<'_>, (name,): (WasmStr,)| {
+        Ok((first(&store.data().subject.request.headers, &name.to_str(&store)?),))
+    })?;
+    linker.func_wrap("header-values", |store: Caller<'_>, (name,): (WasmStr,)| {
+        Ok((values(&store.data().subject.request.headers, &name.to_str(&store)?),))
+    })?;
+    linker.func_wrap("headers", |store: Caller<'_>, ()| {
+        Ok((lines(&store.data().subject.request.headers),))
+    })?;
+
+    linker.func_wrap(
+        "set-header",
+        |mut store: Caller<'_>, (name, value): (WasmStr, WasmList<u8>)| {
+            edit(&mut store, headers, &name, Change::Set(&value))
+        },
+    )?;
+    linker.func_wrap(
+        "append-header",
+        |mut store: Caller<'_>, (name, value): (WasmStr, WasmList<u8>)| {
+            edit(&mut store, headers, &name, Change::Append(&value))
+        },
+    )?;
+    linker.func_wrap("remove-header", |mut store: Caller<'_>, (name,): (WasmStr,)| {
+        edit(&mut store, headers, &name, Change::Remove)
+    })?;
+    linker.func_wrap("set-target", set_target)
+}
+
+/// The request's headers, while nothing has gone upstream.
+fn headers(state: &mut State) -> Option<&mut HeaderMap> {
+    state.request_is_open().then_some(&mut state.subject.request.headers)
+}
+
+fn set_target(mut store: Caller<'_>, (target,): (WasmList<u8>,)) -> Result<Edited> {
+    if !store.data().request_is_open() {
+        return Ok((Err(EditError::TooLate),));
+    }
+    let target = target.as_le_slice(&store);
+    if let Err(error) = contract::check_target(target) {
+        return Ok((Err(error.into()),));
+    }
+    let Ok(target) = PathAndQuery::try_from(target) else {
+        return Ok((Err(EditError::InvalidValue),));
+    };
+    store.data_mut().subject.upstream_target = Some(target);
+    Ok((Ok(()),))
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    }
+}

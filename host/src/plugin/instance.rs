@@ -1,0 +1,349 @@
+//! One instance of a plugin: its store, and calls into it.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wasmtime::component::{Component, ComponentExportIndex, Func, Instance as Handles, InstancePre, TypedFunc};
+use wasmtime::{Store, format_err};
+
+use super::contract::{self, HANDLER, Phases, Verdict};
+use super::failure::Failed;
+use super::phases::PhaseSet;
+use super::state::{self, Activity, Services, State};
+use super::{Phase, Summary};
+use crate::exchange::subject::{Reply, Subject};
+
+/// CPU time that `configure` may take.
+pub(super) const CONFIGURE_TIME: Duration = Duration::from_secs(20);
+
+/// How instances of a plugin are made.
+pub(super) struct Mould {
+    pre: InstancePre<State>,
+    exports: Exports,
+    /// Bytes of memory that an instance may have.
+    memory: u64,
+    /// CPU time of a call.
+    time: Duration,
+    /// The phases in which the plugin is called.
+    pub(super) phases: PhaseSet,
+    /// The configuration that each instance is given, where a snapshot does not hold it already.
+    configuration: Option<String>,
+}
+
+impl Mould {
+    pub(super) fn new(
+        pre: InstancePre<State>,
+        limits: &crate::bundle::Limits,
+        phases: PhaseSet,
+        configuration: Option<String>,
+    ) -> wasmtime::Result<Self> {
+        let exports = Exports::of(pre.component())?;
+        Ok(Self {
+            pre,
+            exports,
+            memory: limits.memory,
+            time: limits.time,
+            phases,
+            configuration,
+        })
+    }
+
+    /// Makes an instance that is ready to be called.
+    pub(super) async fn cast(&self, services: &Arc<Services>) -> Result<Instance, Failed> {
+        let mut instance = self
+            .bare(services)
+            .await
+            .map_err(|error| Failed::instantiating(&error))?;
+        if let Some(configuration) = &self.configuration {
+            match instance.configure(configuration).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(message)) => {
+                    return Err(Failed::invalid(format!(
+                        "`configure` refused its configuration: {message}"
+                    )));
+                }
+                Err(failed) => return Err(failed),
+            }
+        }
+        Ok(instance)
+    }
+
+    /// Makes an instance as the component describes it.
+    pub(super) async fn bare(&self, services: &Arc<Services>) -> wasmtime::Result<Instance> {
+        let mut store = Store::new(self.pre.engine(), State::new(Arc::clone(services), self.memory));
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(state::at_tick);
+        store.set_epoch_deadline(1);
+        store.data_mut().begin(Activity::Configure, CONFIGURE_TIME);
+        let handles = self.pre.instantiate_async(&mut store).await?;
+        let functions = Functions::of(&mut store, &handles, &self.exports)?;
+        Ok(Instance {
+            store,
+            handles,
+            functions,
+            time: self.time,
+            exchanges: 0,
+            lease: None,
+        })
+    }
+}
+
+/// Where a component's exported functions are.
+struct Exports {
+    configure: ComponentExportIndex,
+    phases: [ComponentExportIndex; Phase::ALL.len()],
+}
+
+impl Exports {
+    fn of(component: &Component) -> wasmtime::Result<Self> {
+        let handler = component
+            .get_export_index(None, HANDLER)
+            .ok_or_else(|| format_err!("it does not export {HANDLER}"))?;
+        let find = |name: &str| {
+            let index = component.get_export_index(Some(&handler), name);
+            index.ok_or_else(|| format_err!("its handler does not export `{name}`"))
+        };
+        Ok(Self {
+            configure: find("configure")?,
+            phases: [
+                find("on-request")?,
+                find("on-request-body")?,
+                find("on-response")?,
+                find("on-response-body")?,
+                find("on-finish")?,
+            ],
+        })
+    }
+}
+
+/// The exported functions, with their types checked.
+struct Functions {
+    configure: Func,
+    on_request: TypedFunc<(), (Verdict,)>,
+    on_request_body: Func,
+    on_response: TypedFunc<(), (Verdict,)>,
+    on_response_body: Func,
+    on_finish: TypedFunc<(contract::Summary,), ()>,
+}
+
+impl Functions {
+    fn of(store: &mut Store<State>, handles: &Handles, exports: &Exports) -> wasmtime::Result<Self> {
+        let mut find = |index: &ComponentExportIndex| {
+            handles
+                .get_func(&mut *store, index)
+                .ok_or_else(|| format_err!("an exported function is missing"))
+        };
+        let configure = find(&exports.configure)?;
+        let [on_request, on_request_body, on_response, on_response_body, on_finish] = &exports.phases;
+        let (on_request, on_request_body) = (find(on_request)?, find(on_request_body)?);
+        let (on_response, on_response_body) = (find(on_response)?, find(on_response_body)?);
+        let on_finish = find(on_finish)?;
+        Ok(Self {
+            configure,
+            on_request: on_request.typed(&*store)?,
+            on_request_body,
+            on_response: on_response.typed(&*store)?,
+            on_response_body,
+            on_finish: on_finish.typed(&*store)?,
+        })
+    }
+}
+
+/// What a call is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// Nothing but the exchange.
+    Head,
+    /// A body or its start.
+    Body {
+        /// What was held.
+        content: &'a Bytes,
+        /// Whether that is all of it.
+        complete: bool,
+    },
+    /// How the exchange went.
+    Summary(Summary),
+}
+
+/// What a plugin wants to happen next.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Continue,
+    /// So many bytes of the body; `None` is as many as the manifest allows.
+    Hold(Option<u64>),
+    Reply(Reply),
+    Close,
+}
+
+/// A plugin's instance. It serves one exchange at a time.
+pub(super) struct Instance {
+    pub(super) store: Store<State>,
+    pub(super) handles: Handles,
+    functions: Functions,
+    time: Duration,
+    /// Exchanges that it has begun to serve.
+    pub(super) exchanges: u32,
+    /// Its place among the worker's instances.
+    pub(super) lease: Option<Lease>,
+}
+
+impl Instance {
+    /// Gives the plugin its configuration. The inner error is the plugin's own.
+    pub(super) async fn configure(&mut self, configuration: &str) -> Result<Result<PhaseSet, String>, Failed> {
+        self.store.data_mut().begin(Activity::Configure, CONFIGURE_TIME);
+        self.store.set_epoch_deadline(1);
+        type Configured = (Result<Phases, String>,);
+        let called = match self.functions.configure.typed::<(&str,), Configured>(&self.store) {
+            Ok(configure) => configure.call_async(&mut self.store, (configuration,)).await,
+            Err(error) => Err(error),
+        };
+        match called {
+            Ok((configured,)) => Ok(configured.map(Phases::set)),
+            Err(error) => Err(Failed::of(&error, self.store.data())),
+        }
+    }
+
+    /// Calls a phase. Whoever drops the future discards the instance with it: it stopped in the middle.
+    pub(super) async fn call(
+        &mut self,
+        phase: Phase,
+        mut subject: Box<Subject>,
+        input: Input<'_>,
+        watch: &mut Stopwatch,
+    ) -> (Box<Subject>, Result<Answer, Failed>) {
+        let state = self.store.data_mut();
+        state.begin(Activity::Call(phase), self.time);
+        std::mem::swap(&mut state.subject, &mut subject);
+        self.store.set_epoch_deadline(1);
+        let called = watch.time(self.enter(phase, input)).await;
+        let state = self.store.data_mut();
+        std::mem::swap(&mut state.subject, &mut subject);
+        let result = match called {
+            Ok(verdict) => answer(state, verdict),
+            Err(error) => Err(Failed::of(&error, state)),
+        };
+        (subject, result)
+    }
+
+    async fn enter(&mut self, phase: Phase, input: Input<'_>) -> wasmtime::Result<Verdict> {
+        let (store, functions) = (&mut self.store, &self.functions);
+        let (body, complete) = match input {
+            Input::Body { content, complete } => (&**content, complete),
+            Input::Head | Input::Summary(_) => (&[][..], true),
+        };
+        let verdict = match phase {
+            Phase::OnRequest => functions.on_request.call_async(store, ()).await?.0,
+            Phase::OnResponse => functions.on_response.call_async(store, ()).await?.0,
+            Phase::OnRequestBody | Phase::OnResponseBody => {
+                let function = if phase == Phase::OnRequestBody {
+                    functions.on_request_body
+                } else {
+                    functions.on_response_body
+                };
+                let function = function.typed::<(&[u8], bool), (Verdict,)>(&*store)?;
+                function.call_async(store, (body, complete)).await?.0
+            }
+            Phase::OnFinish => {
+                let Input::Summary(summary) = input else {
+                    return Err(format_err!("on_finish needs a summary"));
+                };
+                functions.on_finish.call_async(store, (summary.into(),)).await?;
+                Verdict::Continue
+            }
+        };
+        Ok(verdict)
+    }
+}
+
+fn answer(state: &mut State, verdict: Verdict) -> Result<Answer, Failed> {
+    match verdict {
+        Verdict::Continue => Ok(Answer::Continue),
+        Verdict::Hold => Ok(Answer::Hold(state.hold)),
+        Verdict::Close => Ok(Answer::Close),
+        Verdict::Reply => match state.reply.take() {
+            Some(Ok(reply)) => Ok(Answer::Reply(reply)),
+            Some(Err(problem)) => Err(Failed::invalid(problem)),
+            None => Err(Failed::invalid("the verdict is `reply`, but no reply was set")),
+        },
+    }
+}
+
+/// An instance's place among those that a worker may have of a plugin.
+pub(super) struct Lease(Rc<Cell<u32>>);
+
+impl Lease {
+    /// A place, where there is one.
+    pub(super) fn take(taken: &Rc<Cell<u32>>, limit: u32) -> Option<Self> {
+        if taken.get() >= limit {
+            return None;
+        }
+        taken.set(taken.get() + 1);
+        Some(Self(Rc::clone(taken)))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// Measures the time that plugins run, with one look at the clock between one and the next.
+pub(super) struct Stopwatch {
+    mark: Instant,
+    nanos: u64,
+    /// Whether something else ran since the mark.
+    stale: bool,
+}
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        Self {
+            mark: Instant::now(),
+            nanos: 0,
+            stale: false,
+        }
+    }
+
+    /// Nanoseconds since this was asked last.
+    pub(super) fn lap(&mut self) -> u64 {
+        std::mem::take(&mut self.nanos)
+    }
+
+    /// Measures each poll of a future.
+    pub(super) async fn time<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            if self.stale {
+                self.mark = Instant::now();
+            }
+            state::resumed(self.mark);
+            let poll = future.as_mut().poll(context);
+            let now = Instant::now();
+            let slice = now.duration_since(self.mark).as_nanos();
+            self.nanos = self.nanos.saturating_add(u64::try_from(slice).unwrap_or(u64::MAX));
+            self.mark = now;
+            self.stale = poll.is_pending();
+            poll
+        })
+        .await
+    }
+}
+
+/// Runs a call to its end on this thread. Calls wait for nothing but their next turn, which is now.
+pub(super) fn drive<F: Future>(future: F) -> F::Output {
+    let mut watch = Stopwatch::start();
+    let mut future = pin!(watch.time(future));
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What a plugin's instance holds on the host's side.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use wasmtime::{ResourceLimiter, Result, StoreContextMut, UpdateDeadline};
+
+use super::Phase;
+use super::custom::CustomMetrics;
+use super::engine::TICK;
+use super::shared::clock::Clock;
+use super::shared::counters::Space;
+use super::shared::kv::Namespace;
+use super::shared::tables::Table;
+use super::subjects;
+use crate::bundle::manifest::DataFile;
+use crate::exchange::subject::{Reply, Subject};
+use crate::telemetry::SharedCounter;
+
+/// What host functions find in the store.
+pub(super) struct State {
+    /// The exchange that the running call is about; a vacant one between calls.
+    pub(super) subject: Box<Subject>,
+    /// What `body.hold` was told in this call.
+    pub(super) hold: Option<u64>,
+    /// What `reply.set` was told in this call, or why it makes no sense.
+    pub(super) reply: Option<std::result::Result<Reply, String>>,
+    /// Whether a table was looked into since the instance was made.
+    pub(super) read_tables: bool,
+    /// What the plugin may use, shared by the worker's instances of it.
+    pub(super) services: Arc<Services>,
+    /// Bounds the instance's memory.
+    pub(super) memory: MemoryLimit,
+    activity: Activity,
+    /// CPU time that the running call has left.
+    left: Duration,
+}
+
+/// What the instance is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// It configures itself.
+    Configure,
+    /// It is called in this phase.
+    Call(Phase),
+}
+
+impl State {
+    pub(super) fn new(services: Arc<Services>, memory: u64) -> Self {
+        Self {
+            subject: subjects::vacant(),
+            hold: None,
+            reply: None,
+            read_tables: false,
+            services,
+            memory: MemoryLimit {
+                limit: usize::try_from(memory).unwrap_or(usize::MAX),
+                exceeded: false,
+            },
+            activity: Activity::Configure,
+            left: Duration::ZERO,
+        }
+    }
+
+    /// Begins a call that may take so much CPU time.
+    pub(super) fn begin(&mut self, activity: Activity, time: Duration) {
+        self.activity = activity;
+        self.hold = None;
+        self.reply = None;
+        self.left = time;
+    }
+
+    pub(super) fn configures(&self) -> bool {
+        self.activity == Activity::Configure
+    }
+
+    /// Whether nothing has gone upstream yet.
+    pub(super) fn request_is_open(&self) -> bool {
+        matches!(self.activity, Activity::Call(Phase::OnRequest | Phase::OnRequestBody))
+    }
+
+    /// Whether there is a response of which the client has seen nothing yet.
+    pub(super) fn response_is_open(&self) -> bool {
+        matches!(self.activity, Activity::Call(Phase::OnResponse | Phase::OnResponseBody))
+    }
+}
+
+thread_local! {
+    /// When this thread last went on with a plugin.
+    static RESUMED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Notes that this thread goes on with a plugin now.
+pub(super) fn resumed(at: Instant) {
+    RESUMED.set(Some(at));
+}
+
+/// What happens to a running plugin at a tick: it yields to the worker's other tasks, or is stopped when its time is over.
+///
+/// What counts is the time since the plugin went on, not the time that it waited for its turn. A slice ends with the tick, so
+/// one that seems to have taken much longer was not running: the machine was doing something else.
+pub(super) fn at_tick(mut store: StoreContextMut<'_, State>) -> Result<UpdateDeadline> {
+    let slice = RESUMED.get().map_or(TICK, |since| since.elapsed().min(TICK * 2));
+    let state = store.data_mut();
+    state.left = state.left.saturating_sub(slice);
+    if state.left.is_zero() {
+        return Ok(UpdateDeadline::Interrupt);
+    }
+    // tokio's own yield lets sockets and timers be looked at before the task goes on.
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+}
+
+/// Bounds an instance's memory, and remembers that the bound was met.
+#[derive(Debug)]
+pub(super) struct MemoryLimit {
+    limit: usize,
+    pub(super) exceeded: bool,
+}
+
+/// Entries of an instance's tables (of functions): far more than any plugin has.
+const TABLE_ENTRIES: usize = 100_000;
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        let fits = desired <= self.limit;
+        self.exceeded |= !fits;
+        Ok(fits)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        Ok(desired <= TABLE_ENTRIES)
+    }
+}
+
+/// What a plugin may use beyond the exchange itself.
+pub(super) struct Services {
+    /// The plugin's name. Each worker has its own copy, so that workers do not share its reference count.
+    pub(super) name: Arc<str>,
+    pub(super) clock: Clock,
+    /// In the order of their handles.
+    pub(super) tables: Arc<[NamedTable]>,
+    /// In the order of their indices.
+    pub(super) spaces: Vec<NamedSpace>,
+    pub(super) kv: Arc<Namespace>,
+    pub(super) metrics: CustomMetrics,
+    pub(super) log: LogLimit,
+    pub(super) data: Arc<BTreeMap<String, DataFile>>,
+}
+
+/// A table and what the plugin calls it.
+#[derive(Debug)]
+pub(super) struct NamedTable {
+    pub(super) name: String,
+    pub(super) table: Arc<Table>,
+}
+
+/// A space of counters and what the plugin calls it.
+#[derive(Debug, Clone)]
+pub(super) struct NamedSpace {
+    pub(super) name: String,
+    pub(super) space: Arc<Space>,
+}
+
+/// So many log lines a second; what is over is counted.
+pub(super) struct LogLimit {
+    per_second: u32,
+    start: Instant,
+    /// The second, and the lines in it, in one word.
+    window: AtomicU64,
+    dropped: SharedCounter,
+}
+
+impl LogLimit {
+    pub(super) fn new(per_second: u32, dropped: SharedCounter) -> Self {
+        Self {
+            per_second,
+            start: Instant::now(),
+            window: AtomicU64::new(0),
+            dropped,
+        }
+    }
+
+    /// Whether one more line may be written now. Only the worker's own thread asks.
+    pub(super) fn admit(&self) -> bool {
+        let second = self.start.elapsed().as_secs() & 0xffff_ffff;
+        let window = self.window.load(Ordering::Relaxed);
+        let lines = if window >> 32 == second {
+            window & 0xffff_ffff
+        } else {
+            0
+        };
+        if lines >= u64::from(self.per_second) {
+            self.dropped.increment();
+            return false;
+        }
+        self.window.store(second << 32 | (lines + 1), Ordering::Relaxed);
+        true
+    }
+}
