@@ -216,8 +216,8 @@ fn request_lines() {
             b"GET / HTTP/3.0\r\nHost: a\r\n\r\n",
             505,
         ),
-        Case("a version in lower case", b"GET / http/1.1\r\nHost: a\r\n\r\n", 505),
-        Case("another protocol", b"GET / ICY/1.1\r\nHost: a\r\n\r\n", 505),
+        Case("a version in lower case", b"GET / http/1.1\r\nHost: a\r\n\r\n", 400),
+        Case("another protocol", b"GET / ICY/1.1\r\nHost: a\r\n\r\n", 400),
         Case("a method that is no token", b"GE(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         Case(
             "two blanks before the target",

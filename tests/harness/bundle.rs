@@ -27,6 +27,27 @@ impl Bundle {
         .written()
     }
 
+    /// One of the bundles that ship with Weir (`bundles/NAME`), with the components that it names.
+    pub fn shipped(name: &str) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("weir-bundle-")
+            .tempdir()
+            .expect("a temporary folder");
+        let source = guests::root().join("bundles").join(name);
+        copy(&source, folder.path());
+        let manifest = std::fs::read_to_string(source.join("bundle.toml")).expect("a bundle that ships");
+        for line in manifest.lines() {
+            if let Some(component) = line
+                .strip_prefix("component = \"")
+                .and_then(|rest| rest.strip_suffix(".wasm\""))
+            {
+                let to = folder.path().join(format!("{component}.wasm"));
+                std::fs::copy(guests::plugin(component), to).expect("copy a component");
+            }
+        }
+        Self { folder, manifest }
+    }
+
     /// Adds the guest of this name as a plugin of the same name, with further keys of `[[plugin]]`.
     pub fn guest(self, name: &str, keys: &str) -> Self {
         self.component(name, &guests::guest(name), keys)
@@ -88,5 +109,20 @@ impl Bundle {
     fn written(self) -> Self {
         std::fs::write(self.folder.path().join("bundle.toml"), &self.manifest).expect("write bundle.toml");
         self
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from)
+        .unwrap_or_else(|error| panic!("{}: {error}", from.display()))
+        .flatten()
+    {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir_all(&target).expect("a folder");
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).expect("copy a file");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! `tests/guests/NAME` misbehaves in the one way that its name says (a few behave); `plugins/NAME` are the real ones. All of
 //! them are built as an author builds his: cargo for `wasm32-unknown-unknown`, then `weir plugin build`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -11,40 +12,50 @@ use crate::proxy::weir;
 
 /// The component of `tests/guests/NAME`.
 pub fn guest(name: &str) -> PathBuf {
-    component(&format!("guest-{name}"))
+    component(&root().join("tests/guests").join(name))
 }
 
 /// The component of one of the plugins that ship with Weir.
 pub fn plugin(name: &str) -> PathBuf {
-    component(&format!("weir-plugin-{name}"))
+    component(&root().join("plugins").join(name))
 }
 
 /// The names of all folders in `tests/guests`.
 pub fn names() -> Vec<String> {
-    let mut names = folders(&root().join("tests/guests"));
-    names.sort();
+    let names: Vec<_> = crates(&root().join("tests/guests"))
+        .iter()
+        .map(|(folder, _)| {
+            folder
+                .file_name()
+                .expect("a folder has a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
     assert!(!names.is_empty(), "tests/guests is empty");
     names
 }
 
-fn component(package: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let component = BUILT.get_or_init(build).join(format!("{package}.wasm"));
-    assert!(component.is_file(), "no plugin {package} in tests/guests or plugins");
-    component
+/// The repository.
+pub fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().expect("tests/ lies in the repository").to_path_buf()
 }
 
-/// Builds every plugin; cargo and the comparison of times leave what is there already.
-fn build() -> PathBuf {
-    let packages: Vec<String> = names()
-        .iter()
-        .map(|name| format!("guest-{name}"))
-        .chain(
-            folders(&root().join("plugins"))
-                .iter()
-                .map(|name| format!("weir-plugin-{name}")),
-        )
-        .collect();
+fn component(source: &Path) -> PathBuf {
+    static BUILT: OnceLock<BTreeMap<PathBuf, PathBuf>> = OnceLock::new();
+    let built = BUILT.get_or_init(build);
+    let found = built.get(source);
+    found
+        .unwrap_or_else(|| panic!("{} is no plugin; there are {:?}", source.display(), built.keys()))
+        .clone()
+}
+
+/// Builds every plugin, from its source's folder to its component; what is there already is left alone.
+fn build() -> BTreeMap<PathBuf, PathBuf> {
+    let mut sources = crates(&root().join("tests/guests"));
+    sources.append(&mut crates(&root().join("plugins")));
+    let target = target().join("wasm");
     let mut cargo = Command::new(root().join("scripts/wasm-cargo"));
     cargo.args([
         "build",
@@ -54,33 +65,28 @@ fn build() -> PathBuf {
         "--target",
         "wasm32-unknown-unknown",
     ]);
-    for package in &packages {
-        cargo.args(["-p", package]);
+    for package in sources.values() {
+        cargo.args(["--package", package]);
     }
-    let target = target().join("wasm");
-    let output = cargo
-        .current_dir(root())
-        .env("CARGO_TARGET_DIR", &target)
-        .output()
-        .expect("run scripts/wasm-cargo");
+    let output = cargo.current_dir(root()).env("CARGO_TARGET_DIR", &target).output();
+    let output = output.expect("run scripts/wasm-cargo");
     assert!(
         output.status.success(),
         "plugins do not build: {}",
         String::from_utf8_lossy(&output.stderr)
     );
 
-    let components = target.join("components");
+    let (modules, components) = (target.join("wasm32-unknown-unknown/plugin"), target.join("components"));
     std::fs::create_dir_all(&components).expect("a folder for components");
-    for package in &packages {
-        let module = target
-            .join("wasm32-unknown-unknown/plugin")
-            .join(format!("{}.wasm", package.replace('-', "_")));
+    let componentised = sources.into_iter().map(|(source, package)| {
+        let module = modules.join(format!("{}.wasm", package.replace('-', "_")));
         let component = components.join(format!("{package}.wasm"));
-        if !newer(&component, &module) {
+        if !is_newer(&component, &module) {
             componentise(&module, &component);
         }
-    }
-    components
+        (source, component)
+    });
+    componentised.collect()
 }
 
 fn componentise(module: &Path, component: &Path) {
@@ -89,7 +95,7 @@ fn componentise(module: &Path, component: &Path) {
     assert!(output.success, "weir plugin build --wasm {from}: {}", output.stderr);
 }
 
-fn newer(file: &Path, than: &Path) -> bool {
+fn is_newer(file: &Path, than: &Path) -> bool {
     let modified = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
     match (modified(file), modified(than)) {
         (Some(file), Some(than)) => file > than,
@@ -97,25 +103,22 @@ fn newer(file: &Path, than: &Path) -> bool {
     }
 }
 
-fn folders(folder: &Path) -> Vec<String> {
+/// The crates in a folder that make a Wasm module: their own folders, and the names of their packages.
+fn crates(folder: &Path) -> BTreeMap<PathBuf, String> {
     let entries = std::fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .flatten();
-    let manifests = entries.filter(|entry| entry.path().join("Cargo.toml").is_file());
-    manifests
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
+    let package = |path: PathBuf| {
+        let manifest = std::fs::read_to_string(path.join("Cargo.toml"))
+            .ok()
+            .filter(|text| text.contains("cdylib"))?;
+        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \""))?;
+        Some((path, name.trim_end_matches('"').to_owned()))
+    };
+    entries.filter_map(|entry| package(entry.path())).collect()
 }
 
 fn target() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     test.ancestors().nth(3).expect("target/PROFILE/deps/TEST").to_path_buf()
-}
-
-/// The repository.
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ lies in the repository")
-        .to_path_buf()
 }

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use tempfile::TempDir;
 
+use crate::bundle::Bundle;
 use crate::client::{self, fetch};
 use crate::curl::Output;
 use crate::message::{Request, Response};
@@ -123,7 +124,7 @@ impl Builder {
         let text = self.render();
         let config = self.folder.path().join("weir.toml");
         std::fs::write(&config, text).expect("write weir.toml");
-        Proxy::launch(self.folder, &self.log)
+        Proxy::launch(self.folder, &RUN, &self.log)
     }
 
     /// Runs Weir with a configuration that it has to refuse, and returns what it said.
@@ -155,10 +156,29 @@ pub struct Proxy {
     admin: SocketAddr,
 }
 
+/// `weir run` with the configuration in its folder.
+const RUN: [&str; 5] = ["run", "-c", "weir.toml", "--addresses", ADDRESSES];
+
+/// Where Weir says what it has bound.
+const ADDRESSES: &str = "addresses";
+
+/// Starts `weir demo` on ports of its own with a bundle, and returns when it is ready.
+pub fn demo(bundle: &Bundle) -> Proxy {
+    let folder = tempfile::Builder::new()
+        .prefix("weir-demo-")
+        .tempdir()
+        .expect("a temporary folder");
+    let ports = ["--http-port", "0", "--tls-port", "0", "--admin-port", "0"];
+    let places = ["--state", ".", "--tries", "tries.json"];
+    let bundle = bundle.path();
+    let arguments = [&["demo"][..], &ports, &places, &["--bundle", &bundle]].concat();
+    Proxy::launch(folder, &arguments, "info")
+}
+
 impl Proxy {
-    fn launch(folder: TempDir, log: &str) -> Self {
+    fn launch(folder: TempDir, arguments: &[&str], log: &str) -> Self {
         let path = folder.path();
-        let _ = std::fs::remove_file(path.join("addresses"));
+        let _ = std::fs::remove_file(path.join(ADDRESSES));
         let output = |name: &str| {
             let file = File::options()
                 .create(true)
@@ -168,7 +188,7 @@ impl Proxy {
             Stdio::from(file)
         };
         let child = Command::new(binary())
-            .args(["run", "-c", "weir.toml", "--addresses", "addresses"])
+            .args(arguments)
             .current_dir(path)
             .env("WEIR_LOG", log)
             .stdin(Stdio::null())
@@ -188,7 +208,7 @@ impl Proxy {
     }
 
     fn await_ready(&mut self) {
-        let file = self.folder.path().join("addresses");
+        let file = self.folder.path().join(ADDRESSES);
         let text = eventually("weir's addresses", || {
             if let Some(status) = self.child.try_wait().expect("the state of a child") {
                 panic!("weir ended before it was ready: {status}");
@@ -351,7 +371,7 @@ impl Proxy {
         self.stop();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
         drop(self);
-        Self::launch(folder, "info")
+        Self::launch(folder, &RUN, "info")
     }
 
     /// SIGTERM; exit 0, no panic.

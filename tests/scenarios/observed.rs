@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use weir_tests::bundle::Bundle;
-use weir_tests::client;
 use weir_tests::curl::curl;
 use weir_tests::message::Request;
 use weir_tests::origin::Origin;

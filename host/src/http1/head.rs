@@ -204,11 +204,25 @@ fn partial_request(input: &[u8], bounds: &Bounds) -> Result<Option<RequestHead>,
 fn request_fault(input: &[u8], error: httparse::Error) -> Malformed {
     match error {
         httparse::Error::TooManyHeaders => Malformed::TooManyHeaders,
-        httparse::Error::Version => Malformed::Version,
+        httparse::Error::Version if names_a_version(input) => Malformed::Version,
         httparse::Error::HeaderName | httparse::Error::HeaderValue => Malformed::Header,
         // `httparse` says Token for a bad method and for a bad target alike.
         httparse::Error::Token if input.contains(&b' ') => Malformed::Target,
         _ => Malformed::StartLine,
+    }
+}
+
+/// Whether a request line ends in a version of HTTP, if not one that Weir speaks (RFC 9112 §2.3).
+fn names_a_version(input: &[u8]) -> bool {
+    let line = input
+        .split(|&byte| byte == b'\r')
+        .find(|line| !line.trim_ascii().is_empty());
+    let mut words = line.unwrap_or_default().trim_ascii().split(|&byte| byte == b' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(_), Some(_), Some([b'H', b'T', b'T', b'P', b'/', major, rest @ ..]), None) => {
+            major.is_ascii_digit() && matches!(rest, [] | [b'.', b'0'..=b'9'])
+        }
+        _ => false,
     }
 }
 

@@ -22,8 +22,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, LocalOptions, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -44,6 +44,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// # Errors
 /// When Weir cannot start.
 pub fn run(config: Config, addresses: Option<&Path>) -> anyhow::Result<()> {
+    // Caught before anything can be seen from outside: whoever sees Weir may already send it a signal.
+    let signals = Signals::catch()?;
     let server = Server::start(config)?;
     if let Some(file) = addresses {
         server
@@ -51,7 +53,7 @@ pub fn run(config: Config, addresses: Option<&Path>) -> anyhow::Result<()> {
             .write(file)
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
-    wait_for_the_end(&server.control)?;
+    signals.wait_for_the_end(&server.control);
     server.stop();
     Ok(())
 }
@@ -136,33 +138,53 @@ impl Server {
     }
 }
 
-/// Returns when the process has been asked to end.
-fn wait_for_the_end(control: &Arc<Control>) -> anyhow::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => {
-                    let control = control.clone();
-                    // Reading files and resolving names takes its time; the next signal is not to wait for it.
-                    tokio::task::spawn_blocking(move || {
-                        if let Err(error) = control.access_log().reopen() {
-                            tracing::error!(%error, "cannot open the access log again");
-                        }
-                        match control.reload() {
-                            Ok(serial) => tracing::info!(snapshot = serial, "reloaded the configuration"),
-                            Err(error) => tracing::error!("keeping the configuration in use: {error:#}"),
-                        }
-                    });
+/// What the operator says by signal.
+struct Signals {
+    runtime: Runtime,
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
+        let (hangup, terminate) = (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
+        let interrupt = signal(SignalKind::interrupt())?;
+        drop(entered);
+        Ok(Self {
+            runtime,
+            hangup,
+            terminate,
+            interrupt,
+        })
+    }
+
+    /// Returns when the process has been asked to end.
+    fn wait_for_the_end(mut self, control: &Arc<Control>) {
+        self.runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = self.hangup.recv() => {
+                        let control = control.clone();
+                        // Reading files and resolving names takes its time; the next signal is not to wait for it.
+                        tokio::task::spawn_blocking(move || {
+                            if let Err(error) = control.access_log().reopen() {
+                                tracing::error!(%error, "cannot open the access log again");
+                            }
+                            match control.reload() {
+                                Ok(serial) => tracing::info!(snapshot = serial, "reloaded the configuration"),
+                                Err(error) => tracing::error!("keeping the configuration in use: {error:#}"),
+                            }
+                        });
+                    }
+                    _ = self.terminate.recv() => return,
+                    _ = self.interrupt.recv() => return,
                 }
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
             }
-        }
-    })
+        });
+    }
 }
 
 /// A worker's thread.

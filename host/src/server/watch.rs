@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -15,6 +15,8 @@ use crate::control::Control;
 
 /// A renewal touches several files; they are read when nothing has changed for so long.
 const SETTLE: Duration = Duration::from_millis(200);
+/// They are read after so long in any case: something else in the folder, a log, may change all the time.
+const RESTLESS: Duration = Duration::from_secs(2);
 /// How often the set of folders is compared with what the listeners use now.
 const REVIEW: Duration = Duration::from_secs(5);
 
@@ -30,22 +32,23 @@ enum Event {
 }
 
 impl Watch {
-    /// Starts watching what the listeners use. Where the system cannot watch, certificates are read again on reload alone.
+    /// Starts watching what the listeners use; no change after the return is missed. Where the system cannot watch, certificates are read again on reload alone.
     #[must_use]
     pub fn start(control: Arc<Control>) -> Self {
         let (sender, events) = mpsc::channel();
         // The thread holds no sender, so that it ends when the watch is dropped and the watcher with it.
         let changes = sender.clone();
-        let watching = std::thread::Builder::new().name("certificates".into()).spawn(move || {
-            let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                if event.is_ok_and(|event| !event.kind.is_access()) {
-                    let _ = changes.send(Event::Changed);
-                }
-            });
-            match watcher {
-                Ok(watcher) => watch(&control, watcher, &events),
-                Err(error) => tracing::warn!(%error, "cannot watch certificates; they are read again on reload"),
+        let watching = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                let _ = changes.send(Event::Changed);
             }
+        })
+        .map_err(anyhow::Error::from)
+        .and_then(|mut watcher| {
+            let mut watched = BTreeSet::new();
+            follow(&control, &mut watcher, &mut watched);
+            let thread = std::thread::Builder::new().name("certificates".into());
+            Ok(thread.spawn(move || watch(&control, watcher, watched, &events))?)
         });
         if let Err(error) = watching {
             tracing::warn!(%error, "cannot watch certificates; they are read again on reload");
@@ -54,18 +57,23 @@ impl Watch {
     }
 }
 
-fn watch(control: &Control, mut watcher: RecommendedWatcher, events: &mpsc::Receiver<Event>) {
-    let mut watched = BTreeSet::new();
+fn watch(
+    control: &Control,
+    mut watcher: RecommendedWatcher,
+    mut watched: BTreeSet<PathBuf>,
+    events: &mpsc::Receiver<Event>,
+) {
     loop {
-        follow(control, &mut watcher, &mut watched);
         match events.recv_timeout(REVIEW) {
             Ok(Event::Changed) => {
-                while events.recv_timeout(SETTLE).is_ok() {}
+                let first = Instant::now();
+                while events.recv_timeout(SETTLE).is_ok() && first.elapsed() < RESTLESS {}
                 control.listeners().reload_certificates();
             }
             Err(RecvTimeoutError::Timeout) if !control.is_draining() => {}
             Err(_) => return,
         }
+        follow(control, &mut watcher, &mut watched);
     }
 }
 
