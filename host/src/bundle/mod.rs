@@ -25,6 +25,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use weir_sdk::testing::case::Case;
 
+pub use history::{Entry, History};
 pub use manifest::{Capabilities, Capability, CounterSpace, Limits, Manifest, OnFailure, TableFile, TableKind};
 pub use problem::{Problem, Problems};
 

@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod deploy;
 mod logging;
+mod plugin;
 mod reference;
 mod reload;
 mod rollback;
@@ -29,6 +30,7 @@ pub fn run() -> ExitCode {
         Command::Status(command) => status::run(&command),
         Command::Rollback(command) => rollback::run(&command),
         Command::Reload(command) => reload::run(&command),
+        Command::Plugin { command } => plugin::run(command).unwrap_or_else(|error| fail(format!("{error:#}"))),
         Command::Demo(command) => demo::run(&command),
         Command::Version => version(),
         Command::ConfigReference => reference::run(),
@@ -52,6 +54,12 @@ enum Command {
     Status(status::Arguments),
     Rollback(rollback::Arguments),
     Reload(reload::Arguments),
+    /// Make, build and test plugins.
+    Plugin {
+        /// What to do.
+        #[command(subcommand)]
+        command: plugin::PluginCommand,
+    },
     /// See Weir at work: a small origin, Weir in front of it, and what to try.
     Demo(demo::Arguments),
     /// Print the version.
