@@ -41,7 +41,7 @@ has_target() {
 add_target() {
     command -v rustup >/dev/null || return 1
     echo "wasm: rustup target add $target" >&2
-    (cd "$root" && timeout 300 rustup target add "$target" >&2) && has_target
+    (cd "$root" && timeout 120 rustup target add "$target" >&2) && has_target
 }
 
 has_packages() {

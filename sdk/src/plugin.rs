@@ -47,7 +47,8 @@ pub trait Plugin: Sized + 'static {
         Verdict::Continue
     }
 
-    /// The response head is there; the client has seen nothing of it.
+    /// The response head is there; the client has seen nothing of it. Only for what an upstream answered: what plugins make of
+    /// it is what the cache stores, and answers that Weir or a plugin made do not pass here.
     fn on_response(&self, _state: &mut Self::State, _request: &Request, _response: &mut Response) -> Verdict {
         Verdict::Continue
     }
