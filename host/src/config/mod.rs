@@ -468,7 +468,7 @@ pub struct Plugins {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use proptest::prelude::*;
 
@@ -483,7 +483,7 @@ mod tests {
     }
 
     fn valid(text: &str) -> Config {
-        parse(text, Path::new("/etc/weir/weir.toml")).unwrap_or_else(|report| std::panic::panic_any(report.to_string()))
+        parse(text, Path::new("/etc/weir/weir.toml")).unwrap_or_else(|report| panic!("{report}"))
     }
 
     #[test]
@@ -652,7 +652,7 @@ mod tests {
             ]
         );
         let PathPattern::Pattern(pattern) = &route.path else {
-            std::panic::panic_any("a pattern")
+            panic!("a pattern")
         };
         assert!(
             pattern.is_match(b"/users/12") && !pattern.is_match(b"/users/12/x") && !pattern.is_match(b"/a/users/12")
@@ -697,7 +697,7 @@ mod tests {
     #[test]
     fn the_example_is_valid() {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/weir.toml");
-        let config = load(&example).unwrap_or_else(|report| std::panic::panic_any(report.to_string()));
+        let config = load(&example).unwrap_or_else(|report| panic!("{report}"));
         assert_eq!((config.routes.len(), config.upstreams.len()), (3, 2));
     }
 

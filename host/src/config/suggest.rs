@@ -22,8 +22,8 @@ fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let width = right.len() + 1;
     let mut grid = vec![0; (left.len() + 1) * width];
-    for column in 0..width {
-        grid[column] = column;
+    for (column, cost) in grid.iter_mut().enumerate().take(width) {
+        *cost = column;
     }
     for row in 1..=left.len() {
         grid[row * width] = row;

@@ -147,10 +147,10 @@ fn path(table: &Table<'_>) -> PathPattern {
         check_path(table, "path", &text);
         return PathPattern::Exact(text.value.to_owned());
     }
-    if let Some(text) = table.text("path_pattern") {
-        if let Some(pattern) = pattern(table, &text) {
-            return PathPattern::Pattern(pattern);
-        }
+    if let Some(text) = table.text("path_pattern")
+        && let Some(pattern) = pattern(table, &text)
+    {
+        return PathPattern::Pattern(pattern);
     }
     match table.text("path_prefix") {
         Some(text) => {
