@@ -327,3 +327,99 @@ impl From<super::Summary> for Summary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::bundle;
+
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn messages(component: &[u8]) -> Vec<String> {
+        let manifest =
+            "name = \"b\"\nversion = \"1\"\n[[plugin]]\nname = \"p\"\ncomponent = \"p.wasm\"\ncapabilities = []\n";
+        let files: BTreeMap<String, Bytes> = [
+            ("bundle.toml".to_owned(), Bytes::from_static(manifest.as_bytes())),
+            ("p.wasm".to_owned(), Bytes::copy_from_slice(component)),
+        ]
+        .into();
+        let bundle = bundle::parse(&files, "bundle.toml", BTreeMap::new()).unwrap();
+        let refusals = check(&bundle.plugins[0]).err().unwrap_or_default();
+        refusals
+            .into_iter()
+            .map(|refusal| format!("{}: {}", refusal.line, refusal.message))
+            .collect()
+    }
+
+    /// A component that exports or imports an empty instance under a name.
+    fn component(import: Option<&str>, export: Option<&str>) -> Vec<u8> {
+        let mut bytes = COMPONENT.to_vec();
+        let named = |name: &str| [&[0, name.len() as u8], name.as_bytes()].concat();
+        let mut section = |id: u8, content: Vec<u8>| {
+            bytes.extend([id, content.len() as u8]);
+            bytes.extend(content);
+        };
+        if let Some(name) = import {
+            // An instance type without anything in it, and an import of that type.
+            section(7, vec![1, 0x42, 0]);
+            section(10, [vec![1], named(name), vec![5, 0]].concat());
+        }
+        if let Some(name) = export {
+            // An instance without anything in it, and an export of that instance.
+            section(5, vec![1, 1, 0]);
+            let index = u8::from(import.is_some());
+            section(11, [vec![1], named(name), vec![5, index, 0]].concat());
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_is_not_a_plugin_is_told_what_it_is() {
+        for (bytes, expected) in [
+            (&b"hello"[..], "5: `p.wasm` is not WebAssembly"),
+            (
+                b"\0asm\x01\0\0\0",
+                "5: `p.wasm` is a core WebAssembly module, not a component; `weir plugin build`",
+            ),
+            (b"\0asm\x0d\0\x01\0\xff\xff", "5: `p.wasm` is not valid WebAssembly"),
+            (
+                COMPONENT,
+                "5: `p.wasm` is not a plugin: it does not export weir:plugin/handler@0.1.0",
+            ),
+        ] {
+            let found = messages(bytes);
+            assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn versions_are_compatible_up_to_the_second_number() {
+        let exports = |version: &str| messages(&component(None, Some(&format!("weir:plugin/handler@{version}"))));
+        assert_eq!(exports("0.1.0"), [""; 0]);
+        assert_eq!(exports("0.1.7"), [""; 0]);
+        assert!(exports("0.2.0")[0].starts_with("5: `p.wasm` was built for version 0.2.0 of the plugin contract"));
+    }
+
+    #[test]
+    fn a_service_that_was_not_granted_is_named_with_the_line_to_change() {
+        let handler = Some(HANDLER);
+        assert_eq!(
+            messages(&component(Some("weir:plugin/request@0.1.0"), handler)),
+            [""; 0]
+        );
+        assert_eq!(
+            messages(&component(Some("weir:plugin/kv@0.1.0"), handler)),
+            ["6: `p.wasm` uses `kv`, which it was not granted; add \"kv\" to the `capabilities` of plugin `p`"]
+        );
+        assert!(
+            messages(&component(Some("wasi:cli/environment@0.2.0"), handler))[0]
+                .starts_with("5: `p.wasm` imports wasi:cli/environment@0.2.0, which Weir does not have")
+        );
+    }
+}

@@ -15,7 +15,7 @@ use wasmtime::{Store, format_err};
 use super::contract::{self, HANDLER, Phases, Verdict};
 use super::failure::Failed;
 use super::phases::PhaseSet;
-use super::state::{self, Activity, Services, State};
+use super::state::{self, Activity, Services, Slice, State};
 use super::{Phase, Summary};
 use crate::exchange::subject::{Reply, Subject};
 
@@ -322,8 +322,10 @@ impl Stopwatch {
         poll_fn(|context| {
             if self.stale {
                 self.mark = Instant::now();
+                Slice::WentOn(state::thread_time()).enter();
+            } else {
+                Slice::Began(self.mark).enter();
             }
-            state::resumed(self.mark);
             let poll = future.as_mut().poll(context);
             let now = Instant::now();
             let slice = now.duration_since(self.mark).as_nanos();

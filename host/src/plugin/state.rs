@@ -90,27 +90,59 @@ impl State {
 
 thread_local! {
     /// When this thread last went on with a plugin.
-    static RESUMED: Cell<Option<Instant>> = const { Cell::new(None) };
+    static SLICE: Cell<Slice> = const { Cell::new(Slice::Unknown) };
 }
 
-/// Notes that this thread goes on with a plugin now.
-pub(super) fn resumed(at: Instant) {
-    RESUMED.set(Some(at));
+/// The beginning of the time that a plugin runs at a stretch.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Slice {
+    /// Nobody said.
+    Unknown,
+    /// A call began. Looking at the processor's time is a system call, which most calls are shorter than.
+    Began(Instant),
+    /// A call went on, when the thread had used so much of the processor's time.
+    WentOn(Duration),
 }
 
-/// What happens to a running plugin at a tick: it yields to the worker's other tasks, or is stopped when its time is over.
-///
-/// What counts is the time since the plugin went on, not the time that it waited for its turn. A slice ends with the tick, so
-/// one that seems to have taken much longer was not running: the machine was doing something else.
+impl Slice {
+    /// Says that this thread runs a plugin from now on.
+    pub(super) fn enter(self) {
+        SLICE.set(self);
+    }
+
+    /// Processor time that the plugin has used since.
+    fn used(self) -> Duration {
+        match self {
+            Self::Unknown => TICK,
+            // A slice ends with the tick. If it seems to have taken longer, the machine was doing something else.
+            Self::Began(at) => at.elapsed().min(TICK),
+            Self::WentOn(before) => thread_time().saturating_sub(before),
+        }
+    }
+}
+
+/// What happens to a running plugin at a tick: it yields to the worker's other tasks, or is stopped when its time is over. What
+/// counts is the processor's time: a plugin does not pay for waiting for its turn.
 pub(super) fn at_tick(mut store: StoreContextMut<'_, State>) -> Result<UpdateDeadline> {
-    let slice = RESUMED.get().map_or(TICK, |since| since.elapsed().min(TICK * 2));
+    let used = SLICE.get().used();
     let state = store.data_mut();
-    state.left = state.left.saturating_sub(slice);
+    state.left = state.left.saturating_sub(used);
     if state.left.is_zero() {
         return Ok(UpdateDeadline::Interrupt);
     }
     // tokio's own yield lets sockets and timers be looked at before the task goes on.
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+}
+
+/// The processor's time that this thread has used.
+pub(super) fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place for a timespec, and the call does nothing but write to it.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// Bounds an instance's memory, and remembers that the bound was met.

@@ -12,6 +12,7 @@ use clap::Args;
 use serde_json::Value;
 use weir_sdk::testing::case::{Case, File, Kind, Table};
 
+use super::super::logging::{self, LogFormat};
 use super::build;
 use crate::bundle::manifest::{DataFile, Match, Places};
 use crate::bundle::{Bundle, Capabilities, CounterSpace, Limits, Manifest, OnFailure, TableFile, TableKind};
@@ -32,6 +33,8 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    // What the plugin logs, and the backtrace of a trap, stand above the case that they belong to.
+    logging::init(Some(LogFormat::Human)).map_err(anyhow::Error::msg)?;
     let path = arguments
         .cases
         .clone()
