@@ -3,7 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
     HeaderValue, TRAILER, TRANSFER_ENCODING,
@@ -98,82 +98,83 @@ impl Decoder {
         }
     }
 
-    /// The next piece.
+    /// The next piece, read from a connection.
     pub fn poll(&mut self, io: &mut Buffered, cx: &mut Context<'_>) -> Poll<Result<Piece, BodyError>> {
         loop {
+            if let Some(piece) = self.decode(io.input())? {
+                return Poll::Ready(Ok(piece));
+            }
+            let expected = match self.state {
+                State::Length(left) | State::ChunkData(left) => left,
+                _ => u64::MAX,
+            };
+            match (ready!(io.poll_read_body(cx, expected))?, self.state) {
+                (Read::Data, _) => {}
+                (Read::End, State::UntilClose) => self.state = State::Done,
+                (Read::End, _) => return Poll::Ready(Err(Malformed::Truncated.into())),
+            }
+        }
+    }
+
+    /// The next piece, taken off `input`; `None` when more has to be read first.
+    ///
+    /// # Errors
+    /// When the body breaks its framing.
+    pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Piece>, Malformed> {
+        loop {
             match self.state {
-                State::Done => return Poll::Ready(Ok(Piece::End)),
+                State::Done => return Ok(Some(Piece::End)),
+                State::UntilClose => return Ok(take(input, u64::MAX).map(Piece::Data)),
                 State::Length(left) => {
-                    if let Some(data) = take(io, left) {
-                        let left = left - data.len() as u64;
-                        self.state = if left == 0 { State::Done } else { State::Length(left) };
-                        return Poll::Ready(Ok(Piece::Data(data)));
-                    }
-                    ready!(fill(io, cx, left))?;
+                    let Some(data) = take(input, left) else { return Ok(None) };
+                    let left = left - data.len() as u64;
+                    self.state = if left == 0 { State::Done } else { State::Length(left) };
+                    return Ok(Some(Piece::Data(data)));
                 }
-                State::UntilClose => {
-                    if let Some(data) = take(io, u64::MAX) {
-                        return Poll::Ready(Ok(Piece::Data(data)));
-                    }
-                    if ready!(io.poll_read_body(cx, u64::MAX))? == Read::End {
-                        self.state = State::Done;
-                    }
-                }
-                State::ChunkSize => match chunk_size(io)? {
+                State::ChunkSize => match chunk_size(input)? {
                     Some(0) => self.state = State::Trailers,
                     Some(size) => self.state = State::ChunkData(size),
-                    None => ready!(fill(io, cx, u64::MAX))?,
+                    None => return Ok(None),
                 },
                 State::ChunkData(left) => {
-                    if let Some(data) = take(io, left) {
-                        let left = left - data.len() as u64;
-                        self.state = if left == 0 {
-                            State::ChunkEnd
-                        } else {
-                            State::ChunkData(left)
-                        };
-                        return Poll::Ready(Ok(Piece::Data(data)));
-                    }
-                    ready!(fill(io, cx, left))?;
+                    let Some(data) = take(input, left) else { return Ok(None) };
+                    let left = left - data.len() as u64;
+                    self.state = if left == 0 {
+                        State::ChunkEnd
+                    } else {
+                        State::ChunkData(left)
+                    };
+                    return Ok(Some(Piece::Data(data)));
                 }
-                State::ChunkEnd => match io.input().get(..2) {
+                State::ChunkEnd => match input.get(..2) {
                     Some(b"\r\n") => {
-                        io.input().advance(2);
+                        input.advance(2);
                         self.state = State::ChunkSize;
                     }
-                    Some(_) => return Poll::Ready(Err(Malformed::Chunk.into())),
-                    None => ready!(fill(io, cx, u64::MAX))?,
+                    Some(_) => return Err(Malformed::Chunk),
+                    None => return Ok(None),
                 },
-                State::Trailers => match trailers(io)? {
+                State::Trailers => match trailers(input)? {
                     Some(trailers) => {
                         self.state = State::Done;
                         if !trailers.is_empty() {
-                            return Poll::Ready(Ok(Piece::Trailers(trailers)));
+                            return Ok(Some(Piece::Trailers(trailers)));
                         }
                     }
-                    None => ready!(fill(io, cx, u64::MAX))?,
+                    None => return Ok(None),
                 },
             }
         }
     }
 }
 
-fn take(io: &mut Buffered, most: u64) -> Option<Bytes> {
-    let input = io.input();
+fn take(input: &mut BytesMut, most: u64) -> Option<Bytes> {
     let length = usize::try_from(most).unwrap_or(usize::MAX).min(input.len());
     (length > 0).then(|| input.split_to(length).freeze())
 }
 
-fn fill(io: &mut Buffered, cx: &mut Context<'_>, expected: u64) -> Poll<Result<(), BodyError>> {
-    match ready!(io.poll_read_body(cx, expected))? {
-        Read::Data => Poll::Ready(Ok(())),
-        Read::End => Poll::Ready(Err(Malformed::Truncated.into())),
-    }
-}
-
 /// The size line of a chunk, taken off the input when it is complete.
-fn chunk_size(io: &mut Buffered) -> Result<Option<u64>, Malformed> {
-    let input = io.input();
+fn chunk_size(input: &mut BytesMut) -> Result<Option<u64>, Malformed> {
     let Some(end) = memchr::memchr(b'\n', &input[..input.len().min(CHUNK_LINE)]) else {
         return if input.len() >= CHUNK_LINE {
             Err(Malformed::Chunk)
@@ -204,8 +205,7 @@ fn parse_chunk_line(line: &[u8]) -> Option<u64> {
 }
 
 /// The trailer section with its empty line, taken off the input when it is complete.
-fn trailers(io: &mut Buffered) -> Result<Option<HeaderMap>, Malformed> {
-    let input = io.input();
+fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
     let mut lines = [httparse::EMPTY_HEADER; TRAILER_LINES];
     match httparse::parse_headers(input, &mut lines) {
         Ok(httparse::Status::Complete((length, lines))) => {
@@ -270,6 +270,41 @@ mod tests {
             "5;a\nb\r",
         ] {
             assert_eq!(parse_chunk_line(refused.as_bytes()), None, "{refused:?}");
+        }
+    }
+
+    fn decode_all(input: &str) -> Result<(String, bool), Malformed> {
+        let mut input = BytesMut::from(input);
+        let mut decoder = Decoder::new(Framing::Chunked);
+        let mut content = Vec::new();
+        loop {
+            match decoder.decode(&mut input)? {
+                Some(Piece::Data(data)) => content.extend_from_slice(&data),
+                Some(Piece::Trailers(_)) => {}
+                Some(Piece::End) => return Ok((String::from_utf8(content).unwrap(), true)),
+                None => return Ok((String::from_utf8(content).unwrap(), false)),
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_are_taken_apart_exactly() {
+        assert_eq!(
+            decode_all("3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"),
+            Ok(("abcde".into(), true))
+        );
+        assert_eq!(
+            decode_all("3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n"),
+            Ok(("abc".into(), true))
+        );
+        assert_eq!(decode_all("3\r\nab"), Ok(("ab".into(), false)));
+        for (refused, fault) in [
+            ("3\r\nabcd\r\n0\r\n\r\n", Malformed::Chunk),
+            ("3\nabc\r\n0\r\n\r\n", Malformed::Chunk),
+            ("3\r\nabc\n0\r\n\r\n", Malformed::Chunk),
+            ("0\r\nx-sum: 1\n\r\n", Malformed::Trailer),
+        ] {
+            assert_eq!(decode_all(refused), Err(fault), "{refused:?}");
         }
     }
 }
