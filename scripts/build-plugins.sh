@@ -50,7 +50,7 @@ componentise() {
 assemble() {
     local bundle=target/$1
     mkdir -p "$bundle"
-    cp --recursive --update --no-target-directory "$1" "$bundle"
+    cp --recursive --dereference --update --no-target-directory "$1" "$bundle"
     sed -n 's/^component *= *"\(.*\)\.wasm".*/\1/p' "$1/bundle.toml" | sort -u | while read -r name; do
         cp --update "target/plugins/$name.wasm" "$bundle/"
     done
