@@ -20,18 +20,25 @@ const WASM_STACK: usize = 512 << 10;
 /// The same, and what host functions need on top of it.
 const FIBER_STACK: usize = 1 << 20;
 
-/// Makes the engine and starts its clock, which runs as long as the engine is used.
+/// Makes the engine. What it runs is stopped only while its clock [ticks](tick).
 pub(super) fn start() -> anyhow::Result<Engine> {
-    let engine = Engine::new(&config())?;
+    Ok(Engine::new(&config())?)
+}
+
+/// Starts the engine's clock, which runs as long as the engine is used. A thousand wake-ups a second are not free: a Weir
+/// without plugins has none.
+pub(super) fn tick(engine: &Engine) -> std::io::Result<()> {
     let weak = engine.weak();
-    thread::Builder::new().name("weir-ticks".to_owned()).spawn(move || {
-        while let Some(engine) = weak.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(TICK);
-        }
-    })?;
-    Ok(engine)
+    thread::Builder::new()
+        .name("weir-ticks".to_owned())
+        .spawn(move || {
+            while let Some(engine) = weak.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                thread::sleep(TICK);
+            }
+        })
+        .map(drop)
 }
 
 fn config() -> Config {

@@ -31,6 +31,8 @@ use crate::telemetry::{Registry, families};
 /// What all generations of this process share: the engine and its clock, compiled plugins, counters, values and tables.
 pub struct Runtime {
     engine: Engine,
+    /// Whether the engine's clock was started.
+    ticks: Mutex<bool>,
     artefacts: Option<Artefacts>,
     registry: Arc<Registry>,
     /// Bytes that counters may take together.
@@ -87,6 +89,7 @@ impl Runtime {
         let kept = Mutex::default();
         Ok(Arc::new(Self {
             engine,
+            ticks: Mutex::new(false),
             artefacts,
             registry,
             counters_limit: counters,
@@ -114,6 +117,15 @@ impl Runtime {
 
     fn load_as(&self, bundle: &Bundle, number: u64, configure: Configure) -> Result<Arc<Generation>, Problems> {
         let mut problems = Problems::default();
+        if !bundle.plugins.is_empty()
+            && let Err(error) = self.start_ticks()
+        {
+            return Err(Problems::one(
+                bundle.label(),
+                None,
+                format!("plugins cannot run: {error}"),
+            ));
+        }
         self.check_counters(bundle, &mut problems);
         let mut plugins = Vec::with_capacity(bundle.plugins.len());
         // Compiling and configuring is what takes time: all plugins at once.
@@ -145,6 +157,15 @@ impl Runtime {
         ));
         selftest::run(&generation, bundle)?;
         Ok(generation)
+    }
+
+    fn start_ticks(&self) -> std::io::Result<()> {
+        let mut ticks = self.ticks.lock();
+        if !*ticks {
+            engine::tick(&self.engine)?;
+            *ticks = true;
+        }
+        Ok(())
     }
 
     fn check_counters(&self, bundle: &Bundle, problems: &mut Problems) {
