@@ -147,33 +147,27 @@ families! {
     CONNECTIONS_ACCEPTED = "weir_connections_accepted_total", Counter, None, ["listener"], "Client connections accepted.";
     CONNECTIONS_ACTIVE = "weir_connections_active", Gauge, None, ["listener"], "Client connections open now.";
     CONNECTIONS_REFUSED = "weir_connections_refused_total", Counter, None, ["listener", "reason"],
-        "Client connections closed before the first request. reason: limit, handshake, timeout, accept.";
-    TLS_HANDSHAKES = "weir_tls_handshakes_total", Counter, None, ["listener", "version"],
-        "TLS handshakes completed. version: 1.2, 1.3.";
+        "Client connections closed before the first request. reason: limit, handshake.";
 
     // Exchanges.
     REQUESTS = "weir_requests_total", Counter, None, ["listener", "route", "status"],
         "Exchanges finished. status: 1xx, 2xx, 3xx, 4xx, 5xx, or none when the client got no answer.";
-    REQUESTS_ACTIVE = "weir_requests_active", Gauge, None, ["listener"], "Exchanges running now.";
     REQUEST_DURATION = "weir_request_duration_seconds", Histogram(EXCHANGE_BOUNDS), Nanoseconds, ["route"],
         "From the request head to the last byte of the response.";
     REQUEST_BYTES = "weir_request_body_bytes_total", Counter, Bytes, ["listener"], "Bytes of request bodies received.";
     RESPONSE_BYTES = "weir_response_body_bytes_total", Counter, Bytes, ["listener"], "Bytes of response bodies sent.";
     REFUSALS = "weir_refusals_total", Counter, None, ["reason"],
         "Answers that Weir made because something was wrong, by reason; the access log has the same words.";
-    TUNNELS_ACTIVE = "weir_tunnels_active", Gauge, None, ["listener"], "Upgraded connections (WebSocket) open now.";
 
     // Upstreams.
     UPSTREAM_REQUESTS = "weir_upstream_requests_total", Counter, None, ["upstream", "server", "status"],
         "Responses from a server. status: 1xx, 2xx, 3xx, 4xx, 5xx.";
     UPSTREAM_FAILURES = "weir_upstream_failures_total", Counter, None, ["upstream", "server", "cause"],
-        "Attempts that got no response. cause: connect, tls, timeout, reset, malformed.";
+        "Attempts that got no response. cause: connect, tls, timeout, reset, malformed, other.";
     UPSTREAM_RETRIES = "weir_upstream_retries_total", Counter, None, ["upstream"], "Attempts after the first one.";
     UPSTREAM_DURATION = "weir_upstream_duration_seconds", Histogram(EXCHANGE_BOUNDS), Nanoseconds, ["upstream", "server"],
         "From the request sent to the response head.";
     UPSTREAM_CONNECTIONS = "weir_upstream_connections_total", Counter, None, ["upstream", "server"], "Connections opened to a server.";
-    UPSTREAM_IDLE = "weir_upstream_connections_idle", Gauge, None, ["upstream", "server"], "Connections kept for the next request.";
-    UPSTREAM_ACTIVE = "weir_upstream_requests_active", Gauge, None, ["upstream", "server"], "Requests that a server works on now.";
     UPSTREAM_HEALTHY = "weir_upstream_healthy", Gauge, None, ["upstream", "server"],
         "1 while a server is given requests, 0 while checks or traffic have taken it out.";
     UPSTREAM_CHECKS = "weir_upstream_checks_total", Counter, None, ["upstream", "server", "result"],
@@ -185,7 +179,7 @@ families! {
     CACHE_LOOKUPS = "weir_cache_lookups_total", Counter, None, ["result"],
         "Requests that the cache was asked for. result: hit, miss, stale, revalidated, coalesced, bypass.";
     CACHE_STORED = "weir_cache_stored_total", Counter, None, [], "Responses stored.";
-    CACHE_EVICTED = "weir_cache_evicted_total", Counter, None, ["cause"], "Objects removed. cause: space, expired, replaced, invalidated.";
+    CACHE_EVICTED = "weir_cache_evicted_total", Counter, None, ["cause"], "Objects removed. cause: space, replaced, invalidated.";
     CACHE_BYTES = "weir_cache_bytes", Gauge, Bytes, [], "Memory that objects and their bookkeeping take.";
     CACHE_LIMIT = "weir_cache_limit_bytes", Gauge, Bytes, [], "Memory that the cache may take.";
     CACHE_OBJECTS = "weir_cache_objects", Gauge, None, [], "Objects in the cache.";

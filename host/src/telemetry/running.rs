@@ -1,11 +1,10 @@
-//! What is active at the moment, as a scrape sees it: the build, the generation, the servers' health.
+//! What is active at the moment, as a scrape sees it: the build, the snapshot, the generation.
 
 use std::sync::Arc;
 
-use super::families::{BUILD_INFO, SNAPSHOT, UPSTREAM_CHECKS, UPSTREAM_EJECTIONS, UPSTREAM_HEALTHY, WORKERS};
+use super::families::{BUILD_INFO, GENERATION, GENERATION_INFO, SNAPSHOT, WORKERS};
 use super::registry::Scrape;
 use crate::control::Control;
-use crate::upstream::health::Condition;
 
 /// Lets every scrape look at what `control` has active, as long as it lives.
 pub fn expose(control: &Arc<Control>) {
@@ -21,19 +20,10 @@ fn show(control: &Control, scrape: &mut Scrape) {
     let snapshot = control.current();
     scrape.show(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
     scrape.show(&SNAPSHOT, &[], snapshot.serial as f64);
-    scrape.show(&WORKERS, &[], snapshot.config.workers as f64);
-    for upstream in snapshot.health.iter().map(|servers| servers.status()) {
-        for server in &upstream.servers {
-            let labels = [upstream.upstream.as_str(), server.name.as_str()];
-            let in_use = !matches!(server.state, Condition::Unhealthy | Condition::Ejected);
-            scrape.show(&UPSTREAM_HEALTHY, &labels, f64::from(u8::from(in_use)));
-            scrape.show(&UPSTREAM_EJECTIONS, &labels, server.totals.ejections as f64);
-            for (result, checks) in [
-                ("passed", server.totals.checks_passed),
-                ("failed", server.totals.checks_failed),
-            ] {
-                scrape.show(&UPSTREAM_CHECKS, &[labels[0], labels[1], result], checks as f64);
-            }
-        }
+    let plugins = &snapshot.plugins;
+    scrape.show(&GENERATION, &[], plugins.number() as f64);
+    if plugins.number() > 0 {
+        scrape.show(&GENERATION_INFO, &[plugins.bundle(), plugins.version()], 1.0);
     }
+    scrape.show(&WORKERS, &[], snapshot.config.workers as f64);
 }

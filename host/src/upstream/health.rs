@@ -76,20 +76,7 @@ struct History {
     last_until: u64,
     /// Checks in a row with the same result.
     streak: u32,
-    /// Since the server is known.
-    totals: Totals,
     last: Option<Probe>,
-}
-
-/// What has happened to a server since it is known.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    /// Times that traffic put it out.
-    pub ejections: u64,
-    /// Checks that it passed.
-    pub checks_passed: u64,
-    /// Checks that it failed.
-    pub checks_failed: u64,
 }
 
 #[derive(Debug)]
@@ -244,7 +231,6 @@ impl Servers {
         let doubled = 1_u64.checked_shl(history.ejections).unwrap_or(u64::MAX);
         let length = first.saturating_mul(doubled.min(LONGEST_EJECTION));
         history.ejections = history.ejections.saturating_add(1);
-        history.totals.ejections += 1;
         history.last_until = now.saturating_add(length);
         server.state.ejections.fetch_add(1, Ordering::Relaxed);
         server.state.failures.store(0, Ordering::Relaxed);
@@ -291,10 +277,6 @@ impl Servers {
             .as_ref()
             .is_some_and(|last| last.result.is_ok() == result.is_ok());
         history.streak = if same { history.streak.saturating_add(1) } else { 1 };
-        match &result {
-            Ok(_) => history.totals.checks_passed += 1,
-            Err(_) => history.totals.checks_failed += 1,
-        }
         let (verdict, needed) = if result.is_ok() {
             (HEALTHY, healthy_after)
         } else {
@@ -342,8 +324,6 @@ pub struct ServerStatus {
     /// Milliseconds until an ejection ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ejected_for_ms: Option<u64>,
-    /// What has happened to it since it is known.
-    pub totals: Totals,
     /// The last check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_check: Option<CheckStatus>,
@@ -386,8 +366,7 @@ impl Server {
             (HEALTHY, None) => Condition::Healthy,
             _ => Condition::Unchecked,
         };
-        let history = self.state.history.lock();
-        let last_check = history.last.as_ref().map(|probe| CheckStatus {
+        let last_check = self.state.history.lock().last.as_ref().map(|probe| CheckStatus {
             ago_ms: now.saturating_sub(probe.at),
             status: probe.result.as_ref().ok().copied(),
             error: probe.result.as_ref().err().cloned(),
@@ -399,7 +378,6 @@ impl Server {
             state,
             failures: self.state.failures.load(Ordering::Relaxed),
             ejected_for_ms,
-            totals: history.totals,
             last_check,
         }
     }

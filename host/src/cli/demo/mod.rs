@@ -108,7 +108,7 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(Origin, PathBuf)> {
         .create(state)
         .with_context(in_state)?;
     // A demo shows the bundle that it was given, not what was deployed the last time. Compiled plugins are kept.
-    for stale in ["generations", "addresses"] {
+    for stale in ["generations", "files", "addresses"] {
         remove(&state.join(stale)).with_context(in_state)?;
     }
     write_certificate(state).with_context(in_state)?;
