@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::exchange::subject::Scheme;
+use crate::telemetry::Gauge;
 
 /// What is known about a client from its connection.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Client {
     pub draining: Rc<Cell<bool>>,
     /// Exchanges that have begun and not finished.
     pub running: Cell<usize>,
+    /// Exchanges of all connections of the listener and worker, as a metric.
+    pub active: Rc<Gauge>,
 }
 
 impl Client {
@@ -33,6 +36,7 @@ impl Client {
     #[must_use]
     pub fn begin(self: &Rc<Self>) -> Busy {
         self.running.set(self.running.get() + 1);
+        self.active.increment();
         Busy(self.clone())
     }
 
@@ -58,5 +62,6 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.running.set(self.0.running.get().saturating_sub(1));
+        self.0.active.decrement();
     }
 }

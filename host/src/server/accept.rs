@@ -28,6 +28,7 @@ struct Acceptor {
     refused: Counter,
     failed_handshakes: Counter,
     active: Gauge,
+    requests: Rc<Gauge>,
 }
 
 /// Which protocol the client speaks.
@@ -55,6 +56,7 @@ pub async fn run(worker: Rc<Worker>, socket: Socket, stop: tokio::sync::oneshot:
         refused: refused("limit"),
         failed_handshakes: refused("handshake"),
         active: metrics.gauge(&families::CONNECTIONS_ACTIVE, &[&name]),
+        requests: Rc::new(metrics.gauge(&families::REQUESTS_ACTIVE, &[&name])),
         name: name.clone(),
         worker: worker.clone(),
     });
@@ -105,6 +107,7 @@ impl Acceptor {
                 },
                 draining: self.worker.draining.clone(),
                 running: Cell::new(0),
+                active: self.requests.clone(),
             });
             // Small answers leave at once; a socket that cannot be told so still works.
             let _ = stream.set_nodelay(true);
