@@ -12,26 +12,19 @@ use crate::proxy::weir;
 
 /// The component of `tests/guests/NAME`.
 pub fn guest(name: &str) -> PathBuf {
-    component(&root().join("tests/guests").join(name))
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    component(&BUILT, &root().join("tests/guests"), name)
 }
 
 /// The component of one of the plugins that ship with Weir.
 pub fn plugin(name: &str) -> PathBuf {
-    component(&root().join("plugins").join(name))
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    component(&BUILT, &root().join("plugins"), name)
 }
 
 /// The names of all folders in `tests/guests`.
 pub fn names() -> Vec<String> {
-    let names: Vec<_> = crates(&root().join("tests/guests"))
-        .iter()
-        .map(|(folder, _)| {
-            folder
-                .file_name()
-                .expect("a folder has a name")
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect();
+    let names: Vec<_> = crates(&root().join("tests/guests")).into_keys().collect();
     assert!(!names.is_empty(), "tests/guests is empty");
     names
 }
@@ -42,19 +35,26 @@ pub fn root() -> PathBuf {
     manifest.parent().expect("tests/ lies in the repository").to_path_buf()
 }
 
-fn component(source: &Path) -> PathBuf {
-    static BUILT: OnceLock<BTreeMap<PathBuf, PathBuf>> = OnceLock::new();
-    let built = BUILT.get_or_init(build);
-    let found = built.get(source);
+/// From the name of a plugin's folder to its component.
+type Built = BTreeMap<String, PathBuf>;
+
+fn component(built: &OnceLock<Built>, folder: &Path, name: &str) -> PathBuf {
+    let built = built.get_or_init(|| build(folder));
+    let found = built.get(name);
     found
-        .unwrap_or_else(|| panic!("{} is no plugin; there are {:?}", source.display(), built.keys()))
+        .unwrap_or_else(|| {
+            panic!(
+                "{} has no plugin {name}; there are {:?}",
+                folder.display(),
+                built.keys()
+            )
+        })
         .clone()
 }
 
-/// Builds every plugin, from its source's folder to its component; what is there already is left alone.
-fn build() -> BTreeMap<PathBuf, PathBuf> {
-    let mut sources = crates(&root().join("tests/guests"));
-    sources.append(&mut crates(&root().join("plugins")));
+/// Builds every plugin of a folder, at once; what is there already is left alone.
+fn build(folder: &Path) -> Built {
+    let sources = crates(folder);
     let target = target().join("wasm");
     let mut cargo = Command::new(root().join("scripts/wasm-cargo"));
     cargo.args([
@@ -78,13 +78,13 @@ fn build() -> BTreeMap<PathBuf, PathBuf> {
 
     let (modules, components) = (target.join("wasm32-unknown-unknown/plugin"), target.join("components"));
     std::fs::create_dir_all(&components).expect("a folder for components");
-    let componentised = sources.into_iter().map(|(source, package)| {
+    let componentised = sources.into_iter().map(|(name, package)| {
         let module = modules.join(format!("{}.wasm", package.replace('-', "_")));
         let component = components.join(format!("{package}.wasm"));
         if !is_newer(&component, &module) {
             componentise(&module, &component);
         }
-        (source, component)
+        (name, component)
     });
     componentised.collect()
 }
@@ -103,19 +103,20 @@ fn is_newer(file: &Path, than: &Path) -> bool {
     }
 }
 
-/// The crates in a folder that make a Wasm module: their own folders, and the names of their packages.
-fn crates(folder: &Path) -> BTreeMap<PathBuf, String> {
+/// The crates in a folder that make a Wasm module: the names of their folders and of their packages.
+fn crates(folder: &Path) -> BTreeMap<String, String> {
     let entries = std::fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .flatten();
-    let package = |path: PathBuf| {
-        let manifest = std::fs::read_to_string(path.join("Cargo.toml"))
-            .ok()
-            .filter(|text| text.contains("cdylib"))?;
-        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \""))?;
-        Some((path, name.trim_end_matches('"').to_owned()))
+    let package = |entry: std::fs::DirEntry| {
+        let manifest = std::fs::read_to_string(entry.path().join("Cargo.toml")).ok()?;
+        let package = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))?;
+        let module = manifest.contains("cdylib");
+        module.then(|| (entry.file_name().to_string_lossy().into_owned(), package.to_owned()))
     };
-    entries.filter_map(|entry| package(entry.path())).collect()
+    entries.filter_map(package).collect()
 }
 
 fn target() -> PathBuf {
