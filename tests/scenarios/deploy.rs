@@ -91,7 +91,7 @@ fn a_bad_bundle_changes_nothing_and_says_why() {
         (
             "not Wasm",
             Bundle::new("bad", "1").bytes("mark", b"plain text", marked),
-            "not a WebAssembly",
+            "is not WebAssembly",
         ),
         (
             "a core module",

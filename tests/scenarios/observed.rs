@@ -92,7 +92,7 @@ fn the_metrics_page_is_what_prometheus_reads() {
 #[test]
 fn a_json_access_log() {
     let (origin, proxy) = observed("[access_log]\nformat = \"json\"");
-    let response = proxy.fetch(&Request::get("/page?x=\u{e9}\"").header("User-Agent", "tests \"and\" quotes \u{e9}"));
+    let response = proxy.fetch(&Request::get("/page?x=%C3%A9").header("User-Agent", "tests \"and\" quotes \u{e9}"));
     assert_eq!(response.status, 200);
     let line: Value = serde_json::from_str(&proxy.await_access("/page")).expect("a line of JSON");
     let facts = [

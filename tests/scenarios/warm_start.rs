@@ -23,9 +23,10 @@ fn artefacts_are_kept_and_used_again() {
     let after = files(&proxy.folder().join("state"));
     let compiled: Vec<_> = after.keys().filter(|file| !before.contains_key(*file)).collect();
     assert!(compiled.is_empty(), "the second start made {compiled:?}");
+    // An artefact's record remembers when it was last used, in its own time.
     let rewritten: Vec<_> = before
         .iter()
-        .filter(|(file, time)| after.get(*file) != Some(time))
+        .filter(|(file, time)| after.get(*file) != Some(time) && file.extension().is_none_or(|end| end != "json"))
         .collect();
     assert!(rewritten.is_empty(), "the second start wrote {rewritten:?} again");
 }

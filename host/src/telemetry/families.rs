@@ -152,6 +152,7 @@ families! {
     // Exchanges.
     REQUESTS = "weir_requests_total", Counter, None, ["listener", "route", "status"],
         "Exchanges finished. status: 1xx, 2xx, 3xx, 4xx, 5xx, or none when the client got no answer.";
+    REQUESTS_ACTIVE = "weir_requests_active", Gauge, None, ["listener"], "Exchanges running now.";
     REQUEST_DURATION = "weir_request_duration_seconds", Histogram(EXCHANGE_BOUNDS), Nanoseconds, ["route"],
         "From the request head to the last byte of the response.";
     REQUEST_BYTES = "weir_request_body_bytes_total", Counter, Bytes, ["listener"], "Bytes of request bodies received.";

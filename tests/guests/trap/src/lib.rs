@@ -30,6 +30,8 @@ impl Plugin for Trap {
     }
 }
 
+/// Never inlined, so that its name stands in the backtrace.
+#[inline(never)]
 fn trap_at(request: &Request, path: &[u8]) {
     if request.path() == path {
         std::process::abort();
