@@ -52,8 +52,9 @@ pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Re
         "requestbodyprocessor" => Control::RequestBodyProcessor(match value.to_ascii_uppercase().as_str() {
             "URLENCODED" => BodyProcessor::UrlEncoded,
             "JSON" => BodyProcessor::Json,
-            "XML" | "MULTIPART" | "RAW" => return Err(format!("the body processor {value} is not supported yet")),
-            _ => return Err(format!("\"{value}\" is not URLENCODED or JSON")),
+            "MULTIPART" => BodyProcessor::Multipart,
+            "XML" | "RAW" => return Err(format!("the body processor {value} is not supported yet")),
+            _ => return Err(format!("\"{value}\" is not URLENCODED, JSON or MULTIPART")),
         }),
         _ if NOT_YET.iter().any(|known| known.eq_ignore_ascii_case(name)) => {
             return Err(format!("\"{name}\" is not supported yet"));

@@ -328,6 +328,8 @@ pub enum BodyProcessor {
     UrlEncoded,
     /// JSON.
     Json,
+    /// A form with files.
+    Multipart,
 }
 
 /// What `TX` holds when a transaction starts.

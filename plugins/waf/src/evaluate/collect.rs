@@ -98,6 +98,22 @@ fn values(plan: &Plan, tx: &mut Transaction, target: &Target, items: &mut Vec<It
         Variable::RequestCookiesNames => (&tx.request_cookies, &[], Names),
         Variable::ResponseHeaders => (&tx.response_headers, &[], Values),
         Variable::ResponseHeadersNames => (&tx.response_headers, &[], Names),
+        Variable::Files => (&tx.body.files.files, &[], Values),
+        Variable::FilesNames => (&tx.body.files.files, &[], Names),
+        Variable::MultipartPartHeaders => (&tx.body.files.headers, &[], Values),
+        Variable::FilesSizes => {
+            for (name, size) in &tx.body.files.sizes {
+                let key = Key::Text(*name);
+                if selects(plan, tx, &target.selector, key) {
+                    items.push(Item {
+                        variable: Variable::FilesSizes,
+                        key,
+                        value: Datum::Number(*size as i64),
+                    });
+                }
+            }
+            return;
+        }
         Variable::Tx => return tx_values(plan, tx, &target.selector, items),
         Variable::MatchedVars | Variable::MatchedVarsNames => {
             for at in 0..tx.matched.len() {
@@ -194,6 +210,9 @@ fn single_value(plan: &Plan, tx: &mut Transaction, variable: Variable) -> Option
                 tx.args_get.iter().chain(&tx.args_post).map(length).sum::<usize>() as i64,
             ))
         }
+        Variable::FilesCombinedSize => Some(Datum::Number(
+            tx.body.files.sizes.iter().map(|(_, size)| *size).sum::<usize>() as i64,
+        )),
         Variable::HighestSeverity => Some(Datum::Number(i64::from(tx.highest_severity))),
         Variable::InboundDataError => flag(tx.body.overflow == Parsed::TooMany),
         Variable::OutboundDataError => flag(tx.outbound_error == Parsed::TooMany),

@@ -276,7 +276,20 @@ fn bodies_become_arguments() {
     assert_eq!(judged(rules, "/", &json, b"{\"a\":{\"b\":1}}").0, [3]);
     assert_eq!(judged(rules, "/", &json, b"{\"a\":").1, denied(4, 400));
     let multipart = [("content-type", "multipart/form-data; boundary=x")];
-    assert_eq!(judged(rules, "/", &multipart, b"--x").0, [6]);
+    let body = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nx y\r\n--x--";
+    assert_eq!(judged(rules, "/", &multipart, body).0, [2, 6]);
+    assert_eq!(judged(rules, "/", &multipart, b"--x").1, denied(4, 400));
+}
+
+#[test]
+fn files_are_named_and_counted() {
+    let rules = "SecRule FILES \"@endsWith .php\" \"id:1,phase:2\"\nSecRule FILES_NAMES \"@streq f\" \"id:2,phase:2\"\n\
+                 SecRule FILES_SIZES:f \"@eq 3\" \"id:3,phase:2\"\nSecRule FILES_COMBINED_SIZE \"@eq 3\" \"id:4,phase:2\"\n\
+                 SecRule MULTIPART_PART_HEADERS:f \"@contains image/png\" \"id:5,phase:2\"\nSecRule &ARGS \"@eq 0\" \"id:6,phase:2\"";
+    let multipart = [("content-type", "multipart/form-data; boundary=x")];
+    let body =
+        b"--x\r\nContent-Disposition: form-data; name=f; filename=a.php\r\nContent-Type: image/png\r\n\r\nabc\r\n--x--";
+    assert_eq!(judged(rules, "/", &multipart, body).0, [1, 2, 3, 4, 5, 6]);
 }
 
 #[test]

@@ -54,6 +54,14 @@ variables! {
     ArgsPost "ARGS_POST" Collection,
     /// Names of the arguments of the body.
     ArgsPostNames "ARGS_POST_NAMES" Collection,
+    /// The summed length of all files.
+    FilesCombinedSize "FILES_COMBINED_SIZE" Single,
+    /// File names, by the fields that they were sent in.
+    Files "FILES" Collection,
+    /// The fields that files were sent in.
+    FilesNames "FILES_NAMES" Collection,
+    /// Lengths of files, by the fields that they were sent in.
+    FilesSizes "FILES_SIZES" Collection,
     /// The most severe (lowest) severity of the rules that matched; 255 before there is one.
     HighestSeverity "HIGHEST_SEVERITY" Single,
     /// 1 when the request body was longer than what is looked at.
@@ -66,6 +74,8 @@ variables! {
     MatchedVars "MATCHED_VARS" Collection,
     /// The names of those.
     MatchedVarsNames "MATCHED_VARS_NAMES" Collection,
+    /// Header lines of the parts of a multipart body, by the names of the parts.
+    MultipartPartHeaders "MULTIPART_PART_HEADERS" Collection,
     /// 1 when the response body was longer than what is looked at.
     OutboundDataError "OUTBOUND_DATA_ERROR" Single,
     /// The query as received.
@@ -135,10 +145,6 @@ const NOT_YET: &[&str] = &[
     "AUTH_TYPE",
     "DURATION",
     "ENV",
-    "FILES",
-    "FILES_COMBINED_SIZE",
-    "FILES_NAMES",
-    "FILES_SIZES",
     "FILES_TMPNAMES",
     "FILES_TMP_CONTENT",
     "FULL_REQUEST",
@@ -161,7 +167,6 @@ const NOT_YET: &[&str] = &[
     "MULTIPART_LF_LINE",
     "MULTIPART_MISSING_SEMICOLON",
     "MULTIPART_NAME",
-    "MULTIPART_PART_HEADERS",
     "MULTIPART_STRICT_ERROR",
     "MULTIPART_UNMATCHED_BOUNDARY",
     "PATH_INFO",

@@ -1,6 +1,7 @@
 //! Request bodies: which processor reads them, and what became of it.
 
 mod json;
+mod multipart;
 
 use super::texts::{TextId, Texts};
 use super::urlencoded::{self, Field, Parsed};
@@ -26,7 +27,7 @@ pub(super) enum Processor {
     UrlEncoded,
     /// JSON.
     Json,
-    /// Known by its media type, and not read yet.
+    /// `multipart/form-data`
     Multipart,
 }
 
@@ -42,6 +43,7 @@ pub(super) struct ReqBody {
     pub(super) error: Option<TextId>,
     pub(super) escapes: Parsed,
     pub(super) overflow: Parsed,
+    pub(super) files: multipart::Files,
 }
 
 /// Whether rules see the body as received, whatever its processor is.
@@ -61,6 +63,7 @@ impl Default for ReqBody {
             error: None,
             escapes: Parsed::Clean,
             overflow: Parsed::Clean,
+            files: multipart::Files::default(),
         }
     }
 }
@@ -70,6 +73,7 @@ impl From<BodyProcessor> for Processor {
         match processor {
             BodyProcessor::UrlEncoded => Self::UrlEncoded,
             BodyProcessor::Json => Self::Json,
+            BodyProcessor::Multipart => Self::Multipart,
         }
     }
 }
@@ -121,6 +125,7 @@ impl ReqBody {
         settings: &Settings,
         body: &[u8],
         completeness: Completeness,
+        content_type: &[u8],
         arguments: usize,
         texts: &mut Texts,
         fields: &mut Vec<Field>,
@@ -137,7 +142,7 @@ impl ReqBody {
         }
         let most = settings.arguments_limit.saturating_sub(arguments);
         match self.processor {
-            Processor::None | Processor::Multipart => {}
+            Processor::None => {}
             Processor::UrlEncoded => match urlencoded::parse(body, settings.argument_separator, most, texts, fields) {
                 Parsed::TooMany => self.fail(texts, &too_many(settings.arguments_limit)),
                 parsed => self.escapes = parsed,
@@ -148,6 +153,12 @@ impl ReqBody {
                     fields: most,
                 };
                 if let Err(reason) = json::parse(body, limits, texts, fields) {
+                    self.fail(texts, &reason);
+                }
+            }
+            Processor::Multipart => {
+                let result = multipart::parse(content_type, body, most, texts, fields, &mut self.files);
+                if let Err(reason) = result {
                     self.fail(texts, &reason);
                 }
             }
