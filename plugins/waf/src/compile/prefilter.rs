@@ -7,7 +7,7 @@ use super::pattern::Pattern;
 use crate::bytes::ByteSet;
 
 /// Sets that are asked for. More of them cost more than they save.
-const MOST_SETS: usize = 3;
+const MOST_SETS: usize = 6;
 
 /// A set that is likelier to occur than this is not worth asking for; see [`commonness`].
 const MOST_COMMON: u32 = 400;

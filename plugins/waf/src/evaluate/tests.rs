@@ -315,6 +315,15 @@ fn a_body_over_the_limit_is_refused_or_cut() {
 }
 
 #[test]
+fn a_document_that_is_cut_is_no_error() {
+    let rules = "SecRequestBodyLimit 12\nSecRequestBodyLimitAction ProcessPartial\n\
+                 SecAction \"id:1,phase:1,nolog,pass,ctl:requestBodyProcessor=JSON\"\nSecRule REQBODY_ERROR \"@eq 1\" \"id:2,phase:2\"\n\
+                 SecRule ARGS:json.a \"@streq x\" \"id:3,phase:2\"\nSecRule INBOUND_DATA_ERROR \"@eq 1\" \"id:4,phase:2\"";
+    assert_eq!(judged(rules, "/", &[], b"{\"a\":\"x\",\"b\":\"y\"}").0, [3, 4]);
+    assert_eq!(judged(rules, "/", &[], b"{\"a\":\"x\",").0, [2, 3]);
+}
+
+#[test]
 fn too_many_arguments_are_an_error_that_rules_see() {
     let rules = "SecArgumentsLimit 3\nSecRule REQBODY_ERROR \"@eq 1\" \"id:1,phase:1\"\nSecRule &ARGS \"@eq 3\" \"id:2,phase:1\"";
     assert_eq!(matched(rules, "/?a&b&c"), [2]);

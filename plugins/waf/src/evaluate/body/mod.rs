@@ -141,27 +141,27 @@ impl ReqBody {
             self.text = Some(texts.push(body));
         }
         let most = settings.arguments_limit.saturating_sub(arguments);
-        match self.processor {
-            Processor::None => {}
+        let result = match self.processor {
+            Processor::None => Ok(()),
             Processor::UrlEncoded => match urlencoded::parse(body, settings.argument_separator, most, texts, fields) {
-                Parsed::TooMany => self.fail(texts, &too_many(settings.arguments_limit)),
-                parsed => self.escapes = parsed,
+                Parsed::TooMany => return self.fail(texts, &too_many(settings.arguments_limit)),
+                parsed => {
+                    self.escapes = parsed;
+                    Ok(())
+                }
             },
             Processor::Json => {
                 let limits = json::Limits {
                     depth: settings.json_depth_limit,
                     fields: most,
                 };
-                if let Err(reason) = json::parse(body, limits, texts, fields) {
-                    self.fail(texts, &reason);
-                }
+                json::parse(body, limits, texts, fields)
             }
-            Processor::Multipart => {
-                let result = multipart::parse(content_type, body, most, texts, fields, &mut self.files);
-                if let Err(reason) = result {
-                    self.fail(texts, &reason);
-                }
-            }
+            Processor::Multipart => multipart::parse(content_type, body, most, texts, fields, &mut self.files),
+        };
+        // Of a body that is cut nobody can say whether it is well formed; INBOUND_DATA_ERROR tells rules that it is cut.
+        if let (Err(reason), Completeness::Complete) = (result, completeness) {
+            self.fail(texts, &reason);
         }
     }
 }
