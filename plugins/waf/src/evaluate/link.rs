@@ -8,7 +8,7 @@ use super::{collect, effects, expand};
 use crate::bytes::leading_number;
 use crate::compile::names::Slot;
 use crate::compile::plan::{Capture, Forms, Link, Plan, Rule};
-use crate::operators::{Groups, Outcome, Test};
+use crate::operators::{Outcome, Test};
 use crate::transformations::Touches;
 use crate::variables::Variable;
 
@@ -89,61 +89,31 @@ fn about_item(
     argument: &Argument<'_>,
     so_far: Outcome,
 ) -> Outcome {
-    let chain = at
-        .link
-        .transformations
-        .and_then(|chain| plan.transformations.get(chain));
-    let Some(chain) = chain else {
+    let chain = at.link.transformations;
+    let Some((index, chain)) = chain.and_then(|index| Some((index, plan.transformations.get(index)?))) else {
         return about_form(plan, tx, at, item, argument, so_far);
     };
     let text = collect::text(tx, item.value);
     if let Touches::Bytes(bytes) = &chain.touches
         && !bytes.intersects(&tx.texts.present(text))
     {
-        return about_form(
-            plan,
-            tx,
-            at,
-            Item {
-                value: Datum::Text(text),
-                ..item
-            },
-            argument,
-            so_far,
-        );
+        return about_form(plan, tx, at, item.with(text), argument, so_far);
     }
-    let mut outcome = Outcome::NoMatch;
+    if at.link.forms == Forms::Last {
+        let form = tx.texts.last_form(text, index, &chain.steps);
+        return about_form(plan, tx, at, item.with(form), argument, so_far);
+    }
+    let mut outcome = about_form(plan, tx, at, item.with(text), argument, so_far);
     let mut form = text;
-    if at.link.forms == Forms::Each {
-        outcome = about_form(
-            plan,
-            tx,
-            at,
-            Item {
-                value: Datum::Text(form),
-                ..item
-            },
-            argument,
-            so_far,
-        );
-    }
-    for (step, &transformation) in chain.steps.iter().enumerate() {
+    for &transformation in &chain.steps {
         let next = tx.texts.transformed(form, transformation);
-        let asked = match at.link.forms {
-            Forms::Each => next != form,
-            Forms::Last => step + 1 == chain.steps.len(),
-        };
-        form = next;
-        if asked {
+        if next != form {
             let so_far = if outcome == Outcome::Match { outcome } else { so_far };
-            let item = Item {
-                value: Datum::Text(form),
-                ..item
-            };
-            if about_form(plan, tx, at, item, argument, so_far) == Outcome::Match {
+            if about_form(plan, tx, at, item.with(next), argument, so_far) == Outcome::Match {
                 outcome = Outcome::Match;
             }
         }
+        form = next;
     }
     outcome
 }
@@ -156,14 +126,14 @@ fn about_form(
     argument: &Argument<'_>,
     so_far: Outcome,
 ) -> Outcome {
-    let link = at.link;
-    let mut groups = (link.capture == Capture::Keep).then(Groups::default);
-    let (answer, item) = match (&link.operator.test, argument, item.value) {
+    let operator = &at.link.operator;
+    let (answer, item) = match (&operator.test, argument, item.value) {
         (Test::Number(compare), Argument::Number(argument), Datum::Number(value)) => {
-            (compare(value, *argument).into(), item)
+            (Outcome::of(compare(value, *argument)), item)
         }
         (Test::Number(compare), Argument::Number(argument), Datum::Text(value)) => {
-            (compare(leading_number(tx.texts.get(value)), *argument).into(), item)
+            let value = leading_number(tx.texts.get(value));
+            (Outcome::of(compare(value, *argument)), item)
         }
         (test, argument, value) => {
             let text = collect::text(tx, value);
@@ -172,30 +142,23 @@ fn about_form(
                 Argument::Bytes(bytes) => bytes.as_ref(),
                 Argument::Number(_) => &[],
             };
-            let answer = test.ask(tx.texts.get(text), &present, argument, groups.as_mut());
-            (
-                answer,
-                Item {
-                    value: Datum::Text(text),
-                    ..item
-                },
-            )
+            (test.ask(tx.texts.get(text), &present, argument), item.with(text))
         }
     };
-    if answer != link.operator.wanted {
+    if answer != operator.wanted {
         return Outcome::NoMatch;
     }
-    if let (Some(groups), Outcome::Match) = (groups, answer) {
-        keep_groups(tx, item, &groups);
+    if at.link.capture == Capture::Keep && answer == Outcome::Match {
+        keep_groups(tx, item, &operator.test);
     }
     matched(plan, tx, at, Some(item), so_far);
     Outcome::Match
 }
 
 /// `TX:0` to `TX:9` are parts of the value that matched; they share its bytes.
-fn keep_groups(tx: &mut Transaction, item: Item, groups: &Groups) {
+fn keep_groups(tx: &mut Transaction, item: Item, test: &Test) {
     let Datum::Text(text) = item.value else { return };
-    for (index, group) in groups.iter().enumerate() {
+    for (index, group) in test.groups(tx.texts.get(text)).iter().enumerate() {
         let value = match group {
             Some((start, end)) => Value::Text(tx.texts.part(text, *start, *end)),
             None => Value::Unset,

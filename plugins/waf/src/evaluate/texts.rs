@@ -39,6 +39,8 @@ struct Text {
     /// The first of the list of forms that were derived from it.
     derived: Option<u32>,
     present: Option<ByteSet>,
+    /// The chain of transformations that was asked for last, and its result.
+    formed: Option<(usize, TextId)>,
 }
 
 /// What one transformation made of a text.
@@ -59,6 +61,7 @@ impl Default for Texts {
             end: 0,
             derived: None,
             present: Some(ByteSet::EMPTY),
+            formed: None,
         };
         Self {
             bytes: Vec::new(),
@@ -172,6 +175,22 @@ impl Texts {
         result
     }
 
+    /// What a chain of transformations makes of a text. The last chain that was asked for is remembered with the text, because
+    /// rules of one file mostly ask for the same.
+    pub(super) fn last_form(&mut self, id: TextId, chain: usize, steps: &[usize]) -> TextId {
+        let known = self.texts.get(id.0 as usize).and_then(|text| text.formed);
+        if let Some((known, form)) = known
+            && known == chain
+        {
+            return form;
+        }
+        let form = steps.iter().fold(id, |form, &step| self.transformed(form, step));
+        if let Some(text) = self.texts.get_mut(id.0 as usize) {
+            text.formed = Some((chain, form));
+        }
+        form
+    }
+
     fn span(&mut self, start: usize, end: usize) -> TextId {
         let id = TextId(self.texts.len() as u32);
         self.texts.push(Text {
@@ -179,6 +198,7 @@ impl Texts {
             end: end as u32,
             derived: None,
             present: None,
+            formed: None,
         });
         id
     }

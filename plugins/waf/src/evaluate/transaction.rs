@@ -101,6 +101,16 @@ pub(super) struct Item {
     pub(super) value: Datum,
 }
 
+impl Item {
+    /// The same, with another form of its value.
+    pub(super) fn with(self, text: TextId) -> Self {
+        Self {
+            value: Datum::Text(text),
+            ..self
+        }
+    }
+}
+
 /// The name of a value in its collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {

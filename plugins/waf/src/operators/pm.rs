@@ -3,7 +3,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::{Groups, Outcome, Test};
+use super::{Groups, Test};
 use crate::bytes::hex_pair;
 use crate::seclang::Files;
 
@@ -43,18 +43,18 @@ impl Phrases {
         Ok(Self { automaton, shortest })
     }
 
-    pub(super) fn find(&self, value: &[u8], groups: Option<&mut Groups>) -> Outcome {
-        if value.len() < self.shortest {
-            return Outcome::NoMatch;
-        }
-        let Some(found) = self.automaton.find(value) else {
-            return Outcome::NoMatch;
-        };
-        if let Some(groups) = groups {
-            *groups = Groups::default();
-            groups[0] = Some((found.start() as u32, found.end() as u32));
-        }
-        Outcome::Match
+    pub(super) fn is_found(&self, value: &[u8]) -> bool {
+        value.len() >= self.shortest && self.automaton.is_match(value)
+    }
+
+    /// The phrase is the whole match.
+    pub(super) fn groups(&self, value: &[u8]) -> Groups {
+        let mut groups = Groups::default();
+        groups[0] = self
+            .automaton
+            .find(value)
+            .map(|found| (found.start() as u32, found.end() as u32));
+        groups
     }
 }
 

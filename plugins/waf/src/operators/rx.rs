@@ -3,7 +3,7 @@
 
 use regex::bytes::Regex;
 
-use super::{Groups, Outcome, Test};
+use super::{Groups, Test};
 use crate::bytes::ByteSet;
 use crate::compile::pattern;
 use crate::compile::prefilter::Prefilter;
@@ -25,18 +25,17 @@ pub struct Rx {
 }
 
 impl Rx {
-    pub(super) fn find(&self, value: &[u8], present: &ByteSet, groups: Option<&mut Groups>) -> Outcome {
-        if self.prefilter.excludes(value, present) || !self.regex.is_match(value) {
-            return Outcome::NoMatch;
-        }
-        if let Some(groups) = groups {
-            *groups = Groups::default();
-            if let Some(captures) = self.regex.captures(value) {
-                for (group, found) in groups.iter_mut().zip(captures.iter()) {
-                    *group = found.map(|found| (found.start() as u32, found.end() as u32));
-                }
+    pub(super) fn is_found(&self, value: &[u8], present: &ByteSet) -> bool {
+        !self.prefilter.excludes(value, present) && self.regex.is_match(value)
+    }
+
+    pub(super) fn groups(&self, value: &[u8]) -> Groups {
+        let mut groups = Groups::default();
+        if let Some(captures) = self.regex.captures(value) {
+            for (group, found) in groups.iter_mut().zip(captures.iter()) {
+                *group = found.map(|found| (found.start() as u32, found.end() as u32));
             }
         }
-        Outcome::Match
+        groups
     }
 }
