@@ -77,16 +77,26 @@ mode = "off"
 pub(crate) fn make(bench: &Bench, plugins: Plugins) -> anyhow::Result<Option<PathBuf>> {
     let (name, manifest, components): (String, String, &[&str]) = match plugins {
         Plugins::None => return Ok(None),
-        Plugins::Policy => {
-            ("policy".into(), POLICY.into(), &["access", "rate-limit", "redirect", "maintenance"])
-        }
+        Plugins::Policy => (
+            "policy".into(),
+            POLICY.into(),
+            &["access", "rate-limit", "redirect", "maintenance"],
+        ),
         Plugins::All => {
             let waf = standard_waf(bench)?;
-            ("all".into(), format!("{POLICY}{waf}"), &["access", "rate-limit", "redirect", "maintenance", "waf"])
+            (
+                "all".into(),
+                format!("{POLICY}{waf}"),
+                &["access", "rate-limit", "redirect", "maintenance", "waf"],
+            )
         }
         Plugins::Mark(mark) => {
             let plugin = "[[plugin]]\nname = \"mark\"\ncomponent = \"mark.wasm\"\n";
-            (format!("mark-{mark}"), format!("{plugin}[plugin.config]\nmark = \"{mark}\"\n"), &["mark"])
+            (
+                format!("mark-{mark}"),
+                format!("{plugin}[plugin.config]\nmark = \"{mark}\"\n"),
+                &["mark"],
+            )
         }
     };
     let dir = bench.dir().join("bundles").join(&name);
@@ -94,7 +104,10 @@ pub(crate) fn make(bench: &Bench, plugins: Plugins) -> anyhow::Result<Option<Pat
         return Ok(Some(dir));
     }
     fs::create_dir_all(&dir)?;
-    fs::write(dir.join("bundle.toml"), format!("name = \"{name}\"\nversion = \"1\"\n{manifest}"))?;
+    fs::write(
+        dir.join("bundle.toml"),
+        format!("name = \"{name}\"\nversion = \"1\"\n{manifest}"),
+    )?;
     for component in components {
         copy(bench.plugins(), &dir, component)?;
     }
@@ -105,7 +118,10 @@ pub(crate) fn make(bench: &Bench, plugins: Plugins) -> anyhow::Result<Option<Pat
     if plugins == Plugins::All {
         for entry in fs::read_dir("rulesets").context("run from the root of the repository")? {
             let path = entry?.path();
-            if let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|extension| extension == "conf")) {
+            if let Some(name) = path
+                .file_name()
+                .filter(|_| path.extension().is_some_and(|extension| extension == "conf"))
+            {
                 fs::copy(&path, dir.join(name))?;
             }
         }
@@ -116,9 +132,15 @@ pub(crate) fn make(bench: &Bench, plugins: Plugins) -> anyhow::Result<Option<Pat
 /// The WAF as the standard bundle has it.
 fn standard_waf(_bench: &Bench) -> anyhow::Result<String> {
     let text = fs::read_to_string("bundles/standard/bundle.toml").context("run from the root of the repository")?;
-    let start = text.find("name = \"waf\"").context("bundles/standard has no plugin waf")?;
+    let start = text
+        .find("name = \"waf\"")
+        .context("bundles/standard has no plugin waf")?;
     let start = text[..start].rfind("[[plugin]]").unwrap_or(start);
-    let end = text[start + 1..].find("\n[[plugin]]").into_iter().chain(text[start..].find("\n[[test]]")).min();
+    let end = text[start + 1..]
+        .find("\n[[plugin]]")
+        .into_iter()
+        .chain(text[start..].find("\n[[test]]"))
+        .min();
     let section = end.map_or(&text[start..], |end| &text[start..start + end]);
     Ok(format!("\n{section}\n"))
 }

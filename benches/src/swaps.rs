@@ -29,7 +29,10 @@ const SCENARIO: Scenario = Scenario {
 
 /// Runs it and tells what happened.
 pub(crate) fn run(bench: &Bench, seconds: u64) -> anyhow::Result<String> {
-    let folders = [bundles::make(bench, Plugins::Mark(1))?, bundles::make(bench, Plugins::Mark(2))?];
+    let folders = [
+        bundles::make(bench, Plugins::Mark(1))?,
+        bundles::make(bench, Plugins::Mark(2))?,
+    ];
     let proxy = bench.start(Peer::Weir(Plugins::Mark(1)), &SCENARIO)?;
     let most = load::closed(&SCENARIO.url(&proxy), CONNECTIONS, Duration::from_secs(3))?;
     let rate = most.per_second / 2.0;

@@ -431,9 +431,14 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Some(chain) = &self.chain else { return };
         for slot in &mut self.slots {
-            if let Some(instance) = slot.instance.take()
-                && let Some(seat) = chain.seats.get(slot.seat)
-            {
+            // What a plugin keeps of an exchange is cleared at its first call in the next one. `on_finish` may be its only
+            // call there, and would be told of this exchange; such an instance is not used again.
+            let (Some(instance), Some(seat)) = (slot.instance.take(), chain.seats.get(slot.seat)) else {
+                continue;
+            };
+            if slot.phases.has(Phase::OnFinish) {
+                seat.discard(instance);
+            } else {
                 seat.release(instance);
             }
         }
