@@ -61,6 +61,7 @@ capabilities = ["tables"]
 [[plugin.table]]
 name = "moved"
 kind = "exact"
+check = "redirects"
 file = "moved.csv"
 [plugin.config]
 [[plugin.config.tables]]
@@ -69,6 +70,7 @@ name = "moved"
 [[plugin]]
 name = "maintenance"
 component = "maintenance.wasm"
+capabilities = ["clock", "tables"]
 [plugin.config]
 mode = "off"
 "#;
@@ -83,7 +85,7 @@ pub(crate) fn make(bench: &Bench, plugins: Plugins) -> anyhow::Result<Option<Pat
             &["access", "rate-limit", "redirect", "maintenance"],
         ),
         Plugins::All => {
-            let waf = standard_waf(bench)?;
+            let waf = standard_waf()?;
             (
                 "all".into(),
                 format!("{POLICY}{waf}"),
@@ -122,7 +124,8 @@ pub(crate) fn make(bench: &Bench, plugins: Plugins) -> anyhow::Result<Option<Pat
                 .file_name()
                 .filter(|_| path.extension().is_some_and(|extension| extension == "conf"))
             {
-                fs::copy(&path, dir.join(name))?;
+                fs::create_dir_all(dir.join("rules"))?;
+                fs::copy(&path, dir.join("rules").join(name))?;
             }
         }
     }
@@ -130,18 +133,18 @@ pub(crate) fn make(bench: &Bench, plugins: Plugins) -> anyhow::Result<Option<Pat
 }
 
 /// The WAF as the standard bundle has it.
-fn standard_waf(_bench: &Bench) -> anyhow::Result<String> {
+fn standard_waf() -> anyhow::Result<String> {
     let text = fs::read_to_string("bundles/standard/bundle.toml").context("run from the root of the repository")?;
     let start = text
         .find("name = \"waf\"")
         .context("bundles/standard has no plugin waf")?;
     let start = text[..start].rfind("[[plugin]]").unwrap_or(start);
-    let end = text[start + 1..]
-        .find("\n[[plugin]]")
+    let rest = &text[start + 1..];
+    let end = [rest.find("\n[[plugin]]"), rest.find("\n[[test]]")]
         .into_iter()
-        .chain(text[start..].find("\n[[test]]"))
+        .flatten()
         .min();
-    let section = end.map_or(&text[start..], |end| &text[start..start + end]);
+    let section = end.map_or(&text[start..], |end| &text[start..=start + end]);
     Ok(format!("\n{section}\n"))
 }
 

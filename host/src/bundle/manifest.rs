@@ -210,8 +210,19 @@ pub struct TableFile {
     pub content: Bytes,
     /// Whether the first row names the columns.
     pub header: bool,
+    /// What is looked for in the rows besides their form.
+    pub check: TableCheck,
     /// The line of its `[[plugin.table]]`.
     pub line: usize,
+}
+
+/// What is looked for in a table's rows besides their form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TableCheck {
+    /// Nothing.
+    Form,
+    /// Values are redirects, and none comes back to where it began.
+    Redirects,
 }
 
 /// How a table is looked up.
@@ -532,6 +543,7 @@ impl<'t> Reader<'_, 't> {
             let kind = section.parsed(&mut self.document, "kind", table_kind);
             let file = self.file(&mut section, "file");
             let header = section.boolean(&mut self.document, "header").unwrap_or(false);
+            let check = section.parsed(&mut self.document, "check", table_check);
             section.finish(&mut self.document);
             let (Some(name), Some(kind), Some(file)) = (name, kind, file) else {
                 continue;
@@ -540,6 +552,11 @@ impl<'t> Reader<'_, 't> {
                 self.document
                     .problem(line, format!("the plugin has two tables named `{name}`"));
             }
+            let check = check.map_or(TableCheck::Form, |check| check.value);
+            if check == TableCheck::Redirects && kind.value != TableKind::Exact {
+                let message = "`check = \"redirects\"` is for tables of kind \"exact\"";
+                self.document.problem(line, message);
+            }
             let (path, content) = file.value;
             tables.push(TableFile {
                 name,
@@ -547,6 +564,7 @@ impl<'t> Reader<'_, 't> {
                 path,
                 content,
                 header,
+                check,
                 line,
             });
         }
@@ -662,6 +680,13 @@ fn table_kind(text: &str) -> Result<TableKind, String> {
         .into_iter()
         .find(|kind| kind.as_str() == text)
         .ok_or_else(|| format!("`{text}` has to be \"exact\", \"prefix\" or \"ip\""))
+}
+
+fn table_check(text: &str) -> Result<TableCheck, String> {
+    match text {
+        "redirects" => Ok(TableCheck::Redirects),
+        _ => Err(format!("`{text}` has to be \"redirects\"")),
+    }
 }
 
 fn host_pattern(text: &str) -> Result<HostPattern, String> {

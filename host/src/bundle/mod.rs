@@ -26,7 +26,9 @@ use serde_json::Value;
 use weir_sdk::testing::case::Case;
 
 pub use history::{Entry, History};
-pub use manifest::{Capabilities, Capability, CounterSpace, Limits, Manifest, OnFailure, TableFile, TableKind};
+pub use manifest::{
+    Capabilities, Capability, CounterSpace, Limits, Manifest, OnFailure, TableCheck, TableFile, TableKind,
+};
 pub use problem::{Problem, Problems};
 
 use crate::config::suggest::nearest;

@@ -20,11 +20,11 @@ use super::phases::PhaseSet;
 use super::shared::clock::Clock;
 use super::shared::counters::{self, Space};
 use super::shared::kv::{Budget, Namespace};
-use super::shared::tables::Table;
+use super::shared::tables::{self, Table};
 use super::snapshot::Instrumented;
 use super::state::{NamedSpace, NamedTable};
 use super::{engine, hostcalls, selftest};
-use crate::bundle::{Bundle, Manifest, Problem, Problems, TableFile, TableKind};
+use crate::bundle::{Bundle, Manifest, Problem, Problems, TableCheck, TableFile, TableKind};
 use crate::config;
 use crate::telemetry::{Registry, families};
 
@@ -56,6 +56,7 @@ struct Kept {
 struct TableKey {
     kind: TableKind,
     header: bool,
+    check: TableCheck,
     content: [u8; 32],
 }
 
@@ -446,6 +447,7 @@ impl Runtime {
         let key = TableKey {
             kind: file.kind,
             header: file.header,
+            check: file.check,
             content: *blake3::hash(&file.content).as_bytes(),
         };
         if let Some(table) = self.kept.lock().tables.get(&key).and_then(Weak::upgrade) {
@@ -453,6 +455,9 @@ impl Runtime {
         }
         // Without the lock: a table of millions takes a while. Two at once would be waste, not harm.
         let table = Arc::new(Table::load(file.kind, &file.content, file.header)?);
+        if let (TableCheck::Redirects, Table::Exact(redirects)) = (file.check, &*table) {
+            tables::redirects::check(redirects, &file.content, file.header)?;
+        }
         let mut kept = self.kept.lock();
         kept.tables.retain(|_, table| table.strong_count() > 0);
         kept.tables.insert(key, Arc::downgrade(&table));

@@ -15,7 +15,9 @@ use weir_sdk::testing::case::{Case, File, Kind, Table};
 use super::super::logging::{self, LogFormat};
 use super::build;
 use crate::bundle::manifest::{DataFile, Match, Places};
-use crate::bundle::{Bundle, Capabilities, CounterSpace, Limits, Manifest, OnFailure, TableFile, TableKind};
+use crate::bundle::{
+    Bundle, Capabilities, CounterSpace, Limits, Manifest, OnFailure, TableCheck, TableFile, TableKind,
+};
 use crate::plugin::{Generation, Runtime, run_case};
 
 /// What to test.
@@ -145,6 +147,7 @@ fn manifest(name: &str, component: Bytes, file: &File) -> Manifest {
         path: format!("table `{name}` of the case file"),
         content: csv(table).into(),
         header: false,
+        check: TableCheck::Form,
         line: 1,
     });
     let counters = file.counters.iter().map(|(name, counters)| CounterSpace {

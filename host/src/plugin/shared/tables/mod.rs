@@ -6,6 +6,7 @@ pub mod csv;
 mod exact;
 mod ip;
 mod prefix;
+pub mod redirects;
 mod text;
 
 use std::net::IpAddr;
