@@ -69,10 +69,11 @@ impl Control {
         let access_log = AccessLog::new(&config.access_log, &metrics)?;
         let cache = Cache::new(&config.cache);
         let checker = Checker::start(metrics.clone())?;
-        let listeners = Listeners::bind(&config.listeners, config.workers)?;
         let runtime = Runtime::new(&config.plugins, metrics.clone())?;
         let history = History::open(&config.plugins.state, config.plugins.keep)?;
         let plugins = last_active(&runtime, &history, config.plugins.bundle.as_deref())?;
+        // After the plugins: a client had better be refused than wait while they are compiled.
+        let listeners = Listeners::bind(&config.listeners, config.workers)?;
         let snapshot = assemble(1, Arc::new(config), plugins, None)?;
         checker.watch(snapshot.health.clone());
         let control = Arc::new(Self {
