@@ -189,6 +189,7 @@ fn a_loop_of_redirects_is_found_before_it_is_deployed() {
     let bundle = Bundle::new("redirects", "1").plugin(
         "redirect",
         r#"
+capabilities = ["tables"]
 [[plugin.config.rules]]
 id = "there"
 from = "/a"
@@ -215,6 +216,7 @@ fn maintenance_is_switched_while_traffic_flows() {
     let bundle = Bundle::new("maintenance", "1").plugin(
         "maintenance",
         r#"
+capabilities = ["clock", "tables"]
 [plugin.config]
 mode = "off"
 except_paths = ["=/health"]
