@@ -190,8 +190,14 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
     parts.version = version;
     parts.headers = head.headers;
 
-    match exchange::run(worker, client, parts, body).await {
-        Answer::Response(response) => {
+    let answer = exchange::run(worker, client, parts, body).await;
+    let persistence = if matches!(answer, Answer::Last(_)) {
+        Persistence::Close
+    } else {
+        persistence
+    };
+    match answer {
+        Answer::Response(response) | Answer::Last(response) => {
             let unread = !link.borrow().incoming.is_done();
             let persistence = match persistence {
                 Persistence::KeepAlive if !client.draining.get() && may_drain(&link.borrow()) => Persistence::KeepAlive,

@@ -98,7 +98,7 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
 /// HTTP/2 has no 101 (RFC 9113 §8.6), so an answer is a response or the end.
 fn answered(answer: Answer) -> Result<Response<ResponseBody>, Closed> {
     match answer {
-        Answer::Response(mut response) => {
+        Answer::Response(mut response) | Answer::Last(mut response) => {
             for name in [
                 http::header::CONNECTION,
                 http::header::TRANSFER_ENCODING,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str;
 
 use bytes::Bytes;
-use http::header::{FORWARDED, HOST, HeaderMap, HeaderValue};
+use http::header::{EXPECT, FORWARDED, HOST, HeaderMap, HeaderValue};
 use http::uri::Authority;
 use http::{Method, Version};
 use ipnet::IpNet;
@@ -60,6 +60,19 @@ pub fn host(parts: &http::request::Parts) -> Result<Bytes, Refusal> {
         _ => return Err(Refusal::Malformed(Malformed::Host)),
     };
     normalise(named).ok_or(Refusal::Malformed(Malformed::Host))
+}
+
+/// The only expectation that there is, is `100-continue`; HTTP/1.0 knows none (RFC 9110 §10.1.1).
+///
+/// # Errors
+/// [`Refusal::Expectation`].
+pub fn expectation(parts: &http::request::Parts) -> Result<(), Refusal> {
+    match parts.headers.get(EXPECT) {
+        Some(value) if parts.version > Version::HTTP_10 && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(Refusal::Expectation)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The one `Host` field (RFC 9112 §3.2).

@@ -41,6 +41,8 @@ use crate::upstream::balance::Running;
 pub enum Answer {
     /// A response for the client.
     Response(Response<ResponseBody>),
+    /// A response, after which the connection is closed.
+    Last(Response<ResponseBody>),
     /// Both sides switch protocols (RFC 9110 §15.2.2): after this head, bytes both ways.
     Tunnel {
         /// The 101, whose body keeps the exchange unfinished while it is held.
@@ -111,7 +113,7 @@ pub async fn run(worker: &Rc<Worker>, client: &Rc<Client>, parts: http::request:
 pub fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, refusal: &Refusal) -> Response<ResponseBody> {
     let (parts, ()) = http::Request::new(()).into_parts();
     match Exchange::new(worker, client, parts, RequestBody::none()).conclude_refusal(refusal) {
-        Answer::Response(response) => response,
+        Answer::Response(response) | Answer::Last(response) => response,
         _ => Response::new(ResponseBody::new(Content::Empty)),
     }
 }
@@ -156,6 +158,7 @@ impl Exchange {
         let subject = &mut *self.subject;
         admit::bounds(&subject.request, &self.state.snapshot.config.limits)?;
         subject.host = admit::host(&subject.request)?;
+        admit::expectation(&subject.request)?;
         let trusted = &self.state.snapshot.config.trusted_proxies;
         if !trusted.is_empty() {
             subject.client_ip = admit::client_ip(subject.peer.ip(), trusted, &subject.request.headers);
@@ -413,7 +416,10 @@ impl Exchange {
     fn conclude_refusal(mut self, refusal: &Refusal) -> Answer {
         self.refusal = Some(refusal.reason());
         let reply = refusal.reply(self.subject.id);
-        self.conclude_reply(reply)
+        match self.conclude_reply(reply) {
+            Answer::Response(response) if refusal.ends_connection() => Answer::Last(response),
+            answer => answer,
+        }
     }
 
     fn conclude_tunnel(mut self, forwarded: Forwarded) -> Answer {

@@ -26,6 +26,8 @@ pub enum Refusal {
     MethodNotAllowed(Vec<Method>),
     /// CONNECT.
     NotImplemented,
+    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
+    Expectation,
     /// `only-if-cached`, and it is not (RFC 9111 §5.2.1.7).
     NotCached,
     /// A plugin whose policy is `closed` failed.
@@ -51,6 +53,7 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
             Self::Plugin(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(fault) => match fault {
@@ -72,6 +75,7 @@ impl Refusal {
             Self::NotFound => "no_route",
             Self::MethodNotAllowed(_) => "method",
             Self::NotImplemented => "not_implemented",
+            Self::Expectation => "expectation",
             Self::NotCached => "not_cached",
             Self::Plugin(failure) => match failure.cause {
                 plugin::Cause::Trap => "plugin_trap",
@@ -93,6 +97,13 @@ impl Refusal {
                 Fault::NoServer => "no_server",
             },
         }
+    }
+
+    /// Whether the client may send another request on its connection after this answer.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        // Two parsers that disagree about one message may disagree about where the next one begins.
+        matches!(self, Self::Malformed(_) | Self::RequestTimeout | Self::ClientGone)
     }
 
     /// The whole answer: short, plain, and with the identifier that finds the log line.

@@ -130,6 +130,10 @@ pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Req
         return Err(Malformed::TargetTooLong);
     }
     refuse_bare_line_feeds(&input[..length])?;
+    // A target has no fragment (RFC 9112 §3.2); `Uri` would drop it, and the next hop might not.
+    if target.contains('#') {
+        return Err(Malformed::Target);
+    }
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::StartLine)?;
     let target = range_in(input, target.as_bytes());
     let version = version(minor);
@@ -342,6 +346,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", Malformed::Header),
             ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", Malformed::Version),
             ("G@T / HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
+            ("GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
         ] {
             assert_eq!(request(text).err(), Some(fault), "{text:?}");
         }
