@@ -272,7 +272,7 @@ SecRule REQUEST_HEADERS:User-Agent "@pm sqlmap nikto" "id:2,phase:1,deny,status:
     let (origin, proxy) = with(&bundle, |builder| builder);
     let form = |body: &str| Request::post("/form", body).header("Content-Type", "application/x-www-form-urlencoded");
     let rows = [
-        (Request::get("/search?q=credit+union+selection"), 200),
+        (Request::get("/search?q=credit+union+elections"), 200),
         (Request::get("/search?q=1%20UNION%20SELECT%20password"), 403),
         (Request::get("/").header("User-Agent", "sqlmap/1.8"), 403),
         (form("comment=hello"), 200),

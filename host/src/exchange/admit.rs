@@ -105,6 +105,11 @@ fn normalise(named: &[u8]) -> Option<Bytes> {
     if host.is_empty() || !valid_port || (!port.is_empty() && port.len() > 1 && authority.port_u16().is_none()) {
         return None;
     }
+    // A name may hold sub-delimiters (RFC 3986 §3.2.2), but no host on the network does, and a comma looks like a list.
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if !host.starts_with('[') && !host.bytes().all(named) {
+        return None;
+    }
     let host = host.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(host);
     Some(Bytes::from(host.to_ascii_lowercase()))
 }

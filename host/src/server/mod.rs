@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 
 use self::listeners::Command;
 use self::worker::Worker;
-use crate::admin::Admin;
+use crate::admin::{Admin, Operations};
 use crate::cli::addresses::Addresses;
 use crate::config::Config;
 use crate::control::Control;
@@ -173,9 +173,9 @@ impl Signals {
                             if let Err(error) = control.access_log().reopen() {
                                 tracing::error!(%error, "cannot open the access log again");
                             }
-                            match control.reload() {
-                                Ok(serial) => tracing::info!(snapshot = serial, "reloaded the configuration"),
-                                Err(error) => tracing::error!("keeping the configuration in use: {error:#}"),
+                            match Operations::reload(&*control) {
+                                Ok(activated) => tracing::info!(%activated, "reloaded the configuration"),
+                                Err(error) => tracing::error!("keeping the configuration in use: {error}"),
                             }
                         });
                     }
