@@ -76,6 +76,8 @@ fn main() -> anyhow::Result<()> {
     for scenario in SCENARIOS.iter().filter(|scenario| wanted(scenario.name)) {
         let rows = run(&bench, scenario, &arguments).with_context(|| format!("scenario {}", scenario.name))?;
         table.add(scenario, rows);
+        // What has been measured is not lost when a later scenario fails.
+        eprintln!("\n{}", table.markdown());
     }
     if wanted(swaps::NAME) {
         table.note(swaps::run(&bench, arguments.seconds.max(30)).context("scenario swap")?);
