@@ -120,6 +120,10 @@ impl ReqBody {
     }
 
     /// Takes the body and adds its arguments to a list, beside so many that there are already.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of a transaction that a body changes, each borrowed by itself"
+    )]
     pub(super) fn take(
         &mut self,
         settings: &Settings,

@@ -104,8 +104,11 @@ fn take_part(part: &[u8], texts: &mut Texts, fields: &mut Vec<Field>, files: &mu
     Ok(())
 }
 
+/// A part's header line: name and value.
+type Line<'a> = (&'a [u8], &'a [u8]);
+
 /// Header names and values.
-fn head_lines(head: &[u8]) -> Result<Vec<(&[u8], &[u8])>, String> {
+fn head_lines(head: &[u8]) -> Result<Vec<Line<'_>>, String> {
     let mut lines = Vec::new();
     for line in Lines(Some(head)) {
         if lines.len() >= MOST_HEADERS {
