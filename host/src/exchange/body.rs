@@ -375,10 +375,11 @@ impl ResponseBody {
             }
         }
         // Known before the last poll, so that whoever waits for this object need not wait for this client.
-        if !self.ended && matches!(&self.content, Content::Upstream { held: None, call, .. } if call.is_done()) {
-            if let Some(writer) = self.writer.take() {
-                writer.finish();
-            }
+        if !self.ended
+            && matches!(&self.content, Content::Upstream { held: None, call, .. } if call.is_done())
+            && let Some(writer) = self.writer.take()
+        {
+            writer.finish();
         }
         Poll::Ready(frame)
     }

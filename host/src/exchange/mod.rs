@@ -61,7 +61,7 @@ enum Ending {
     /// Something is wrong, and Weir says so.
     Refused(Refusal),
     /// A plugin answers.
-    Replied(Reply),
+    Replied(Box<Reply>),
     /// A plugin closes the connection.
     Closed,
     /// The server switches protocols.
@@ -99,7 +99,7 @@ pub async fn run(worker: &Rc<Worker>, client: &Rc<Client>, parts: http::request:
     let mut exchange = Exchange::new(worker, client, parts, body);
     match exchange.answer().await {
         Ok(content) => exchange.conclude(content),
-        Err(Ending::Replied(reply)) => exchange.conclude_reply(reply),
+        Err(Ending::Replied(reply)) => exchange.conclude_reply(*reply),
         Err(Ending::Refused(refusal)) => exchange.conclude_refusal(&refusal),
         Err(Ending::Switched(forwarded)) => exchange.conclude_tunnel(*forwarded),
         Err(Ending::Closed) => {
@@ -446,7 +446,7 @@ impl Exchange {
 fn settle(decision: Decision) -> Result<(), Ending> {
     match decision {
         Decision::Continue | Decision::Hold(_) => Ok(()),
-        Decision::Reply(reply) => Err(Ending::Replied(reply)),
+        Decision::Reply(reply) => Err(Ending::Replied(Box::new(reply))),
         Decision::Close => Err(Ending::Closed),
         Decision::Fail(failure) => Err(Refusal::Plugin(failure).into()),
     }

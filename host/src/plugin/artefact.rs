@@ -144,7 +144,7 @@ impl Artefacts {
                 artefacts.push((used, bytes, path, code));
             }
         }
-        artefacts.sort_by(|left, right| right.0.cmp(&left.0));
+        artefacts.sort_by_key(|artefact| std::cmp::Reverse(artefact.0));
         let mut total: u64 = 0;
         for (index, (_, bytes, record, code)) in artefacts.into_iter().enumerate() {
             total = total.saturating_add(bytes);

@@ -183,7 +183,7 @@ impl Phases {
             (Self::ON_FINISH, Phase::OnFinish),
         ]
         .into_iter()
-        .filter(|(flag, _)| self & flag.clone() == *flag)
+        .filter(|(flag, _)| self & *flag == *flag)
         .map(|(_, phase)| phase)
         .collect()
     }

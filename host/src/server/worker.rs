@@ -41,6 +41,7 @@ pub struct Worker {
     log: WorkerLog,
     id_high: u64,
     id_low: Cell<u64>,
+    #[allow(clippy::vec_box, reason = "a subject is lent by moving its box")]
     vacant: RefCell<Vec<Box<Subject>>>,
     /// Names of listeners, in the order in which this worker met them.
     listeners: RefCell<Vec<Arc<str>>>,

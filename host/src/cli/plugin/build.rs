@@ -87,11 +87,11 @@ fn compile(folder: &Path) -> anyhow::Result<Package> {
         );
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let built = messages
+    let mut built = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter_map(|message| built(&message, &manifest));
-    built.last().ok_or_else(|| {
+    built.next_back().ok_or_else(|| {
         anyhow!(
             "{} builds no cdylib; add `[lib] crate-type = [\"cdylib\", \"rlib\"]`",
             manifest.display()
