@@ -10,6 +10,8 @@ use crate::variables;
 
 const NAMES: &[&str] = &[
     "ruleEngine",
+    "auditEngine",
+    "auditLogParts",
     "ruleRemoveById",
     "ruleRemoveByTag",
     "ruleRemoveByMsg",
@@ -23,8 +25,6 @@ const NAMES: &[&str] = &[
 ];
 
 const NOT_YET: &[&str] = &[
-    "auditEngine",
-    "auditLogParts",
     "debugLogLevel",
     "hashEngine",
     "hashEnforcement",
@@ -40,6 +40,9 @@ pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Re
     let (name, value) = (name.trim(), value.trim());
     let control = match name.to_ascii_lowercase().as_str() {
         "ruleengine" => Control::Engine(settings::mode(value)?),
+        "auditengine" => Control::AuditEngine(settings::audit_mode(value)?),
+        // An audit event has one form, which leaves nothing out that a part would add.
+        "auditlogparts" => return settings::audit_parts(value),
         "ruleremovebyid" => remove(By::Id, value, scope)?,
         "ruleremovebytag" => remove(By::Tag, value, scope)?,
         "ruleremovebymsg" => remove(By::Message, value, scope)?,
@@ -53,8 +56,9 @@ pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Re
             "URLENCODED" => BodyProcessor::UrlEncoded,
             "JSON" => BodyProcessor::Json,
             "MULTIPART" => BodyProcessor::Multipart,
-            "XML" | "RAW" => return Err(format!("the body processor {value} is not supported yet")),
-            _ => return Err(format!("\"{value}\" is not URLENCODED, JSON or MULTIPART")),
+            "XML" => BodyProcessor::Xml,
+            "RAW" => BodyProcessor::Raw,
+            _ => return Err(format!("\"{value}\" is not URLENCODED, JSON, XML, MULTIPART or RAW")),
         }),
         _ if NOT_YET.iter().any(|known| known.eq_ignore_ascii_case(name)) => {
             return Err(format!("\"{name}\" is not supported yet"));

@@ -11,6 +11,7 @@ mod ctl;
 mod deny;
 mod drop;
 mod id;
+mod initcol;
 mod log;
 mod logdata;
 mod maturity;
@@ -205,6 +206,12 @@ static KINDS: &[Kind] = {
             apply: id::apply,
         },
         Kind {
+            name: "initcol",
+            value: Required,
+            place: Rules,
+            apply: initcol::apply,
+        },
+        Kind {
             name: "log",
             value: Absent,
             place: Anywhere,
@@ -327,7 +334,6 @@ const NOT_YET: &[&str] = &[
     "deprecatevar",
     "exec",
     "expirevar",
-    "initcol",
     "pause",
     "prepend",
     "proxy",
@@ -433,7 +439,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         let cases: [(&str, Option<&str>, Role, &str); 14] = [
             ("denny", None, Role::Starter, "nearest known one is \"deny\""),
-            ("initcol", Some("ip=1"), Role::Starter, "not supported yet"),
+            ("initcol", Some("tx=1"), Role::Starter, "\"tx\""),
             ("id", None, Role::Starter, "needs a value"),
             ("id", Some("x"), Role::Starter, "\"x\""),
             ("deny", Some("x"), Role::Starter, "takes no value"),

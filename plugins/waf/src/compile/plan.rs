@@ -242,6 +242,46 @@ pub enum Effect {
     Set(SetVariable),
     /// `ctl`
     Control(Control),
+    /// `initcol`, `setsid`, `setuid`
+    Open {
+        /// Which collection.
+        collection: Persistent,
+        /// Whose values.
+        key: Template,
+    },
+}
+
+/// A collection that outlives a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistent {
+    /// Of a client.
+    Ip,
+    /// Of everybody.
+    Global,
+    /// Of a resource.
+    Resource,
+    /// Of a session.
+    Session,
+    /// Of a user.
+    User,
+}
+
+impl Persistent {
+    /// Every one, with its name in rules.
+    pub const ALL: [(Self, &str); 5] = [
+        (Self::Ip, "ip"),
+        (Self::Global, "global"),
+        (Self::Resource, "resource"),
+        (Self::Session, "session"),
+        (Self::User, "user"),
+    ];
+
+    /// The one of that name, in any case.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        let named = |(_, known): &&(Self, &str)| known.eq_ignore_ascii_case(name);
+        Self::ALL.iter().find(named).map(|(collection, _)| *collection)
+    }
 }
 
 /// A change to `TX`.
@@ -280,6 +320,8 @@ pub enum Change {
 pub enum Control {
     /// `ctl:ruleEngine`
     Engine(Mode),
+    /// `ctl:auditEngine`
+    AuditEngine(AuditMode),
     /// `ctl:ruleRemoveById`, `ByTag`, `ByMsg`: an index of [`Plan::picks`].
     RemoveRules(usize),
     /// `ctl:ruleRemoveTargetById`, `ByTag`, `ByMsg`.
@@ -312,6 +354,17 @@ pub enum Mode {
     Off,
 }
 
+/// Which transactions have an audit event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AuditMode {
+    /// Every one.
+    On,
+    /// None.
+    Off,
+    /// Those in which a rule matched that is to be audited, and those with a status that is relevant.
+    RelevantOnly,
+}
+
 /// Whether a body is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -330,6 +383,10 @@ pub enum BodyProcessor {
     Json,
     /// A form with files.
     Multipart,
+    /// XML.
+    Xml,
+    /// It does not; rules see it as received.
+    Raw,
 }
 
 /// What `TX` holds when a transaction starts.

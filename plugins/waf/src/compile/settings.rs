@@ -1,6 +1,6 @@
 //! Directives that are not rules: how the engine behaves.
 
-use super::plan::{Access, Mode};
+use super::plan::{Access, AuditMode, Mode};
 use crate::problem::unknown;
 
 /// How the engine behaves. The defaults are those of ModSecurity where it has them.
@@ -196,6 +196,26 @@ pub(crate) fn access(text: &str) -> Result<Access, String> {
         "off" => Ok(Access::Off),
         _ => Err(format!("\"{text}\" is not On or Off")),
     }
+}
+
+/// `On`, `Off` or `RelevantOnly`.
+pub(crate) fn audit_mode(text: &str) -> Result<AuditMode, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" => Ok(AuditMode::On),
+        "off" => Ok(AuditMode::Off),
+        "relevantonly" => Ok(AuditMode::RelevantOnly),
+        _ => Err(format!("\"{text}\" is not On, Off or RelevantOnly")),
+    }
+}
+
+/// `ABCDEFGHIJKZ`, with a `+` or `-` before what is added or taken away.
+pub(crate) fn audit_parts(text: &str) -> Result<(), String> {
+    let parts = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let known = |part: char| matches!(part.to_ascii_uppercase(), 'A'..='K' | 'Z');
+    if parts.is_empty() || !parts.chars().all(known) {
+        return Err(format!("\"{text}\" is not made of the letters A to K and Z"));
+    }
+    Ok(())
 }
 
 fn number(text: &str) -> Result<u64, String> {

@@ -55,6 +55,13 @@ pub(crate) fn selector(variable: Variable, written: &syntax::Selector, names: &m
             variable.name()
         ));
     }
+    if let (Variable::Xml, syntax::Selector::Name(path)) = (variable, written)
+        && !matches!(path.as_str(), "/*" | "//@*")
+    {
+        return Err(format!(
+            "XML:{path} is not supported; XML:/* (all text) and XML://@* (the values of all attributes) are"
+        ));
+    }
     Ok(match written {
         syntax::Selector::Whole => Selector::Whole,
         syntax::Selector::Name(name) if variable == Variable::Tx => Selector::Slot(names.intern(name.as_bytes())),

@@ -98,6 +98,7 @@ fn values(plan: &Plan, tx: &mut Transaction, target: &Target, items: &mut Vec<It
         Variable::RequestCookiesNames => (&tx.request_cookies, &[], Names),
         Variable::ResponseHeaders => (&tx.response_headers, &[], Values),
         Variable::ResponseHeadersNames => (&tx.response_headers, &[], Names),
+        Variable::Xml => (&tx.body.xml, &[], Values),
         Variable::Files => (&tx.body.files.files, &[], Values),
         Variable::FilesNames => (&tx.body.files.files, &[], Names),
         Variable::MultipartPartHeaders => (&tx.body.files.headers, &[], Values),

@@ -22,6 +22,7 @@ pub(super) fn apply(plan: &Plan, tx: &mut Transaction, effect: &Effect) {
     match effect {
         Effect::Set(set) => set_variable(plan, tx, set),
         Effect::Control(change) => control(plan, tx, change),
+        Effect::Open { .. } => {}
     }
 }
 
@@ -69,6 +70,7 @@ fn assigned(plan: &Plan, tx: &mut Transaction, template: &Template) -> Value {
 fn control(plan: &Plan, tx: &mut Transaction, control: &Control) {
     match control {
         Control::Engine(mode) => tx.mode = *mode,
+        Control::AuditEngine(mode) => tx.audit = *mode,
         Control::RemoveRules(pick) => {
             if let Some(rules) = plan.picks.get(*pick) {
                 tx.removed.extend(rules);

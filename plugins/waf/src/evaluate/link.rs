@@ -158,6 +158,10 @@ fn about_form(
 /// `TX:0` to `TX:9` are parts of the value that matched; they share its bytes.
 fn keep_groups(tx: &mut Transaction, item: Item, test: &Test) {
     let Datum::Text(text) = item.value else { return };
+    if let Some(said) = test.says(tx.texts.get(text)) {
+        let said = tx.texts.push(&said);
+        return tx.tx.set(Slot::group(0), Value::Text(said));
+    }
     for (index, group) in test.groups(tx.texts.get(text)).iter().enumerate() {
         let value = match group {
             Some((start, end)) => Value::Text(tx.texts.part(text, *start, *end)),

@@ -8,7 +8,7 @@ use super::tx::{Tx, Value};
 use super::urlencoded::{self, Field, Parsed};
 use super::{cookies, effects};
 use crate::compile::names::Slot;
-use crate::compile::plan::{Access, Allowance, Mode, Plan, RuleSet, Selector};
+use crate::compile::plan::{Access, Allowance, AuditMode, Mode, Plan, RuleSet, Selector};
 use crate::variables::Variable;
 
 /// How many reported matches are kept with what they say; further ones are counted.
@@ -56,6 +56,7 @@ pub struct Match {
 pub struct Transaction {
     pub(super) head: Option<RequestHead>,
     pub(super) mode: Mode,
+    pub(super) audit: AuditMode,
     pub(super) request_body: Access,
     pub(super) response_body: Access,
     pub(super) allowed: Option<Allowance>,
@@ -134,6 +135,7 @@ impl Default for Transaction {
         Self {
             head: None,
             mode: Mode::Off,
+            audit: AuditMode::RelevantOnly,
             request_body: Access::Off,
             response_body: Access::Off,
             allowed: None,

@@ -4,6 +4,8 @@ mod begins_with;
 mod byte_range;
 mod contains;
 mod contains_word;
+mod detect_sqli;
+mod detect_xss;
 mod ends_with;
 mod eq;
 mod ge;
@@ -60,6 +62,16 @@ static KINDS: &[Kind] = &[
         name: "containsWord",
         argument: Argument::Compared,
         build: contains_word::build,
+    },
+    Kind {
+        name: "detectSQLi",
+        argument: Argument::Absent,
+        build: detect_sqli::build,
+    },
+    Kind {
+        name: "detectXSS",
+        argument: Argument::Absent,
+        build: detect_xss::build,
     },
     Kind {
         name: "endsWith",
@@ -170,8 +182,6 @@ static KINDS: &[Kind] = &[
 
 /// Operators of ModSecurity that Weir does not have yet.
 const NOT_YET: &[&str] = &[
-    "detectSQLi",
-    "detectXSS",
     "fuzzyHash",
     "geoLookup",
     "gsbLookup",
@@ -205,6 +215,10 @@ pub enum Test {
     Outside(ByteSet),
     /// A question about the value alone.
     Value(fn(&[u8]) -> bool),
+    /// Is the value a part of an SQL statement?
+    Sqli,
+    /// Is the value HTML that runs a script?
+    Xss,
     /// `@unconditionalMatch`
     Always,
     /// `@noMatch`
@@ -261,6 +275,8 @@ impl Test {
             Self::Networks(networks) => networks.contain(value),
             Self::Outside(allowed) => allowed.complement().intersects(present),
             Self::Value(ask) => ask(value),
+            Self::Sqli => detect_sqli::is_found(value, present),
+            Self::Xss => detect_xss::is_found(value, present),
             Self::Always => true,
             Self::Never => false,
         };
@@ -274,9 +290,26 @@ impl Test {
         match self {
             Self::Pattern(rx) => rx.groups(value),
             Self::Phrases(phrases) => phrases.groups(value),
+            Self::Xss => whole(value),
             _ => Groups::default(),
         }
     }
+
+    /// What `capture` keeps in `TX:0` of a value that matched, where that is no part of the value.
+    #[must_use]
+    pub fn says(&self, value: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Sqli => detect_sqli::fingerprint(value),
+            _ => None,
+        }
+    }
+}
+
+/// The whole value is the match.
+fn whole(value: &[u8]) -> Groups {
+    let mut groups = Groups::default();
+    groups[0] = Some((0, u32::try_from(value.len()).unwrap_or(u32::MAX)));
+    groups
 }
 
 #[cfg(test)]
@@ -305,6 +338,17 @@ mod tests {
         ("containsWord", "select", b"a select b", Match),
         ("containsWord", "select", b"selector reselect select", Match),
         ("containsWord", "select", b"selector", NoMatch),
+        ("detectSQLi", "", b"1' or '1'='1", Match),
+        ("detectSQLi", "", b"-1 union all select 1,2 from users--", Match),
+        ("detectSQLi", "", b"the union of select committees", NoMatch),
+        ("detectSQLi", "", b"O'Reilly", NoMatch),
+        ("detectSQLi", "", b"plain", NoMatch),
+        ("detectSQLi", "", b"", NoMatch),
+        ("detectXSS", "", b"<script>alert(1)</script>", Match),
+        ("detectXSS", "", b"x\" onerror=alert(1) y=\"", Match),
+        ("detectXSS", "", b"<a href=\"jav&#x61;script:x\">", Match),
+        ("detectXSS", "", b"<b>a = b</b>", NoMatch),
+        ("detectXSS", "", b"1 < 2 & 3 > 2", NoMatch),
         ("endsWith", ".php", b"x.php", Match),
         ("endsWith", ".php", b".php5", NoMatch),
         ("eq", "15", b"15", Match),
@@ -386,7 +430,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (name, argument, expected) in [
             ("contans", "x", "nearest known one is \"contains\""),
-            ("detectSQLi", "", "not supported yet"),
+            ("rsub", "", "not supported yet"),
             ("rx", "(a", "pattern"),
             ("rx", "(?=a)b", "look-around"),
             ("ipMatch", "10.0.0.0/33", "10.0.0.0/33"),

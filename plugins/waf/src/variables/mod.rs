@@ -138,6 +138,8 @@ variables! {
     UniqueId "UNIQUE_ID" Single,
     /// 1 when an escape of a form's body was broken.
     UrlencodedError "URLENCODED_ERROR" Single,
+    /// Text (`/*`) and attribute values (`//@*`) of an XML body.
+    Xml "XML" Collection,
 }
 
 /// Variables of ModSecurity that Weir does not have yet.
@@ -195,7 +197,6 @@ const NOT_YET: &[&str] = &[
     "USER",
     "USERID",
     "WEBAPPID",
-    "XML",
 ];
 
 /// The variable of that name.
@@ -228,6 +229,6 @@ mod tests {
     fn variables_are_found_by_name() {
         assert_eq!(find("args").unwrap(), Variable::Args);
         assert!(find("REQUEST_HEADER").unwrap_err().contains("\"REQUEST_HEADERS\""));
-        assert!(find("XML").unwrap_err().contains("not supported yet"));
+        assert!(find("GEO").unwrap_err().contains("not supported yet"));
     }
 }

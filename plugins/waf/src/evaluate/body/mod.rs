@@ -2,6 +2,7 @@
 
 mod json;
 mod multipart;
+pub(super) mod xml;
 
 use super::texts::{TextId, Texts};
 use super::urlencoded::{self, Field, Parsed};
@@ -29,6 +30,10 @@ pub(super) enum Processor {
     Json,
     /// `multipart/form-data`
     Multipart,
+    /// XML.
+    Xml,
+    /// It does not, and rules see it as received.
+    Raw,
 }
 
 /// What is known of the request's body.
@@ -44,6 +49,8 @@ pub(super) struct ReqBody {
     pub(super) escapes: Parsed,
     pub(super) overflow: Parsed,
     pub(super) files: multipart::Files,
+    /// Text and attributes of an XML body.
+    pub(super) xml: Vec<Field>,
 }
 
 /// Whether rules see the body as received, whatever its processor is.
@@ -64,6 +71,7 @@ impl Default for ReqBody {
             escapes: Parsed::Clean,
             overflow: Parsed::Clean,
             files: multipart::Files::default(),
+            xml: Vec::new(),
         }
     }
 }
@@ -74,12 +82,14 @@ impl From<BodyProcessor> for Processor {
             BodyProcessor::UrlEncoded => Self::UrlEncoded,
             BodyProcessor::Json => Self::Json,
             BodyProcessor::Multipart => Self::Multipart,
+            BodyProcessor::Xml => Self::Xml,
+            BodyProcessor::Raw => Self::Raw,
         }
     }
 }
 
 impl Processor {
-    /// The one that a media type calls for by itself. JSON is read where a rule says so, as with ModSecurity.
+    /// The one that a media type calls for by itself. JSON and XML are read where a rule says so, as with ModSecurity.
     pub(super) fn of(content_type: &[u8]) -> Self {
         let media = content_type
             .split(|&b| b == b';')
@@ -102,6 +112,8 @@ impl Processor {
             Self::UrlEncoded => "URLENCODED",
             Self::Json => "JSON",
             Self::Multipart => "MULTIPART",
+            Self::Xml => "XML",
+            Self::Raw => "RAW",
         }
     }
 }
@@ -141,12 +153,12 @@ impl ReqBody {
         if body.is_empty() {
             return;
         }
-        if self.processor == Processor::UrlEncoded || self.forced == Forced::Yes {
+        if matches!(self.processor, Processor::UrlEncoded | Processor::Raw) || self.forced == Forced::Yes {
             self.text = Some(texts.push(body));
         }
         let most = settings.arguments_limit.saturating_sub(arguments);
         let result = match self.processor {
-            Processor::None => Ok(()),
+            Processor::None | Processor::Raw => Ok(()),
             Processor::UrlEncoded => match urlencoded::parse(body, settings.argument_separator, most, texts, fields) {
                 Parsed::TooMany => return self.fail(texts, &too_many(settings.arguments_limit)),
                 parsed => {
@@ -161,6 +173,7 @@ impl ReqBody {
                 };
                 json::parse(body, limits, texts, fields)
             }
+            Processor::Xml => xml::parse(body, settings.arguments_limit, texts, &mut self.xml),
             Processor::Multipart => multipart::parse(content_type, body, most, texts, fields, &mut self.files),
         };
         // Of a body that is cut nobody can say whether it is well formed; INBOUND_DATA_ERROR tells rules that it is cut.
