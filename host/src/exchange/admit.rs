@@ -184,6 +184,8 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn parts(target: &str, hosts: &[&str]) -> http::request::Parts {

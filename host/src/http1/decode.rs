@@ -248,6 +248,8 @@ fn may_trail(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -143,6 +143,8 @@ fn hex_line(mut size: usize, line: &mut [u8; 18]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

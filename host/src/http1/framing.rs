@@ -95,6 +95,8 @@ fn exactly_chunked(headers: &HeaderMap) -> Result<(), Malformed> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use http::HeaderValue;
 

@@ -314,6 +314,8 @@ pub fn persistence(version: Version, headers: &HeaderMap) -> Persistence {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     const BOUNDS: Bounds = Bounds {

@@ -285,8 +285,10 @@ impl Runtime {
             Configure::Each => "it runs for tests only".to_owned(),
             Configure::Once => match Instrumented::new(&manifest.component) {
                 Err(reason) => reason,
-                Ok(instrumented) => match self.configure(&compile(&instrumented.component)?, manifest, resources)? {
-                    (configured, mut instance) => match instrumented.snapshot(&mut instance.store, instance.handles) {
+                Ok(instrumented) => {
+                    let code = compile(&instrumented.component)?;
+                    let (configured, mut instance) = self.configure(&code, manifest, resources)?;
+                    match instrumented.snapshot(&mut instance.store, instance.handles) {
                         Ok(snapshot) => {
                             return Ok(Made {
                                 code: compile(&snapshot)?,
@@ -295,8 +297,8 @@ impl Runtime {
                             });
                         }
                         Err(reason) => reason,
-                    },
-                },
+                    }
+                }
             },
         };
         let code = compile(&manifest.component)?;

@@ -318,8 +318,8 @@ mod tests {
     fn bound(nanos: u64) -> String {
         let (size, unit) = match nanos {
             ..MS => (US, "µs"),
-            ..S => (MS, "ms"),
-            _ => (S, "s"),
+            MS..S => (MS, "ms"),
+            S.. => (S, "s"),
         };
         format!("{} {unit}", nanos as f64 / size as f64)
     }
