@@ -260,6 +260,8 @@ fn waf_refuses_attacks_in_query_and_body_and_lets_the_rest_pass() {
     let bundle = Bundle::new("waf", "1").plugin(
         "waf",
         r#"
+capabilities = ["clock", "kv"]
+
 [plugin.config]
 directives = """
 SecRuleEngine On

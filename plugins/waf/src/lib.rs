@@ -15,6 +15,7 @@ pub mod casefile;
 pub mod compile;
 pub mod config;
 pub mod evaluate;
+mod host;
 pub mod operators;
 pub mod problem;
 pub mod seclang;
@@ -49,11 +50,12 @@ impl Plugin for Waf {
 
     fn configure(config: Config, setup: &mut Setup) -> Result<Self, Error> {
         let engine = config.engine(&DataFiles(setup)).map_err(Error::new)?;
+        engine.warm_up();
+        let engine = engine.with_services(&host::Host);
         for warning in &engine.plan().warnings {
             log::warn(&warning.to_string());
         }
         setup.phases(wanted(&engine));
-        engine.warm_up();
         Ok(Self { engine })
     }
 
@@ -184,6 +186,10 @@ fn wanted(engine: &Engine) -> Phases {
         | has(Phase::ResponseHeaders, Phases::ON_RESPONSE)
         | has(Phase::ResponseBody, Phases::ON_RESPONSE | Phases::ON_RESPONSE_BODY)
         | has(Phase::Logging, Phases::ON_FINISH)
+        | match engine.plan().keeps_collections() {
+            true => Phases::ON_FINISH,
+            false => Phases::NONE,
+        }
 }
 
 fn head(request: &Request) -> RequestHead {

@@ -9,7 +9,9 @@ mod capture;
 mod chain;
 mod ctl;
 mod deny;
+mod deprecatevar;
 mod drop;
+mod expirevar;
 mod id;
 mod initcol;
 mod log;
@@ -23,6 +25,10 @@ mod pass;
 mod phase;
 mod redirect;
 mod rev;
+mod setenv;
+mod setrsc;
+mod setsid;
+mod setuid;
 mod setvar;
 mod severity;
 mod skip;
@@ -278,6 +284,42 @@ static KINDS: &[Kind] = {
             apply: rev::apply,
         },
         Kind {
+            name: "deprecatevar",
+            value: Required,
+            place: Rules,
+            apply: deprecatevar::apply,
+        },
+        Kind {
+            name: "expirevar",
+            value: Required,
+            place: Rules,
+            apply: expirevar::apply,
+        },
+        Kind {
+            name: "setenv",
+            value: Required,
+            place: Rules,
+            apply: setenv::apply,
+        },
+        Kind {
+            name: "setrsc",
+            value: Required,
+            place: Rules,
+            apply: setrsc::apply,
+        },
+        Kind {
+            name: "setsid",
+            value: Required,
+            place: Rules,
+            apply: setsid::apply,
+        },
+        Kind {
+            name: "setuid",
+            value: Required,
+            place: Rules,
+            apply: setuid::apply,
+        },
+        Kind {
             name: "setvar",
             value: Required,
             place: Rules,
@@ -331,9 +373,7 @@ static KINDS: &[Kind] = {
 /// Actions of ModSecurity that Weir does not have yet.
 const NOT_YET: &[&str] = &[
     "append",
-    "deprecatevar",
     "exec",
-    "expirevar",
     "pause",
     "prepend",
     "proxy",
@@ -342,10 +382,6 @@ const NOT_YET: &[&str] = &[
     "sanitisematchedbytes",
     "sanitiserequestheader",
     "sanitiseresponseheader",
-    "setenv",
-    "setrsc",
-    "setsid",
-    "setuid",
     "xmlns",
 ];
 
@@ -437,7 +473,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let cases: [(&str, Option<&str>, Role, &str); 14] = [
+        let cases: [(&str, Option<&str>, Role, &str); 16] = [
             ("denny", None, Role::Starter, "nearest known one is \"deny\""),
             ("initcol", Some("tx=1"), Role::Starter, "\"tx\""),
             ("id", None, Role::Starter, "needs a value"),
@@ -449,7 +485,9 @@ mod tests {
             ("phase", Some("6"), Role::Starter, "\"6\""),
             ("severity", Some("bad"), Role::Starter, "\"bad\""),
             ("status", Some("99"), Role::Starter, "99"),
-            ("setvar", Some("ip.x=1"), Role::Starter, "ip.x"),
+            ("setvar", Some("args.x=1"), Role::Starter, "args.x"),
+            ("expirevar", Some("tx.x=1"), Role::Starter, "tx.x"),
+            ("deprecatevar", Some("ip.x=1"), Role::Starter, "60/300"),
             ("ctl", Some("rulEngine=On"), Role::Starter, "\"ruleEngine\""),
             ("ctl", Some("ruleRemoveTargetById=1"), Role::Starter, ";"),
         ];

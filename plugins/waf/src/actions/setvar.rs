@@ -1,9 +1,9 @@
-//! `setvar:tx.score=+5`: changes a value in `TX`: `=x` sets, `=+x` adds, `=-x` subtracts, no value sets 1, `!tx.name` removes.
-//! Each value that matches a rule does it once.
+//! `setvar:tx.score=+5`: changes a value in `TX` or in a collection that is kept: `=x` sets, `=+x` adds, `=-x` subtracts, no value
+//! sets 1, `!tx.name` removes. Each value that matches a rule does it once.
 
 use super::{Draft, Scope};
 use crate::compile::names::Names;
-use crate::compile::plan::{Change, Effect, SetVariable, TxName};
+use crate::compile::plan::{Change, Effect, KeptChange, Persistent, SetVariable, Template, TxName};
 use crate::compile::template;
 
 pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), String> {
@@ -14,22 +14,52 @@ pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Re
             (target, change(text.trim_start(), scope.names)?)
         }
     };
-    let Some((collection, name)) = target.trim().split_once(['.', ':']) else {
+    let effect = match place(target, scope.names)? {
+        (Place::Kept(collection), name) => Effect::Keep {
+            collection,
+            name,
+            change: KeptChange::Set(change),
+        },
+        (Place::Transaction, name) => {
+            let name = match name.constant() {
+                Some(name) => TxName::Slot(scope.names.intern(name)),
+                None => TxName::Dynamic(name),
+            };
+            Effect::Set(SetVariable { name, change })
+        }
+    };
+    draft.effects.push(effect);
+    Ok(())
+}
+
+/// Where a variable is.
+pub(super) enum Place {
+    /// In `TX`.
+    Transaction,
+    /// In a collection that outlives the transaction.
+    Kept(Persistent),
+}
+
+/// Reads `tx.name`, `ip.name`, `tx.%{macro}`.
+pub(super) fn place(target: &str, names: &mut Names) -> Result<(Place, Template), String> {
+    let target = target.trim();
+    let Some((collection, name)) = target.split_once(['.', ':']) else {
         return Err(format!("\"{target}\" has no collection; write tx.{target}"));
     };
-    if !collection.eq_ignore_ascii_case("tx") {
-        return Err(format!(
-            "\"{target}\" is not in tx; other collections are not supported yet"
-        ));
-    }
-    let template = template::compile(name, scope.names)?;
-    let name = match template.constant() {
-        Some(b"") => return Err(format!("\"{target}\" has no name after the dot")),
-        Some(name) => TxName::Slot(scope.names.intern(name)),
-        None => TxName::Dynamic(template),
+    let place = match Persistent::find(collection) {
+        Some(collection) => Place::Kept(collection),
+        None if collection.eq_ignore_ascii_case("tx") => Place::Transaction,
+        None => {
+            return Err(format!(
+                "\"{target}\" is not in a collection that can be changed; tx, ip, global, resource, session and user can"
+            ));
+        }
     };
-    draft.effects.push(Effect::Set(SetVariable { name, change }));
-    Ok(())
+    let name = template::compile(name, names)?;
+    if name.constant() == Some(b"") {
+        return Err(format!("\"{target}\" has no name after the dot"));
+    }
+    Ok((place, name))
 }
 
 fn change(text: &str, names: &mut Names) -> Result<Change, String> {

@@ -13,7 +13,7 @@ pub mod settings;
 pub(crate) mod target;
 pub(crate) mod template;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use names::Names;
 use pick::{By, Pick, Picks};
@@ -69,6 +69,8 @@ struct Compiler<'a> {
     /// Rules that jump, and the name of the marker.
     jumps: Vec<(usize, String)>,
     open: Option<OpenChain>,
+    /// What has been said once.
+    said: HashSet<&'static str>,
 }
 
 /// A chain that waits for its next rule.
@@ -97,10 +99,31 @@ impl<'a> Compiler<'a> {
             markers: Vec::new(),
             jumps: Vec::new(),
             open: None,
+            said: HashSet::new(),
         }
     }
 
     fn directive(&mut self, directive: &Directive) {
+        let mentioned = self.names.mentioned().len();
+        self.read(directive);
+        let new = self.names.mentioned().get(mentioned..).unwrap_or_default();
+        let caveats: Vec<&str> = new.iter().filter_map(|variable| variable.caveat()).collect();
+        for caveat in caveats {
+            self.say_once(&directive.place, caveat);
+        }
+    }
+
+    /// Warns, where it is the first time.
+    fn say_once(&mut self, place: &Place, message: &'static str) {
+        if self.said.insert(message) {
+            self.warnings.push(Problem {
+                place: place.clone(),
+                message: message.to_owned(),
+            });
+        }
+    }
+
+    fn read(&mut self, directive: &Directive) {
         let place = &directive.place;
         match &directive.kind {
             Kind::Rule(rule) => return self.rule(place, Some(rule), &rule.actions),

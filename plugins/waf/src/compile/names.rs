@@ -1,6 +1,8 @@
-//! The names in `TX` that rules mention: each has a slot, so that `TX:paranoia_level` is an index when rules run.
+//! The names that rules mention. Those in `TX` have each a slot, so that `TX:paranoia_level` is an index when rules run.
 
 use std::collections::HashMap;
+
+use crate::variables::Variable;
 
 /// Where a name's value stands. The first ten are the groups of captures, `TX:0` to `TX:9`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +33,7 @@ impl Slot {
 pub struct Names {
     names: Vec<Box<[u8]>>,
     slots: HashMap<Box<[u8]>, Slot>,
+    mentioned: Vec<Variable>,
 }
 
 impl Names {
@@ -58,6 +61,25 @@ impl Names {
         self.names.get(slot.index()).map(AsRef::as_ref).unwrap_or_default()
     }
 
+    /// Remembers that rules look at a variable.
+    pub(crate) fn mention(&mut self, variable: Variable) {
+        if !self.mentions(variable) {
+            self.mentioned.push(variable);
+        }
+    }
+
+    /// Whether rules look at a variable.
+    #[must_use]
+    pub fn mentions(&self, variable: Variable) -> bool {
+        self.mentioned.contains(&variable)
+    }
+
+    /// The variables that rules look at, in the order in which they were first mentioned.
+    #[must_use]
+    pub fn mentioned(&self) -> &[Variable] {
+        &self.mentioned
+    }
+
     /// How many slots there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -76,6 +98,7 @@ impl Default for Names {
         let mut names = Self {
             names: Vec::new(),
             slots: HashMap::new(),
+            mentioned: Vec::new(),
         };
         for group in b'0'..=b'9' {
             names.intern(&[group]);

@@ -32,6 +32,18 @@ pub struct Plan {
     pub warnings: Vec<Problem>,
 }
 
+impl Plan {
+    /// Whether any rule opens a collection that outlives a transaction.
+    #[must_use]
+    pub fn keeps_collections(&self) -> bool {
+        let opens = |effect: &Effect| matches!(effect, Effect::Open { .. });
+        self.rules
+            .iter()
+            .flat_map(|rule| &rule.links)
+            .any(|link| link.effects.iter().any(opens))
+    }
+}
+
 /// The five phases of ModSecurity. Weir's own phases call them: request, request body, response, response body, finish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -242,12 +254,44 @@ pub enum Effect {
     Set(SetVariable),
     /// `ctl`
     Control(Control),
-    /// `initcol`, `setsid`, `setuid`
+    /// `initcol`, `setsid`, `setuid`, `setrsc`
     Open {
         /// Which collection.
         collection: Persistent,
         /// Whose values.
         key: Template,
+    },
+    /// `setvar`, `expirevar` and `deprecatevar` in a collection that is kept.
+    Keep {
+        /// Which collection.
+        collection: Persistent,
+        /// Which of its values.
+        name: Template,
+        /// What becomes of it.
+        change: KeptChange,
+    },
+    /// `setenv`
+    SetEnvironment {
+        /// Which name in `ENV`.
+        name: Template,
+        /// Its value; nothing removes it.
+        value: Option<Template>,
+    },
+}
+
+/// What becomes of a value in a collection that is kept.
+#[derive(Debug)]
+pub enum KeptChange {
+    /// `setvar`
+    Set(Change),
+    /// `expirevar`: it ends after so many seconds.
+    Expire(Template),
+    /// `deprecatevar`: it falls by so much in each period of so many seconds.
+    Deprecate {
+        /// By how much.
+        amount: Template,
+        /// In how many seconds.
+        period: Template,
     },
 }
 
@@ -275,6 +319,13 @@ impl Persistent {
         (Self::Session, "session"),
         (Self::User, "user"),
     ];
+
+    /// As rules name it, in small letters.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let named = |(known, _): &&(Self, &str)| *known == self;
+        Self::ALL.iter().find(named).map_or("", |(_, name)| name)
+    }
 
     /// The one of that name, in any case.
     #[must_use]

@@ -1,5 +1,7 @@
 //! Directives that are not rules: how the engine behaves.
 
+use std::time::Duration;
+
 use super::plan::{Access, AuditMode, Mode};
 use crate::problem::unknown;
 
@@ -28,6 +30,10 @@ pub struct Settings {
     pub json_depth_limit: usize,
     /// `SecComponentSignature`: the rule sets' own names and versions.
     pub signatures: Vec<String>,
+    /// `SecCollectionTimeout`: for how long a collection is kept after it was changed last. Default: one hour.
+    pub collection_timeout: Duration,
+    /// `SecWebAppId`: whose sessions and users these are. Default: `default`.
+    pub application: String,
     /// The most that the values of one transaction and their transformed forms may take, in bytes. Default: 16 MiB.
     pub memory_limit: usize,
 }
@@ -55,6 +61,8 @@ impl Default for Settings {
             argument_separator: b'&',
             json_depth_limit: 64,
             signatures: Vec::new(),
+            collection_timeout: Duration::from_secs(3600),
+            application: "default".to_owned(),
             memory_limit: 16 << 20,
         }
     }
@@ -71,7 +79,6 @@ const NOT_YET: &[&str] = &[
     "SecAuditLogRelevantStatus",
     "SecAuditLogStorageDir",
     "SecAuditLogType",
-    "SecCollectionTimeout",
     "SecCookieFormat",
     "SecCookieV0Separator",
     "SecDataDir",
@@ -95,7 +102,6 @@ const NOT_YET: &[&str] = &[
     "SecUploadFileLimit",
     "SecUploadFileMode",
     "SecUploadKeepFiles",
-    "SecWebAppId",
     "SecXmlExternalEntity",
 ];
 
@@ -117,7 +123,9 @@ const KNOWN: &[&str] = &[
     "SecResponseBodyMimeTypesClear",
     "SecArgumentsLimit",
     "SecArgumentSeparator",
+    "SecCollectionTimeout",
     "SecComponentSignature",
+    "SecWebAppId",
     "SecRuleRemoveById",
     "SecRuleRemoveByTag",
     "SecRuleRemoveByMsg",
@@ -172,6 +180,8 @@ impl Settings {
                 [separator] => self.argument_separator = *separator,
                 _ => return Err(wrong(format!("\"{argument}\" is not one character"))),
             },
+            "seccollectiontimeout" => self.collection_timeout = Duration::from_secs(number(argument).map_err(wrong)?),
+            "secwebappid" => self.application = argument.to_owned(),
             "seccomponentsignature" => self.signatures.push(argument.to_owned()),
             _ => return Err(format!("{name} does not take these arguments")),
         }

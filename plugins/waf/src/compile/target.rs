@@ -55,6 +55,7 @@ pub(crate) fn selector(variable: Variable, written: &syntax::Selector, names: &m
             variable.name()
         ));
     }
+    names.mention(variable);
     if let (Variable::Xml, syntax::Selector::Name(path)) = (variable, written)
         && !matches!(path.as_str(), "/*" | "//@*")
     {

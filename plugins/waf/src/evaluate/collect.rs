@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::rare;
 use super::texts::TextId;
 use super::transaction::{Datum, Item, Key, RequestHead, Transaction};
 use super::tx::Value;
@@ -115,6 +116,28 @@ fn values(plan: &Plan, tx: &mut Transaction, target: &Target, items: &mut Vec<It
             }
             return;
         }
+        Variable::Env
+        | Variable::FilesTmpnames
+        | Variable::Geo
+        | Variable::Global
+        | Variable::Ip
+        | Variable::Resource
+        | Variable::Rule
+        | Variable::Session
+        | Variable::User => {
+            for (name, value) in rare::named(plan, tx, target.variable) {
+                let key = Key::Text(tx.texts.push(&name));
+                if selects(plan, tx, &target.selector, key) {
+                    items.push(Item {
+                        variable: target.variable,
+                        key,
+                        value,
+                    });
+                }
+            }
+            return;
+        }
+        Variable::FilesTmpContent => (&tx.body.files.contents, &[], Values),
         Variable::Tx => return tx_values(plan, tx, &target.selector, items),
         Variable::MatchedVars | Variable::MatchedVarsNames => {
             for at in 0..tx.matched.len() {
@@ -238,7 +261,7 @@ fn single_value(plan: &Plan, tx: &mut Transaction, variable: Variable) -> Option
             Some(Datum::Text(tx.texts.push(&name)))
         }
         Variable::ReqbodyProcessor => Some(Datum::Text(tx.texts.push(tx.body.processor.name().as_bytes()))),
-        _ => made(tx, variable).map(Datum::Text),
+        _ => rare::value(plan, tx, variable).or_else(|| made(tx, variable).map(Datum::Text)),
     }
 }
 
@@ -254,15 +277,22 @@ fn made(tx: &mut Transaction, variable: Variable) -> Option<TextId> {
     Some(text)
 }
 
+/// The first line of the request.
+pub(super) fn request_line(tx: &Transaction) -> Option<Vec<u8>> {
+    from_head(tx.head.as_ref()?, Variable::RequestLine)
+}
+
 fn from_head(head: &RequestHead, variable: Variable) -> Option<Vec<u8>> {
     Some(match variable {
         Variable::QueryString => head.query.clone().unwrap_or_default(),
-        Variable::RemoteAddr => head.client.to_canonical().to_string().into_bytes(),
+        Variable::RemoteAddr | Variable::RemoteHost | Variable::UseragentIp => {
+            head.client.to_canonical().to_string().into_bytes()
+        }
         Variable::RequestBasename => {
             let after = memchr::memrchr2(b'/', b'\\', &head.path).map_or(0, |at| at + 1);
             head.path.get(after..).unwrap_or_default().to_vec()
         }
-        Variable::RequestFilename => head.path.clone(),
+        Variable::RequestFilename | Variable::PathInfo => head.path.clone(),
         Variable::RequestLine => {
             let mut line = head.method.clone().into_bytes();
             line.push(b' ');
@@ -272,12 +302,22 @@ fn from_head(head: &RequestHead, variable: Variable) -> Option<Vec<u8>> {
             line
         }
         Variable::RequestMethod => head.method.clone().into_bytes(),
-        Variable::RequestProtocol => protocol(head).into_bytes(),
+        Variable::RequestProtocol | Variable::ResponseProtocol => protocol(head).into_bytes(),
         Variable::RequestUri | Variable::RequestUriRaw => uri(head),
+        Variable::ServerPort => port(head),
         Variable::ServerName => head.host.clone().into_bytes(),
         Variable::UniqueId => head.id.clone().into_bytes(),
         _ => return None,
     })
+}
+
+/// The port that `Host` names; that of HTTP where it names none.
+fn port(head: &RequestHead) -> Vec<u8> {
+    let host = head.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let digits = host
+        .and_then(|(_, host)| memchr::memrchr(b':', host).and_then(|at| host.get(at + 1..)))
+        .filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
+    digits.unwrap_or(b"80").to_vec()
 }
 
 fn uri(head: &RequestHead) -> Vec<u8> {

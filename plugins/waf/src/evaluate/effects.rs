@@ -1,10 +1,17 @@
-//! What a match does beside what happens to the request: `setvar` and `ctl`.
+//! What a match does beside what happens to the request: `setvar` and its kin, `initcol`, `setenv` and `ctl`.
+
+use std::time::Duration;
 
 use super::expand;
 use super::transaction::Transaction;
 use super::tx::Value;
 use crate::bytes::leading_number;
-use crate::compile::plan::{Access, Change, Control, Effect, Plan, Preset, SetVariable, Template, TxName};
+use crate::compile::plan::{
+    Access, Change, Control, Effect, KeptChange, Persistent, Plan, Preset, SetVariable, Template, TxName,
+};
+
+/// How many names `ENV` holds.
+const MOST_ENVIRONMENT: usize = 100;
 
 /// Fills `TX` with what it holds when a transaction starts.
 pub(super) fn preset(plan: &Plan, tx: &mut Transaction) {
@@ -22,7 +29,17 @@ pub(super) fn apply(plan: &Plan, tx: &mut Transaction, effect: &Effect) {
     match effect {
         Effect::Set(set) => set_variable(plan, tx, set),
         Effect::Control(change) => control(plan, tx, change),
-        Effect::Open { .. } => {}
+        Effect::Open { collection, key } => {
+            let key = expand::bytes(plan, tx, key);
+            let application = &plan.settings.application;
+            tx.kept.open(*collection, application, &key, tx.services, &mut tx.texts);
+        }
+        Effect::Keep {
+            collection,
+            name,
+            change,
+        } => keep(plan, tx, *collection, name, change),
+        Effect::SetEnvironment { name, value } => set_environment(plan, tx, name, value.as_ref()),
     }
 }
 
@@ -49,6 +66,47 @@ fn set_variable(plan: &Plan, tx: &mut Transaction, set: &SetVariable) {
     match &set.name {
         TxName::Slot(slot) => tx.tx.set(*slot, value),
         TxName::Dynamic(_) => tx.tx.set_named(&plan.names, &name, value),
+    }
+}
+
+fn keep(plan: &Plan, tx: &mut Transaction, collection: Persistent, name: &Template, change: &KeptChange) {
+    let name = expand::bytes(plan, tx, name).to_ascii_lowercase();
+    let seconds = |number: i64| Duration::from_secs(number.try_into().unwrap_or(0));
+    match change {
+        KeptChange::Set(Change::Remove) => tx.kept.set(collection, &name, Value::Unset),
+        KeptChange::Set(Change::Assign(template)) => {
+            let value = assigned(plan, tx, template);
+            tx.kept.set(collection, &name, value);
+        }
+        KeptChange::Set(Change::Add(template)) => {
+            let by = expand::number(plan, tx, template);
+            tx.kept.add(collection, &name, by, &tx.texts);
+        }
+        KeptChange::Set(Change::Subtract(template)) => {
+            let by = expand::number(plan, tx, template);
+            tx.kept.add(collection, &name, by.saturating_neg(), &tx.texts);
+        }
+        KeptChange::Expire(after) => {
+            let after = seconds(expand::number(plan, tx, after));
+            tx.kept.expire(collection, &name, after, tx.services);
+        }
+        KeptChange::Deprecate { amount, period } => {
+            let amount = expand::number(plan, tx, amount);
+            let period = seconds(expand::number(plan, tx, period));
+            tx.kept
+                .deprecate(collection, &name, amount, period, tx.services, &tx.texts);
+        }
+    }
+}
+
+fn set_environment(plan: &Plan, tx: &mut Transaction, name: &Template, value: Option<&Template>) {
+    let name: Box<[u8]> = expand::bytes(plan, tx, name).as_ref().into();
+    tx.environment.retain(|(known, _)| *known != name);
+    if let Some(value) = value
+        && tx.environment.len() < MOST_ENVIRONMENT
+    {
+        let value = expand::bytes(plan, tx, value);
+        tx.environment.push((name, tx.texts.push(&value)));
     }
 }
 

@@ -8,14 +8,18 @@
 //! - `collect`: from a target to the values that it names.
 //! - `run`: the loop over the rules of a phase; `link`: one rule over its values; `effects`: `setvar` and `ctl`.
 //! - `body`: how request bodies become arguments.
+//! - `kept`: collections that outlive a transaction, in the store that [`services`] give.
 
 mod body;
 mod collect;
 mod cookies;
 mod effects;
 mod expand;
+mod kept;
 mod link;
+mod rare;
 mod run;
+pub mod services;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -27,6 +31,8 @@ mod warm_up;
 pub use body::Completeness;
 pub use transaction::{Match, RequestHead, Transaction};
 
+use services::{Services, Standalone};
+
 use crate::compile::plan::{Access, Mode, Phase, Plan};
 use crate::compile::settings::Overflow;
 
@@ -34,6 +40,7 @@ use crate::compile::settings::Overflow;
 #[derive(Debug)]
 pub struct Engine {
     plan: Plan,
+    services: &'static dyn Services,
 }
 
 /// What happens to the exchange.
@@ -82,10 +89,19 @@ pub enum Answer {
 }
 
 impl Engine {
-    /// An engine for a plan.
+    /// An engine for a plan, with no world around it.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
-        Self { plan }
+        Self {
+            plan,
+            services: &Standalone,
+        }
+    }
+
+    /// The same engine in a world.
+    #[must_use]
+    pub fn with_services(self, services: &'static dyn Services) -> Self {
+        Self { services, ..self }
     }
 
     /// What it runs.
@@ -96,7 +112,7 @@ impl Engine {
 
     /// Phase 1. Starts the transaction.
     pub fn request_head(&self, transaction: &mut Transaction, head: RequestHead) -> Decision {
-        transaction.start(&self.plan, head);
+        transaction.start(&self.plan, self.services, head);
         self.run(transaction, Phase::RequestHeaders)
     }
 
@@ -156,9 +172,10 @@ impl Engine {
         self.run(transaction, Phase::ResponseBody)
     }
 
-    /// Phase 5. There is nothing left to decide.
+    /// Phase 5. There is nothing left to decide. Collections that outlive the transaction are written back.
     pub fn finish(&self, transaction: &mut Transaction) {
         let _ = self.run(transaction, Phase::Logging);
+        transaction.write_back(&self.plan);
     }
 
     /// Whether any rule runs in a phase.

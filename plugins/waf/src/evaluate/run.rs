@@ -69,6 +69,7 @@ fn runs(tx: &Transaction, phase: Phase) -> bool {
 
 /// All links of a rule, until one does not match.
 fn evaluate(plan: &Plan, tx: &mut Transaction, index: usize, rule: &Rule) -> Outcome {
+    tx.rule = Some(index);
     for (number, link) in rule.links.iter().enumerate() {
         let role = if number == 0 { Role::Starter } else { Role::Follower };
         if link::evaluate(

@@ -1,8 +1,11 @@
 //! The state of one exchange: what is known of it, what rules have kept in `TX`, what matched, and what `ctl` has changed.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::body::{self, Completeness, ReqBody};
+use super::kept::Kept;
+use super::services::{Services, Standalone};
 use super::texts::{TextId, Texts};
 use super::tx::{Tx, Value};
 use super::urlencoded::{self, Field, Parsed};
@@ -78,6 +81,13 @@ pub struct Transaction {
     pub(super) excluded: Vec<(usize, Variable, Selector)>,
     pub(super) matched: Vec<Item>,
     pub(super) highest_severity: u8,
+    /// The rule that runs, an index of [`Plan::rules`].
+    pub(super) rule: Option<usize>,
+    /// When it started, where rules ask for that.
+    pub(super) started: Duration,
+    pub(super) services: &'static dyn Services,
+    pub(super) kept: Kept,
+    pub(super) environment: Vec<(Box<[u8]>, TextId)>,
     pub(super) state: State,
     /// Kept between rules, so that collecting allocates once.
     pub(super) scratch: Vec<Item>,
@@ -155,6 +165,11 @@ impl Default for Transaction {
             excluded: Vec::new(),
             matched: Vec::new(),
             highest_severity: u8::MAX,
+            rule: None,
+            started: Duration::ZERO,
+            services: &Standalone,
+            kept: Kept::default(),
+            environment: Vec::new(),
             state: State::Running,
             scratch: Vec::new(),
             matches: Vec::new(),
@@ -177,7 +192,7 @@ impl Transaction {
     }
 
     /// Takes what is known of the request before its body.
-    pub(super) fn start(&mut self, plan: &Plan, head: RequestHead) {
+    pub(super) fn start(&mut self, plan: &Plan, services: &'static dyn Services, head: RequestHead) {
         let settings = &plan.settings;
         *self = Self {
             mode: settings.mode,
@@ -185,10 +200,17 @@ impl Transaction {
             response_body: settings.response_body,
             texts: Texts::with_limit(settings.memory_limit),
             tx: Tx::new(&plan.names),
+            services,
             ..Self::default()
         };
         if self.mode == Mode::Off {
             return;
+        }
+        if plan.names.mentions(Variable::Duration) {
+            self.started = services.now();
+        }
+        if plan.names.mentions(Variable::FullRequest) || plan.names.mentions(Variable::FullRequestLength) {
+            self.body.force();
         }
         effects::preset(plan, self);
         for (name, value) in &head.headers {
@@ -262,6 +284,12 @@ impl Transaction {
             &mut self.texts,
             &mut self.args_post,
         );
+    }
+
+    /// Writes back the collections that outlive the transaction.
+    pub(super) fn write_back(&mut self, plan: &Plan) {
+        self.kept
+            .write_back(plan.settings.collection_timeout, self.services, &self.texts);
     }
 
     /// Whether the response has one of these media types.

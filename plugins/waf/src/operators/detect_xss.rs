@@ -19,8 +19,6 @@ pub(super) fn is_found(value: &[u8], present: &ByteSet) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     /// What lets values pass unread must never hide a match.
     #[test]
     fn nothing_is_found_without_a_tag_or_an_attribute_with_a_value() {

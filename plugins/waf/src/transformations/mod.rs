@@ -142,6 +142,11 @@ pub fn find(name: &str) -> Option<usize> {
         .position(|transformation| transformation.name.eq_ignore_ascii_case(name))
 }
 
+/// Base64 as `t:base64Decode` reads it.
+pub(crate) fn base64(text: &[u8]) -> Vec<u8> {
+    base64_decode::apply(text)
+}
+
 impl Transformation {
     /// Transforms a value whose bytes are known.
     #[must_use]

@@ -17,6 +17,8 @@ pub(in super::super) struct Files {
     pub(in super::super) files: Vec<Field>,
     /// Field names and lengths, in the order of the files.
     pub(in super::super) sizes: Vec<(TextId, usize)>,
+    /// Field names and what the files hold.
+    pub(in super::super) contents: Vec<Field>,
     /// Field names and header lines.
     pub(in super::super) headers: Vec<Field>,
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod kept;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
@@ -97,9 +99,22 @@ fn every_variable_is_there() {
         ("REQBODY_ERROR", "0"),
         ("REQUEST_BODY_LENGTH", "0"),
         ("HIGHEST_SEVERITY", "255"),
+        ("AUTH_TYPE", "Basic"),
+        ("REMOTE_USER", "aladdin"),
+        ("REMOTE_HOST", "192.0.2.7"),
+        ("SERVER_PORT", "80"),
+        ("PATH_INFO", "/a/b.php"),
+        ("WEBAPPID", "default"),
+        ("FULL_REQUEST_LENGTH", "116"),
+        ("&GEO", "0"),
+        ("&IP", "0"),
     ] {
         let rules = format!("SecRule {variable} \"@streq {value}\" \"id:1,phase:1,pass\"");
-        let headers = [("User-Agent", "x"), ("Cookie", "sid=z")];
+        let headers = [
+            ("User-Agent", "x"),
+            ("Cookie", "sid=z"),
+            ("Authorization", "Basic YWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ];
         assert_eq!(judged(&rules, "/a/b.php?q=1&r=%41", &headers, b"").0, [1], "{variable}");
     }
 }

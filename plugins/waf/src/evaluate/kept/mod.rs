@@ -1,0 +1,430 @@
+//! Collections that outlive a transaction (`IP`, `GLOBAL`, `RESOURCE`, `SESSION`, `USER`): opened by `initcol`, changed by
+//! `setvar`, `expirevar` and `deprecatevar`, and written back when the transaction is over.
+//!
+//! A collection is one entry of the store. It is read when it is opened. Transactions that run at the same time change copies of
+//! their own; what each has added to a number is added to what is there when it is written back, so that no count is lost.
+
+mod form;
+
+use std::time::Duration;
+
+use form::{Form, Item};
+
+use super::services::Services;
+use super::texts::{TextId, Texts};
+use super::tx::Value;
+use crate::bytes::leading_number;
+use crate::compile::plan::Persistent;
+
+/// The values of one collection; more are not taken. So one entry of the store stays under its limit of 64 KiB.
+const MOST_VALUES: usize = 128;
+/// The longest value, in bytes; the rest is cut off.
+const MOST_BYTES: usize = 256;
+/// The longest name, in bytes; a longer one is not taken.
+const MOST_NAME: usize = 128;
+/// The longest key, in bytes; a longer one is cut off.
+const MOST_KEY: usize = 512;
+
+/// The collections that one transaction has opened.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Vec<Opened>);
+
+/// A collection that is open.
+#[derive(Debug)]
+struct Opened {
+    collection: Persistent,
+    /// Under which the store has it.
+    entry: Vec<u8>,
+    /// As the rule says it.
+    key: TextId,
+    /// What came from the store: no value in it is past its end.
+    form: Form,
+    age: Age,
+    variables: Vec<Variable>,
+}
+
+/// Whether the store knew a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Age {
+    New,
+    Known,
+}
+
+#[derive(Debug)]
+struct Variable {
+    name: Box<[u8]>,
+    value: Value,
+    change: Change,
+    /// When it ends, in seconds since 1970; changed by `expirevar`.
+    end: Option<u64>,
+}
+
+/// What this transaction has done to a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Nothing,
+    Set,
+    Added(i64),
+}
+
+impl Kept {
+    /// Opens a collection, unless it is open.
+    pub(super) fn open(
+        &mut self,
+        collection: Persistent,
+        application: &str,
+        key: &[u8],
+        services: &dyn Services,
+        texts: &mut Texts,
+    ) {
+        if self.get(collection).is_some() {
+            return;
+        }
+        let key = key.get(..MOST_KEY).unwrap_or(key);
+        let entry = entry(collection, application, key);
+        let now = services.now().as_secs();
+        let known = services.load(&entry).and_then(|bytes| Form::read(&bytes, now));
+        let age = if known.is_some() { Age::Known } else { Age::New };
+        let form = known.unwrap_or(Form {
+            created: now,
+            updated: now,
+            updates: 0,
+            items: Vec::new(),
+        });
+        let variables = form
+            .items
+            .iter()
+            .map(|item| Variable {
+                name: item.name.clone(),
+                value: value_of(&item.value, texts),
+                change: Change::Nothing,
+                end: item.end,
+            })
+            .collect();
+        self.0.push(Opened {
+            collection,
+            entry,
+            key: texts.push(key),
+            form,
+            age,
+            variables,
+        });
+    }
+
+    /// The key under which a collection is open.
+    pub(super) fn key(&self, collection: Persistent) -> Option<TextId> {
+        self.get(collection).map(|opened| opened.key)
+    }
+
+    /// The names and values of a collection; nothing where it is not open.
+    pub(super) fn values(&self, collection: Persistent, timeout: Duration) -> Vec<(Vec<u8>, Value)> {
+        let Some(opened) = self.get(collection) else {
+            return Vec::new();
+        };
+        let form = &opened.form;
+        let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX));
+        let minutes = (form.updated.saturating_sub(form.created) / 60).max(1);
+        let mut values: Vec<(Vec<u8>, Value)> = [
+            ("create_time", number(form.created)),
+            ("is_new", number(u64::from(opened.age == Age::New))),
+            ("key", Value::Text(opened.key)),
+            ("last_update_time", number(form.updated)),
+            ("timeout", number(timeout.as_secs())),
+            ("update_counter", number(form.updates)),
+            ("update_rate", number(form.updates / minutes)),
+        ]
+        .map(|(name, value)| (name.as_bytes().to_vec(), value))
+        .to_vec();
+        let set = opened
+            .variables
+            .iter()
+            .filter(|variable| variable.value != Value::Unset);
+        values.extend(set.map(|variable| (variable.name.to_vec(), variable.value)));
+        values
+    }
+
+    /// Sets a variable, or removes it. Nothing happens where the collection is not open.
+    pub(super) fn set(&mut self, collection: Persistent, name: &[u8], value: Value) {
+        if let Some(variable) = self.variable(collection, name) {
+            variable.value = value;
+            variable.change = Change::Set;
+            variable.end = None;
+        }
+    }
+
+    /// Adds to a variable, which is 0 where it is not set.
+    pub(super) fn add(&mut self, collection: Persistent, name: &[u8], by: i64, texts: &Texts) {
+        if let Some(variable) = self.variable(collection, name) {
+            let before = number_of(variable.value, texts);
+            variable.value = Value::Number(before.saturating_add(by));
+            variable.change = match variable.change {
+                Change::Nothing => Change::Added(by),
+                Change::Added(sum) => Change::Added(sum.saturating_add(by)),
+                Change::Set => Change::Set,
+            };
+        }
+    }
+
+    /// Says when a variable ends. One that is not set does not get an end.
+    pub(super) fn expire(&mut self, collection: Persistent, name: &[u8], after: Duration, services: &dyn Services) {
+        let end = services.now().saturating_add(after).as_secs();
+        if let Some(variable) = self.known(collection, name) {
+            variable.end = Some(end);
+            if variable.change == Change::Nothing {
+                variable.change = Change::Added(0);
+            }
+        }
+    }
+
+    /// Takes `amount` from a number for every `period` that has passed since the collection was written; not below zero.
+    pub(super) fn deprecate(
+        &mut self,
+        collection: Persistent,
+        name: &[u8],
+        amount: i64,
+        period: Duration,
+        services: &dyn Services,
+        texts: &Texts,
+    ) {
+        let Some(updated) = self.get(collection).map(|opened| opened.form.updated) else {
+            return;
+        };
+        let passed = services.now().as_secs().saturating_sub(updated) / period.as_secs().max(1);
+        let Some(before) = self
+            .known(collection, name)
+            .map(|variable| number_of(variable.value, texts))
+        else {
+            return;
+        };
+        let less = amount.saturating_mul(i64::try_from(passed).unwrap_or(i64::MAX));
+        let less = less.min(before).max(0);
+        if less > 0 {
+            self.add(collection, name, -less, texts);
+        }
+    }
+
+    /// Writes back what has changed.
+    pub(super) fn write_back(&mut self, timeout: Duration, services: &dyn Services, texts: &Texts) {
+        for opened in std::mem::take(&mut self.0) {
+            let changed = |variable: &&Variable| variable.change != Change::Nothing;
+            if !opened.variables.iter().any(|variable| changed(&variable)) {
+                continue;
+            }
+            let now = services.now().as_secs();
+            let there = services.load(&opened.entry).and_then(|bytes| Form::read(&bytes, now));
+            let mut form = there.unwrap_or(Form {
+                created: opened.form.created,
+                items: Vec::new(),
+                ..opened.form
+            });
+            for variable in opened.variables.iter().filter(changed) {
+                merge(&mut form.items, variable, texts);
+            }
+            form.updated = now;
+            form.updates += 1;
+            services.store(&opened.entry, &form.write(), timeout);
+        }
+    }
+
+    fn get(&self, collection: Persistent) -> Option<&Opened> {
+        self.0.iter().find(|opened| opened.collection == collection)
+    }
+
+    fn known(&mut self, collection: Persistent, name: &[u8]) -> Option<&mut Variable> {
+        let opened = self.0.iter_mut().find(|opened| opened.collection == collection)?;
+        let named = |variable: &&mut Variable| *variable.name == *name && variable.value != Value::Unset;
+        opened.variables.iter_mut().find(named)
+    }
+
+    /// The variable of that name, in small letters; made where there is none and room for it.
+    fn variable(&mut self, collection: Persistent, name: &[u8]) -> Option<&mut Variable> {
+        let opened = self.0.iter_mut().find(|opened| opened.collection == collection)?;
+        let at = opened.variables.iter().position(|variable| *variable.name == *name);
+        let at = match at {
+            Some(at) => at,
+            None if opened.variables.len() < MOST_VALUES && name.len() <= MOST_NAME => {
+                opened.variables.push(Variable {
+                    name: name.into(),
+                    value: Value::Unset,
+                    change: Change::Nothing,
+                    end: None,
+                });
+                opened.variables.len() - 1
+            }
+            None => return None,
+        };
+        opened.variables.get_mut(at)
+    }
+}
+
+/// Sessions and users belong to an application.
+fn entry(collection: Persistent, application: &str, key: &[u8]) -> Vec<u8> {
+    let mut entry = collection.name().as_bytes().to_vec();
+    entry.push(0);
+    if matches!(collection, Persistent::Session | Persistent::User) {
+        entry.extend_from_slice(application.as_bytes());
+        entry.push(0);
+    }
+    entry.extend_from_slice(key);
+    entry
+}
+
+fn merge(items: &mut Vec<Item>, variable: &Variable, texts: &Texts) {
+    let at = items.iter().position(|item| item.name == variable.name);
+    let there = at.map(|at| items.swap_remove(at));
+    let value = match (variable.change, variable.value) {
+        (_, Value::Unset) => return,
+        (Change::Added(by), Value::Number(_)) => {
+            let before = there.as_ref().map_or(0, |item| leading_number(&item.value));
+            before.saturating_add(by).to_string().into_bytes()
+        }
+        (_, Value::Number(number)) => number.to_string().into_bytes(),
+        (_, Value::Text(text)) => {
+            let text = texts.get(text);
+            text.get(..MOST_BYTES).unwrap_or(text).to_vec()
+        }
+    };
+    if items.len() < MOST_VALUES {
+        items.push(Item {
+            name: variable.name.clone(),
+            value,
+            end: variable.end,
+        });
+    }
+}
+
+fn value_of(text: &[u8], texts: &mut Texts) -> Value {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok());
+    match number {
+        Some(number) if number.to_string().as_bytes() == text => Value::Number(number),
+        _ => Value::Text(texts.push(text)),
+    }
+}
+
+fn number_of(value: Value, texts: &Texts) -> i64 {
+    match value {
+        Value::Unset => 0,
+        Value::Number(number) => number,
+        Value::Text(text) => leading_number(texts.get(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A store and a clock that stands where it is put.
+    #[derive(Debug, Default)]
+    struct World {
+        now: Mutex<u64>,
+        entries: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    }
+
+    impl Services for World {
+        fn now(&self) -> Duration {
+            Duration::from_secs(*self.now.lock().unwrap())
+        }
+
+        fn load(&self, key: &[u8]) -> Option<Vec<u8>> {
+            self.entries.lock().unwrap().get(key).cloned()
+        }
+
+        fn store(&self, key: &[u8], value: &[u8], _keep: Duration) {
+            self.entries.lock().unwrap().insert(key.to_vec(), value.to_vec());
+        }
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn opened(world: &World, texts: &mut Texts) -> Kept {
+        let mut kept = Kept::default();
+        kept.open(Persistent::Ip, "default", b"192.0.2.1", world, texts);
+        kept
+    }
+
+    fn value(kept: &Kept, name: &str) -> Option<Value> {
+        let values = kept.values(Persistent::Ip, HOUR);
+        values
+            .into_iter()
+            .find(|(known, _)| known == name.as_bytes())
+            .map(|(_, value)| value)
+    }
+
+    #[test]
+    fn counts_of_transactions_that_overlap_add_up() {
+        let (world, mut texts) = (World::default(), Texts::default());
+        let mut first = opened(&world, &mut texts);
+        let mut second = opened(&world, &mut texts);
+        first.add(Persistent::Ip, b"count", 2, &texts);
+        second.add(Persistent::Ip, b"count", 3, &texts);
+        assert_eq!(value(&second, "count"), Some(Value::Number(3)));
+        first.write_back(HOUR, &world, &texts);
+        second.write_back(HOUR, &world, &texts);
+        let third = opened(&world, &mut texts);
+        assert_eq!(value(&third, "count"), Some(Value::Number(5)));
+        assert_eq!(value(&third, "is_new"), Some(Value::Number(0)));
+        assert_eq!(value(&third, "update_counter"), Some(Value::Number(2)));
+    }
+
+    #[test]
+    fn variables_end_when_they_are_told_to() {
+        let (world, mut texts) = (World::default(), Texts::default());
+        let mut kept = opened(&world, &mut texts);
+        let text = texts.push(b"scanner");
+        kept.set(Persistent::Ip, b"why", Value::Text(text));
+        kept.expire(Persistent::Ip, b"why", Duration::from_secs(60), &world);
+        kept.expire(Persistent::Ip, b"unset", Duration::from_secs(60), &world);
+        kept.write_back(HOUR, &world, &texts);
+        *world.now.lock().unwrap() = 59;
+        assert!(value(&opened(&world, &mut texts), "why").is_some());
+        assert_eq!(value(&opened(&world, &mut texts), "unset"), None);
+        *world.now.lock().unwrap() = 60;
+        assert_eq!(value(&opened(&world, &mut texts), "why"), None);
+    }
+
+    #[test]
+    fn numbers_fall_with_time() {
+        let (world, mut texts) = (World::default(), Texts::default());
+        let mut kept = opened(&world, &mut texts);
+        kept.add(Persistent::Ip, b"score", 100, &texts);
+        kept.write_back(HOUR, &world, &texts);
+        *world.now.lock().unwrap() = 125;
+        let mut kept = opened(&world, &mut texts);
+        kept.deprecate(Persistent::Ip, b"score", 20, Duration::from_secs(60), &world, &texts);
+        assert_eq!(value(&kept, "score"), Some(Value::Number(60)));
+        *world.now.lock().unwrap() = 100_000;
+        kept.deprecate(Persistent::Ip, b"score", 20, Duration::from_secs(60), &world, &texts);
+        assert_eq!(value(&kept, "score"), Some(Value::Number(0)));
+    }
+
+    #[test]
+    fn nothing_happens_to_a_collection_that_is_not_open() {
+        let (world, mut texts) = (World::default(), Texts::default());
+        let mut kept = opened(&world, &mut texts);
+        kept.set(Persistent::Global, b"x", Value::Number(1));
+        kept.write_back(HOUR, &world, &texts);
+        assert!(kept.values(Persistent::Global, HOUR).is_empty());
+        assert!(world.entries.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn collections_are_bounded() {
+        let (world, mut texts) = (World::default(), Texts::default());
+        let mut kept = opened(&world, &mut texts);
+        let long = texts.push(&[b'x'; 1000]);
+        for number in 0..1000u32 {
+            kept.set(
+                Persistent::Ip,
+                &[b"n".repeat(100), number.to_string().into_bytes()].concat(),
+                Value::Text(long),
+            );
+        }
+        kept.write_back(HOUR, &world, &texts);
+        let stored: usize = world.entries.lock().unwrap().values().map(Vec::len).sum();
+        assert!((10_000..64 << 10).contains(&stored), "{stored}");
+    }
+}

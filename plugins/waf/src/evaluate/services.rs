@@ -1,0 +1,54 @@
+//! What the evaluator asks of the world around it: the time, and a store for collections that outlive a transaction.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// The world around an engine.
+pub trait Services: Debug + Sync {
+    /// The time since 1970-01-01T00:00:00Z.
+    fn now(&self) -> Duration;
+
+    /// What is kept under a key.
+    fn load(&self, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// Keeps a value for a time. A store that is full keeps nothing.
+    fn store(&self, key: &[u8], value: &[u8], keep: Duration);
+}
+
+/// No world: the clock of the machine, and a store that lives as long as the thread. For tools and tests.
+#[derive(Debug, Clone, Copy)]
+pub struct Standalone;
+
+thread_local! {
+    static KEPT: RefCell<HashMap<Vec<u8>, (Vec<u8>, Duration)>> = RefCell::default();
+}
+
+impl Services for Standalone {
+    #[cfg(not(target_arch = "wasm32"))]
+    fn now(&self) -> Duration {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default()
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn load(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let now = self.now();
+        KEPT.with_borrow(|kept| {
+            kept.get(key)
+                .filter(|(_, end)| *end > now)
+                .map(|(value, _)| value.clone())
+        })
+    }
+
+    fn store(&self, key: &[u8], value: &[u8], keep: Duration) {
+        let end = self.now() + keep;
+        KEPT.with_borrow_mut(|kept| kept.insert(key.to_vec(), (value.to_vec(), end)));
+    }
+}
