@@ -24,7 +24,7 @@ pub mod variables;
 
 use weir_sdk::prelude::*;
 
-use compile::plan::{Mode, Phase};
+use compile::plan::{AuditMode, Mode, Phase};
 use config::Config;
 use evaluate::{Answer, Cause, Decision, Disruption, Engine, RequestHead, Transaction};
 use seclang::Files;
@@ -113,9 +113,12 @@ impl Plugin for Waf {
         self.settle(exchange, request, decision)
     }
 
-    fn on_finish(&self, exchange: &mut Exchange, request: &Request, _summary: &Summary) {
+    fn on_finish(&self, exchange: &mut Exchange, request: &Request, summary: &Summary) {
         self.engine.finish(&mut exchange.transaction);
         self.note(exchange, request);
+        if let Some(event) = self.engine.audit_event(&exchange.transaction, summary.status) {
+            log::info(&event);
+        }
     }
 }
 
@@ -186,7 +189,7 @@ fn wanted(engine: &Engine) -> Phases {
         | has(Phase::ResponseHeaders, Phases::ON_RESPONSE)
         | has(Phase::ResponseBody, Phases::ON_RESPONSE | Phases::ON_RESPONSE_BODY)
         | has(Phase::Logging, Phases::ON_FINISH)
-        | match engine.plan().keeps_collections() {
+        | match engine.plan().keeps_collections() || engine.plan().settings.audit != AuditMode::Off {
             true => Phases::ON_FINISH,
             false => Phases::NONE,
         }

@@ -25,6 +25,7 @@ mod pass;
 mod phase;
 mod redirect;
 mod rev;
+mod sanitise;
 mod setenv;
 mod setrsc;
 mod setsid;
@@ -55,7 +56,10 @@ pub(crate) struct Draft {
     pub(crate) verb: Option<Verb>,
     pub(crate) status: Option<u16>,
     pub(crate) flow: WrittenFlow,
+    /// Whether a match is in the log.
     pub(crate) logging: Option<Logging>,
+    /// Whether a match is in the audit event; as in the log, where nothing says so.
+    pub(crate) auditing: Option<Logging>,
     pub(crate) message: Option<Template>,
     /// The message as written, for what picks rules by it.
     pub(crate) message_text: String,
@@ -71,6 +75,8 @@ pub(crate) struct Draft {
     pub(crate) capture: Option<Capture>,
     pub(crate) forms: Option<Forms>,
     pub(crate) effects: Vec<Effect>,
+    /// What a reader of the rules should know.
+    pub(crate) caveats: Vec<&'static str>,
 }
 
 /// Whether the next rule belongs to this one.
@@ -284,6 +290,66 @@ static KINDS: &[Kind] = {
             apply: rev::apply,
         },
         Kind {
+            name: "sanitisearg",
+            value: Required,
+            place: Rules,
+            apply: sanitise::argument,
+        },
+        Kind {
+            name: "sanitizearg",
+            value: Required,
+            place: Rules,
+            apply: sanitise::argument,
+        },
+        Kind {
+            name: "sanitisematched",
+            value: Absent,
+            place: Rules,
+            apply: sanitise::matched,
+        },
+        Kind {
+            name: "sanitizematched",
+            value: Absent,
+            place: Rules,
+            apply: sanitise::matched,
+        },
+        Kind {
+            name: "sanitisematchedbytes",
+            value: Optional,
+            place: Rules,
+            apply: sanitise::matched_bytes,
+        },
+        Kind {
+            name: "sanitizematchedbytes",
+            value: Optional,
+            place: Rules,
+            apply: sanitise::matched_bytes,
+        },
+        Kind {
+            name: "sanitiserequestheader",
+            value: Required,
+            place: Rules,
+            apply: sanitise::request_header,
+        },
+        Kind {
+            name: "sanitizerequestheader",
+            value: Required,
+            place: Rules,
+            apply: sanitise::request_header,
+        },
+        Kind {
+            name: "sanitiseresponseheader",
+            value: Required,
+            place: Rules,
+            apply: sanitise::response_header,
+        },
+        Kind {
+            name: "sanitizeresponseheader",
+            value: Required,
+            place: Rules,
+            apply: sanitise::response_header,
+        },
+        Kind {
             name: "deprecatevar",
             value: Required,
             place: Rules,
@@ -370,28 +436,37 @@ static KINDS: &[Kind] = {
     ]
 };
 
-/// Actions of ModSecurity that Weir does not have yet.
-const NOT_YET: &[&str] = &[
-    "append",
-    "exec",
-    "pause",
-    "prepend",
-    "proxy",
-    "sanitisearg",
-    "sanitisematched",
-    "sanitisematchedbytes",
-    "sanitiserequestheader",
-    "sanitiseresponseheader",
-    "xmlns",
+/// Actions that Weir reads and cannot follow, and what that means.
+const INERT: &[(&str, &str)] = &[
+    ("append", "the action append has no effect: responses are not changed"),
+    (
+        "pause",
+        "the action pause has no effect: a request that waits costs more than one that is refused",
+    ),
+    ("prepend", "the action prepend has no effect: responses are not changed"),
+    (
+        "xmlns",
+        "the action xmlns has no effect: XML:/* and XML://@* name no elements",
+    ),
+];
+
+/// Actions that Weir does not have, because a rule with them means something that would not happen, and what to do.
+const REFUSED: &[(&str, &str)] = &[
+    ("exec", "programs are not run; read the audit events"),
+    ("proxy", "routes say where requests go; use deny, drop or redirect"),
 ];
 
 /// Applies one action.
 pub(crate) fn apply(action: &Action, role: Role, draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), String> {
     let name = action.name.as_str();
+    if let Some((_, caveat)) = INERT.iter().find(|(known, _)| *known == name) {
+        draft.caveats.push(caveat);
+        return Ok(());
+    }
     let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else {
-        return Err(match NOT_YET.contains(&name) {
-            true => format!("the action \"{name}\" is not supported yet"),
-            false => unknown("action", name, KINDS.iter().map(|kind| kind.name)),
+        return Err(match REFUSED.iter().find(|(known, _)| *known == name) {
+            Some((_, advice)) => format!("there is no action \"{name}\": {advice}"),
+            None => unknown("action", name, KINDS.iter().map(|kind| kind.name)),
         });
     };
     match (role, kind.place) {
@@ -473,9 +548,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let cases: [(&str, Option<&str>, Role, &str); 16] = [
+        let cases: [(&str, Option<&str>, Role, &str); 19] = [
             ("denny", None, Role::Starter, "nearest known one is \"deny\""),
             ("initcol", Some("tx=1"), Role::Starter, "\"tx\""),
+            ("exec", Some("/bin/x"), Role::Starter, "not run"),
+            ("proxy", Some("http://x"), Role::Starter, "routes"),
+            ("sanitisearg", None, Role::Starter, "needs a value"),
             ("id", None, Role::Starter, "needs a value"),
             ("id", Some("x"), Role::Starter, "\"x\""),
             ("deny", Some("x"), Role::Starter, "takes no value"),

@@ -1,8 +1,9 @@
-//! `noauditlog`: a match is not in the audit log. Weir reports a match once, in the access log, and `log` and `nolog` decide
-//! about that; so this changes nothing.
+//! `noauditlog`: a match is not in the audit event.
 
 use super::{Draft, Scope};
+use crate::compile::plan::Logging;
 
-pub(super) fn apply(_: &str, _: &mut Draft, _: &mut Scope<'_>) -> Result<(), String> {
+pub(super) fn apply(_: &str, draft: &mut Draft, _: &mut Scope<'_>) -> Result<(), String> {
+    draft.auditing = Some(Logging::Silent);
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod prefilter;
 pub mod settings;
 pub(crate) mod target;
 pub(crate) mod template;
+mod update;
 
 use std::collections::{HashMap, HashSet};
 
@@ -42,7 +43,8 @@ pub type Presets = Vec<(String, Preset)>;
 /// Every mistake in the directives.
 pub fn compile(directives: &[Directive], presets: &Presets, files: &dyn Files) -> Result<Plan, Problems> {
     let mut compiler = Compiler::new(files);
-    for directive in directives {
+    let directives = update::apply(directives, &mut compiler.problems);
+    for directive in &directives {
         compiler.directive(directive);
     }
     compiler.finish(presets)
@@ -137,7 +139,7 @@ impl<'a> Compiler<'a> {
                 self.markers.push((name.clone(), self.rules.len()));
                 Ok(())
             }
-            Kind::Include(file) => Err(format!("Include \"{file}\" was not resolved")),
+            Kind::Include { file, .. } => Err(format!("Include \"{file}\" was not resolved")),
             Kind::Setting { name, arguments } => self.setting(place, name, arguments),
         };
         self.problems.keep(place, result);
@@ -164,13 +166,22 @@ impl<'a> Compiler<'a> {
         }
         if let Some(by) = lower.strip_prefix("secruleupdatetarget").and_then(by) {
             return match arguments {
-                [rules, targets] => self.update_targets(place, name, &Pick::parse(by, rules)?, targets),
+                [rules, targets] => self.update_targets(place, name, &Pick::parse(by, rules)?, targets, None),
+                [rules, targets, replaced] => {
+                    self.update_targets(place, name, &Pick::parse(by, rules)?, targets, Some(replaced))
+                }
                 _ => Err(format!(
-                    "{name} takes rules and variables; replacing a variable by another is not supported yet"
+                    "{name} takes rules, variables, and variables that these replace"
                 )),
             };
         }
-        self.settings.apply(name, arguments)
+        if let Some(caveat) = self.settings.apply(name, arguments)? {
+            self.warnings.push(Problem {
+                place: place.clone(),
+                message: caveat,
+            });
+        }
+        Ok(())
     }
 
     fn pick(&mut self, place: &Place, what: &str, pick: &Pick) -> RuleSet {
@@ -195,8 +206,20 @@ impl<'a> Compiler<'a> {
         set
     }
 
-    fn update_targets(&mut self, place: &Place, name: &str, pick: &Pick, text: &str) -> Result<(), String> {
+    /// Adds and excludes variables, in place of others where there are any.
+    fn update_targets(
+        &mut self,
+        place: &Place,
+        name: &str,
+        pick: &Pick,
+        text: &str,
+        replaced: Option<&str>,
+    ) -> Result<(), String> {
         let written = parse_targets(text)?;
+        let replaced = match replaced {
+            Some(replaced) => target::compile(&parse_targets(replaced)?, &mut self.names)?,
+            None => Vec::new(),
+        };
         let (excluded, added): (Vec<_>, Vec<_>) = written
             .into_iter()
             .partition(|target| target.role == syntax::Role::Exclude);
@@ -209,6 +232,9 @@ impl<'a> Compiler<'a> {
             .filter(|(index, _)| rules.contains(*index))
         {
             let Some(first) = rule.links.first_mut() else { continue };
+            first
+                .targets
+                .retain(|target| !replaced.iter().any(|replaced| target::is_same(target, replaced)));
             if !added.is_empty() {
                 first.targets.extend(target::compile(&added, names)?);
             }
@@ -251,6 +277,9 @@ impl<'a> Compiler<'a> {
         let (draft, default) = self.draft(place, role, list);
         self.pick_places
             .resize(self.pick_places.len() + self.picks.0.len() - picks, place.clone());
+        for caveat in &draft.caveats {
+            self.say_once(place, caveat);
+        }
         let chained = draft.chained;
         let message = draft.message_text.clone();
         let link = self.link(place, rule, &draft);
@@ -312,6 +341,9 @@ impl<'a> Compiler<'a> {
             Some(rule) => {
                 let targets = target::compile(&rule.targets, &mut self.names);
                 let targets = self.problems.keep(place, targets);
+                if let Some(caveat) = operators::caveat(&rule.operator.name) {
+                    self.say_once(place, caveat);
+                }
                 let operator = self.operator(&rule.operator);
                 let operator = self.problems.keep(place, operator);
                 (targets?, operator?)
@@ -396,6 +428,7 @@ impl<'a> Compiler<'a> {
             disruption,
             flow,
             logging: draft.logging.unwrap_or(Logging::Report),
+            auditing: draft.auditing.or(draft.logging).unwrap_or(Logging::Report),
             message: draft.message.take(),
             severity: draft.severity,
             tags: std::mem::take(&mut draft.tags),

@@ -3,8 +3,12 @@
 //! Both languages look alike and differ in traps: `\<` is a word boundary in one and a `<` in the other, `[a[b]` nests sets in
 //! one, `&&`, `--` and `~~` in a set are operators, a `{` that starts no quantifier is a literal in one and an error in the
 //! other, `\v` is one byte or five. So a pattern is read as PCRE reads it and written out anew: sets are computed to the bytes
-//! that they hold. What cannot be said in linear time (look-around, back-references, atomic groups, possessive
-//! quantifiers) is refused by name.
+//! that they hold.
+//!
+//! A few patterns need what cannot be said in linear time: look-around, back-references, atomic groups, possessive quantifiers.
+//! They are written out twice, once exactly, for an engine that goes back and has a limit of steps, and once loosely, without
+//! those parts, so that everything that the exact one finds the loose one finds, too. The loose one runs first; the exact one
+//! only where that says yes.
 
 use std::fmt::Write as _;
 
@@ -17,13 +21,26 @@ use crate::bytes::{ByteSet, SPACE, hex_digit};
 /// The most that one compiled pattern may take, in bytes.
 const COMPILED_LIMIT: usize = 16 << 20;
 
+/// How many steps back a pattern may take in one value that needs to go back.
+const MOST_STEPS: usize = 100_000;
+
 /// A compiled pattern.
 #[derive(Debug)]
 pub struct Pattern {
-    /// What runs.
+    /// What runs; where there is an exact one as well, what runs before it.
     pub regex: Regex,
-    /// What it was made of, for analysis.
+    /// What decides, where the pattern needs more than linear time.
+    pub exact: Option<fancy_regex::Regex>,
+    /// What `regex` was made of, for analysis.
     pub(super) syntax: Hir,
+}
+
+impl Pattern {
+    /// Whether it is found in a value; not where it reaches its limit of steps.
+    pub(crate) fn is_found(&self, value: &[u8]) -> bool {
+        let exactly = |exact: &fancy_regex::Regex| exact.is_match(value).unwrap_or(false);
+        self.regex.is_match(value) && self.exact.as_ref().is_none_or(exactly)
+    }
 }
 
 /// How letters compare.
@@ -48,33 +65,131 @@ pub fn compile(pattern: &str, case: Case) -> Result<Pattern, String> {
         .dot_matches_new_line(true)
         .case_insensitive(case == Case::Ignored)
         .build()
-        .parse(&translated)
+        .parse(&translated.loose)
         .map_err(|error| wrong(&error))?;
-    let regex = RegexBuilder::new(&translated)
+    let regex = RegexBuilder::new(&translated.loose)
         .unicode(false)
         .dot_matches_new_line(true)
         .case_insensitive(case == Case::Ignored)
         .size_limit(COMPILED_LIMIT)
         .build()
         .map_err(|error| wrong(&error))?;
-    Ok(Pattern { regex, syntax })
+    let exact = match translated.needs {
+        Needs::LinearTime => None,
+        Needs::GoingBack => Some(
+            fancy_regex::RegexBuilder::new(&translated.exact)
+                .bytes_mode(fancy_regex::BytesMode::Ascii)
+                .dot_matches_new_line(true)
+                .case_insensitive(case == Case::Ignored)
+                .backtrack_limit(MOST_STEPS)
+                .delegate_size_limit(COMPILED_LIMIT)
+                .build()
+                .map_err(|error| wrong(&error))?,
+        ),
+    };
+    Ok(Pattern { regex, exact, syntax })
 }
 
-/// The same language in the syntax of the crate `regex`.
-pub(super) fn translate(pattern: &str) -> Result<String, String> {
+/// Compiles a pattern for names and picks of rules, where linear time has to do.
+///
+/// # Errors
+/// When it is not a pattern, or needs more.
+pub fn compile_linear(pattern: &str, case: Case) -> Result<Regex, String> {
+    let compiled = compile(pattern, case)?;
+    match compiled.exact {
+        None => Ok(compiled.regex),
+        Some(_) => Err(format!(
+            "the pattern \"{pattern}\": look-around, back-references and possessive quantifiers work in @rx only"
+        )),
+    }
+}
+
+/// A pattern in the syntax of the crate `regex`, and where it needs more, in that of `fancy-regex`.
+#[derive(Debug)]
+pub(super) struct Translated {
+    /// The same language, or a larger one.
+    loose: String,
+    /// The same language.
+    exact: String,
+    needs: Needs,
+}
+
+/// What it takes to run a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    LinearTime,
+    GoingBack,
+}
+
+/// Reads a pattern as PCRE does and writes it out anew.
+pub(super) fn translate(pattern: &str) -> Result<Translated, String> {
     let mut translator = Translator {
         rest: pattern.as_bytes(),
-        out: String::with_capacity(pattern.len() + 16),
+        out: Out {
+            translated: Translated {
+                loose: String::with_capacity(pattern.len() + 16),
+                exact: String::with_capacity(pattern.len() + 16),
+                needs: Needs::LinearTime,
+            },
+            hidden: 0,
+        },
+        groups: Vec::new(),
     };
     while let Some(byte) = translator.next() {
         translator.item(byte)?;
     }
-    Ok(translator.out)
+    Ok(translator.out.translated)
+}
+
+/// Both ways of writing a pattern.
+struct Out {
+    translated: Translated,
+    /// In how many groups that the loose one leaves out.
+    hidden: usize,
+}
+
+impl Out {
+    fn push(&mut self, c: char) {
+        self.translated.exact.push(c);
+        if self.hidden == 0 {
+            self.translated.loose.push(c);
+        }
+    }
+
+    fn push_str(&mut self, text: &str) {
+        text.chars().for_each(|c| self.push(c));
+    }
+
+    /// What only the exact one can say, and what stands for it in the loose one.
+    fn push_exact(&mut self, exact: &str, loose: &str) {
+        self.translated.needs = Needs::GoingBack;
+        self.translated.exact.push_str(exact);
+        if self.hidden == 0 {
+            self.translated.loose.push_str(loose);
+        }
+    }
+}
+
+impl std::fmt::Write for Out {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.push_str(text);
+        Ok(())
+    }
+}
+
+/// What a group is to the loose pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Shown,
+    /// A look around, of which nothing is left.
+    Hidden,
 }
 
 struct Translator<'a> {
     rest: &'a [u8],
-    out: String,
+    out: Out,
+    /// The groups that are open.
+    groups: Vec<Group>,
 }
 
 impl Translator<'_> {
@@ -102,7 +217,10 @@ impl Translator<'_> {
     fn literal(&mut self, byte: u8) {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'<' | b'>' | b' ' => self.out.push(byte as char),
-            b'!'..=b'~' => self.out.extend(['\\', byte as char]),
+            b'!'..=b'~' => {
+                self.out.push('\\');
+                self.out.push(byte as char);
+            }
             _ => self.hex(byte),
         }
     }
@@ -113,10 +231,17 @@ impl Translator<'_> {
     }
 
     fn set(&mut self, set: ByteSet) {
-        self.out.push('[');
+        self.write_set(set, "[");
+    }
+
+    fn write_set(&mut self, set: ByteSet, open: &str) {
         if set.is_empty() {
-            self.out.push_str("^\\x00-\\xff");
+            // No byte, or any.
+            self.out
+                .push_str(if open == "[" { "[^\\x00-\\xff]" } else { "[\\x00-\\xff]" });
+            return;
         }
+        self.out.push_str(open);
         let mut byte = 0u16;
         while byte <= 255 {
             let first = byte;
@@ -141,10 +266,7 @@ impl Translator<'_> {
             b'[' => {
                 let (set, inverted) = self.class()?;
                 // An inverted set is folded before it is inverted, so the inversion is left to the crate.
-                self.set(set);
-                if inverted {
-                    self.invert_last_set();
-                }
+                self.write_set(set, if inverted { "[^" } else { "[" });
                 Ok(())
             }
             b'(' => self.group(),
@@ -155,7 +277,7 @@ impl Translator<'_> {
                         self.out.push('{');
                         self.out.push_str(&String::from_utf8_lossy(text));
                         self.rest = rest;
-                        self.refuse_possessive()?;
+                        self.after_quantifier();
                     }
                     None => self.out.push_str("\\{"),
                 }
@@ -163,9 +285,19 @@ impl Translator<'_> {
             }
             b'*' | b'+' | b'?' => {
                 self.out.push(byte as char);
-                self.refuse_possessive()
+                self.after_quantifier();
+                Ok(())
             }
-            b'^' | b'$' | b'.' | b'|' | b')' => {
+            b')' => {
+                if self.groups.pop() == Some(Group::Hidden) {
+                    self.out.push_exact(")", "");
+                    self.out.hidden = self.out.hidden.saturating_sub(1);
+                } else {
+                    self.out.push(')');
+                }
+                Ok(())
+            }
+            b'^' | b'$' | b'.' | b'|' => {
                 self.out.push(byte as char);
                 Ok(())
             }
@@ -176,26 +308,13 @@ impl Translator<'_> {
         }
     }
 
-    /// The set that was written last starts with the last `[`, because sets are written in hexadecimal digits only.
-    fn invert_last_set(&mut self) {
-        if let Some(start) = self.out.rfind('[') {
-            if self.out.get(start + 1..).is_some_and(|set| set.starts_with('^')) {
-                self.out.remove(start + 1);
-            } else {
-                self.out.insert(start + 1, '^');
-            }
-        }
-    }
-
     /// After a quantifier: a `?` makes it lazy, a `+` possessive.
-    fn refuse_possessive(&mut self) -> Result<(), String> {
+    fn after_quantifier(&mut self) {
         if self.skip(b"+") {
-            return Err("possessive quantifiers (a++) are not supported; write a+".to_owned());
-        }
-        if self.skip(b"?") {
+            self.out.push_exact("+", "");
+        } else if self.skip(b"?") {
             self.out.push('?');
         }
-        Ok(())
     }
 
     fn group(&mut self) -> Result<(), String> {
@@ -205,13 +324,22 @@ impl Translator<'_> {
                 None => Err("the comment (?# is never closed".to_owned()),
             };
         }
-        let look_around: [&[u8]; 4] = [b"?=", b"?!", b"?<=", b"?<!"];
-        if look_around.iter().any(|start| self.rest.starts_with(start)) {
-            return Err("look-around ((?= (?! (?<= (?<!) is not supported".to_owned());
+        for start in ["?<=", "?<!", "?=", "?!"] {
+            if self.skip(start.as_bytes()) {
+                // Nothing at all stands in the loose pattern where it looks around, but a quantifier may follow.
+                self.out.push_exact(&format!("({start}"), "(?:)");
+                self.out.hidden += 1;
+                self.groups.push(Group::Hidden);
+                return Ok(());
+            }
+        }
+        if self.skip(b"?>") {
+            self.out.push_exact("(?>", "(?:");
+            self.groups.push(Group::Shown);
+            return Ok(());
         }
         for (start, what) in [
-            (&b"?>"[..], "atomic groups (?>"),
-            (b"?|", "branch resets (?|"),
+            (&b"?|"[..], "branch resets (?|"),
             (b"?R", "recursion (?R"),
             (b"?(", "conditions (?("),
             (b"*", "verbs (*"),
@@ -221,6 +349,7 @@ impl Translator<'_> {
             }
         }
         self.out.push('(');
+        self.groups.push(Group::Shown);
         if !self.skip(b"?") {
             return Ok(());
         }
@@ -243,6 +372,9 @@ impl Translator<'_> {
                     ));
                 }
             }
+            if byte == b')' {
+                self.groups.pop();
+            }
             if matches!(byte, b':' | b')') {
                 return Ok(());
             }
@@ -256,7 +388,10 @@ impl Translator<'_> {
             return Err("it ends in a backslash".to_owned());
         };
         match byte {
-            b'b' | b'B' | b'A' | b'z' => self.out.extend(['\\', byte as char]),
+            b'b' | b'B' | b'A' | b'z' => {
+                self.out.push('\\');
+                self.out.push(byte as char);
+            }
             b'Z' => self.out.push_str("(?:\\n?\\z)"),
             b'R' => self.out.push_str("(?:\\r\\n|[\\n\\x0b\\x0c\\r\\x85])"),
             b'N' => self.out.push_str("[^\\n]"),
@@ -274,7 +409,12 @@ impl Translator<'_> {
             }
             // Three octal digits are a byte; fewer after a digit from 1 name a group.
             b'1'..=b'9' if !self.two_octal_digits_follow() => {
-                return Err(format!("back-references (\\{}) are not supported", byte as char));
+                let more = self.rest.iter().take_while(|digit| digit.is_ascii_digit()).count();
+                let (digits, rest) = self.rest.split_at(more);
+                let number = format!("\\{}{}", byte as char, String::from_utf8_lossy(digits));
+                self.rest = rest;
+                // A group of its own, so that a digit after it does not become a part of the number.
+                self.out.push_exact(&format!("(?:{number})"), "(?s:.*)");
             }
             _ => match self.escaped(byte)? {
                 Escaped::Byte(byte) => self.literal(byte),
@@ -463,6 +603,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// Both ways of writing a pattern must agree, where one is enough.
     fn found(pattern: &str, value: &[u8]) -> bool {
         compile(pattern, Case::AsWritten).unwrap().regex.is_match(value)
     }
@@ -501,25 +642,50 @@ mod tests {
             assert!(
                 found(pattern, yes),
                 "{pattern} {yes:?} as {}",
-                translate(pattern).unwrap()
+                translate(pattern).unwrap().exact
             );
             assert!(
                 !found(pattern, no),
                 "{pattern} {no:?} as {}",
-                translate(pattern).unwrap()
+                translate(pattern).unwrap().exact
             );
         }
     }
 
     #[test]
-    fn what_is_not_regular_is_refused_by_name() {
+    fn what_needs_to_go_back_is_exact_and_its_loose_form_finds_more() {
+        type Values = &'static [&'static [u8]];
+        let cases: [(&str, Values, Values); 9] = [
+            // pattern, found in, not found in
+            (r"<\?(?!xml)", &[b"<?php", b"<?"], &[b"<?xml"]),
+            (r"a(?=b)", &[b"ab"], &[b"a", b"ba"]),
+            (r"(?<!x)y", &[b"y", b"zy"], &[b"xy"]),
+            (r"(?<=x)y", &[b"xy"], &[b"y"]),
+            (r"(?i)\b(\w+)=\1\b", &[b"Abc=aBC", b"\xff a=a \xff"], &[b"abc=abd"]),
+            (r"^a++ab|^\s*+c", &[b" \x0bc"], &[b"aab"]),
+            (r"^a{1,2}+a$", &[b"aaa"], &[b"aa"]),
+            (r"^(?>a|ab)c", &[b"ac"], &[b"abc"]),
+            (r"(a)(?:\1)0", &[b"aa0"], &[b"ab0"]),
+        ];
+        for (pattern, yes, no) in cases {
+            let compiled = compile(pattern, Case::AsWritten).unwrap();
+            let exact = compiled.exact.unwrap();
+            for value in yes {
+                assert!(exact.is_match(*value).unwrap(), "{pattern} {value:?}");
+                assert!(compiled.regex.is_match(value), "{pattern} {value:?}");
+            }
+            for value in no {
+                assert!(!exact.is_match(*value).unwrap(), "{pattern} {value:?}");
+            }
+            assert!(compile_linear(pattern, Case::AsWritten).is_err());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_translated_is_refused_by_name() {
         for (pattern, word) in [
-            ("(?=a)", "look-around"),
-            ("(?<!a)b", "look-around"),
-            (r"(a)\1", "back-references"),
-            ("a++", "possessive"),
-            ("a{1,2}+", "possessive"),
-            ("(?>a)", "atomic"),
+            ("(?|a)", "branch resets"),
+            ("a(?R)", "recursion"),
             ("(?x)a b", "flag"),
             (r"\x{263a}", "one byte"),
             (r"\y", "not supported"),

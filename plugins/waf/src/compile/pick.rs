@@ -40,7 +40,7 @@ impl Picks {
 impl Pick {
     /// Reads what follows `By...`: ids and ranges of them, or a pattern.
     pub(crate) fn parse(by: By, text: &str) -> Result<Self, String> {
-        let pattern = |text| pattern::compile(text, Case::AsWritten).map(|pattern| pattern.regex);
+        let pattern = |text| pattern::compile_linear(text, Case::AsWritten);
         match by {
             By::Id => text
                 .split([',', ' '])

@@ -91,8 +91,10 @@ pub struct Rule {
     pub disruption: Disruption,
     /// Where evaluation goes on when all links matched.
     pub flow: Flow,
-    /// Whether a match is reported.
+    /// Whether a match is reported in the log.
     pub logging: Logging,
+    /// Whether a match is reported in the audit event.
+    pub auditing: Logging,
     /// What is said about a match.
     pub message: Option<Template>,
     /// How bad a match is.
@@ -270,6 +272,8 @@ pub enum Effect {
         /// What becomes of it.
         change: KeptChange,
     },
+    /// `sanitiseArg` and its kin
+    Sanitise(Sanitise),
     /// `setenv`
     SetEnvironment {
         /// Which name in `ENV`.
@@ -277,6 +281,19 @@ pub enum Effect {
         /// Its value; nothing removes it.
         value: Option<Template>,
     },
+}
+
+/// What must not be in the audit event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sanitise {
+    /// The arguments of this name.
+    Argument(Box<[u8]>),
+    /// The value that matched, wherever it came from.
+    Matched,
+    /// The header of the request of this name.
+    RequestHeader(Box<[u8]>),
+    /// The header of the response of this name.
+    ResponseHeader(Box<[u8]>),
 }
 
 /// What becomes of a value in a collection that is kept.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pattern::{self, Case};
 use super::plan::{Access, AuditMode, Mode};
 use crate::problem::unknown;
 
@@ -20,12 +21,26 @@ pub struct Settings {
     pub response_body: Access,
     /// `SecResponseBodyLimit`, in bytes. Default: 512 KiB.
     pub response_body_limit: u64,
+    /// `SecResponseBodyLimitAction`. Default: rules look at the part within the limit.
+    pub response_body_overflow: Overflow,
+    /// `SecRequestBodyNoFilesLimit`: the most of a request's body without files, in bytes. Default: 128 KiB.
+    pub no_files_limit: usize,
+    /// `SecUploadFileLimit`: the most files of one request. Default: 100.
+    pub files_limit: usize,
     /// `SecResponseBodyMimeType`, in small letters. Default: text/plain, text/html, text/xml.
     pub response_body_types: Vec<String>,
     /// `SecArgumentsLimit`. Default: 1000.
     pub arguments_limit: usize,
     /// `SecArgumentSeparator`. Default: `&`.
     pub argument_separator: u8,
+    /// `SecCookieV0Separator`. Default: `;`.
+    pub cookie_separator: u8,
+    /// `SecAuditEngine`. Default: relevant only.
+    pub audit: AuditMode,
+    /// `SecAuditLogRelevantStatus`: statuses that make a transaction relevant. Default: none.
+    pub audit_status: Option<Statuses>,
+    /// `SecSensorId`: the name of this place in audit events. Default: empty.
+    pub sensor: String,
     /// `SecRequestBodyJsonDepthLimit`. Default: 64.
     pub json_depth_limit: usize,
     /// `SecComponentSignature`: the rule sets' own names and versions.
@@ -47,6 +62,24 @@ pub enum Overflow {
     ProcessPartial,
 }
 
+/// The statuses that a pattern matches, found out once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statuses(Vec<u16>);
+
+impl Statuses {
+    fn matching(pattern: &str) -> Result<Self, String> {
+        let pattern = pattern::compile(pattern, Case::AsWritten)?;
+        let matches = |status: &u16| pattern.is_found(status.to_string().as_bytes());
+        Ok(Self((100..=599).filter(matches).collect()))
+    }
+
+    /// Whether a status is one of them.
+    #[must_use]
+    pub fn contain(&self, status: u16) -> bool {
+        self.0.contains(&status)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -56,9 +89,16 @@ impl Default for Settings {
             request_body_overflow: Overflow::Reject,
             response_body: Access::Off,
             response_body_limit: 512 << 10,
+            response_body_overflow: Overflow::ProcessPartial,
+            no_files_limit: 128 << 10,
+            files_limit: 100,
             response_body_types: ["text/plain", "text/html", "text/xml"].map(str::to_owned).to_vec(),
             arguments_limit: 1000,
             argument_separator: b'&',
+            cookie_separator: b';',
+            audit: AuditMode::RelevantOnly,
+            audit_status: None,
+            sensor: String::new(),
             json_depth_limit: 64,
             signatures: Vec::new(),
             collection_timeout: Duration::from_secs(3600),
@@ -68,125 +108,241 @@ impl Default for Settings {
     }
 }
 
-/// Directives of ModSecurity that Weir does not have yet.
-const NOT_YET: &[&str] = &[
-    "SecAuditEngine",
-    "SecAuditLog",
-    "SecAuditLogDirMode",
-    "SecAuditLogFileMode",
-    "SecAuditLogFormat",
-    "SecAuditLogParts",
-    "SecAuditLogRelevantStatus",
-    "SecAuditLogStorageDir",
-    "SecAuditLogType",
-    "SecCookieFormat",
-    "SecCookieV0Separator",
-    "SecDataDir",
-    "SecDebugLog",
-    "SecDebugLogLevel",
-    "SecGeoLookupDb",
-    "SecGsbLookupDb",
-    "SecHttpBlKey",
-    "SecPcreMatchLimit",
-    "SecPcreMatchLimitRecursion",
-    "SecRequestBodyInMemoryLimit",
-    "SecRequestBodyNoFilesLimit",
-    "SecRuleScript",
-    "SecRuleUpdateActionById",
-    "SecSensorId",
-    "SecServerSignature",
-    "SecStatusEngine",
-    "SecTmpDir",
-    "SecUnicodeMapFile",
-    "SecUploadDir",
-    "SecUploadFileLimit",
-    "SecUploadFileMode",
-    "SecUploadKeepFiles",
-    "SecXmlExternalEntity",
+/// Directives that Weir reads and cannot follow, and what that means.
+const INERT: &[(&str, &str)] = &[
+    ("SecAuditLog", AUDIT_STREAM),
+    ("SecAuditLog2", AUDIT_STREAM),
+    ("SecAuditLogDirMode", AUDIT_STREAM),
+    ("SecAuditLogFileMode", AUDIT_STREAM),
+    ("SecAuditLogStorageDir", AUDIT_STREAM),
+    ("SecAuditLogType", AUDIT_STREAM),
+    ("SecCacheTransformations", "each value is transformed once, always"),
+    ("SecChrootDir", NO_FILES),
+    ("SecConnEngine", CONNECTIONS),
+    ("SecConnReadStateLimit", CONNECTIONS),
+    ("SecConnWriteStateLimit", CONNECTIONS),
+    ("SecReadStateLimit", CONNECTIONS),
+    ("SecWriteStateLimit", CONNECTIONS),
+    (
+        "SecContentInjection",
+        "responses are not changed; append and prepend do nothing",
+    ),
+    ("SecDataDir", "collections are kept in the proxy's own store"),
+    (
+        "SecDebugLog",
+        "there is no debug log; weir waf explain shows how a request is judged",
+    ),
+    (
+        "SecDebugLogLevel",
+        "there is no debug log; weir waf explain shows how a request is judged",
+    ),
+    ("SecDisableBackendCompression", "compressed responses are not looked at"),
+    ("SecGeoLookupDb", "there is no database of countries; GEO is empty"),
+    (
+        "SecGsbLookupDb",
+        "there is no database of malware; @gsbLookup answers no",
+    ),
+    ("SecGuardianLog", AUDIT_STREAM),
+    ("SecHashEngine", HASHES),
+    ("SecHashKey", HASHES),
+    ("SecHashMethodPm", HASHES),
+    ("SecHashMethodRx", HASHES),
+    ("SecHashParam", HASHES),
+    ("SecHttpBlKey", "names are not looked up; @rbl answers no"),
+    ("SecInterceptOnError", "a rule that fails is one that does not match"),
+    ("SecPcreMatchLimit", PATTERNS),
+    ("SecPcreMatchLimitRecursion", PATTERNS),
+    (
+        "SecRequestBodyInMemoryLimit",
+        "bodies are held in memory up to SecRequestBodyLimit",
+    ),
+    ("SecRemoteRulesFailAction", "rules come from the bundle only"),
+    ("SecRuleInheritance", "every plugin has a rule set of its own"),
+    ("SecRulePerfTime", "weir waf bench shows what rules cost"),
+    ("SecServerSignature", "the Server header is the origin's"),
+    ("SecStatusEngine", "nothing is reported to anybody"),
+    (
+        "SecStreamInBodyInspection",
+        "STREAM_INPUT_BODY does not exist; use REQUEST_BODY",
+    ),
+    (
+        "SecStreamOutBodyInspection",
+        "STREAM_OUTPUT_BODY does not exist; use RESPONSE_BODY",
+    ),
+    ("SecTmpDir", NO_FILES),
+    ("SecTmpSaveUploadedFiles", NO_FILES),
+    (
+        "SecUnicodeMapFile",
+        "t:urlDecodeUni maps full-width forms to ASCII, and other characters as their low byte",
+    ),
+    ("SecUploadDir", NO_FILES),
+    ("SecUploadFileMode", NO_FILES),
+    ("SecUploadKeepFiles", NO_FILES),
 ];
 
-/// What the names below are looked up by, for messages.
+const AUDIT_STREAM: &str = "audit events are lines of JSON in the plugin's log";
+const CONNECTIONS: &str = "connections are limited by the proxy's own configuration";
+const HASHES: &str = "links are not signed";
+const NO_FILES: &str = "nothing is written to a disk";
+const PATTERNS: &str = "patterns run in linear time, and the few that need to go back have a limit of their own";
+
+/// Directives that would change what is judged, so that leaving them out is a mistake, and what to do.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "SecRuleScript",
+        "Lua is not run; write the rule in SecLang, or a plugin",
+    ),
+    ("SecRemoteRules", "rules are not fetched; put them into the bundle"),
+];
+
+/// What names are looked up by, for messages.
 const KNOWN: &[&str] = &[
     "SecRule",
     "SecAction",
     "SecDefaultAction",
     "SecMarker",
     "Include",
+    "IncludeOptional",
     "SecRuleEngine",
-    "SecRequestBodyAccess",
-    "SecRequestBodyLimit",
-    "SecRequestBodyLimitAction",
-    "SecRequestBodyJsonDepthLimit",
-    "SecResponseBodyAccess",
-    "SecResponseBodyLimit",
-    "SecResponseBodyMimeType",
-    "SecResponseBodyMimeTypesClear",
-    "SecArgumentsLimit",
     "SecArgumentSeparator",
+    "SecArgumentsLimit",
+    "SecAuditEngine",
+    "SecAuditLogFormat",
+    "SecAuditLogParts",
+    "SecAuditLogRelevantStatus",
     "SecCollectionTimeout",
     "SecComponentSignature",
-    "SecWebAppId",
+    "SecCookieFormat",
+    "SecCookieV0Separator",
+    "SecParseXmlIntoArgs",
+    "SecRequestBodyAccess",
+    "SecRequestBodyJsonDepthLimit",
+    "SecRequestBodyLimit",
+    "SecRequestBodyLimitAction",
+    "SecRequestBodyNoFilesLimit",
+    "SecResponseBodyAccess",
+    "SecResponseBodyLimit",
+    "SecResponseBodyLimitAction",
+    "SecResponseBodyMimeType",
+    "SecResponseBodyMimeTypesClear",
     "SecRuleRemoveById",
-    "SecRuleRemoveByTag",
     "SecRuleRemoveByMsg",
+    "SecRuleRemoveByTag",
+    "SecRuleUpdateActionById",
     "SecRuleUpdateTargetById",
-    "SecRuleUpdateTargetByTag",
     "SecRuleUpdateTargetByMsg",
+    "SecRuleUpdateTargetByTag",
+    "SecSensorId",
+    "SecUploadFileLimit",
+    "SecWebAppId",
+    "SecXmlExternalEntity",
 ];
+
+/// What an operator should know of a directive that was read: nothing, where it is followed.
+type Caveat = Option<String>;
 
 impl Settings {
     /// Applies a directive.
     ///
     /// # Errors
     /// When there is no such directive, or its argument is not one for it.
-    pub(super) fn apply(&mut self, name: &str, arguments: &[String]) -> Result<(), String> {
-        let setting = name.to_ascii_lowercase();
-        if NOT_YET.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            return Err(format!("the directive \"{name}\" is not supported yet"));
+    pub(super) fn apply(&mut self, name: &str, arguments: &[String]) -> Result<Caveat, String> {
+        let named = |(known, _): &&(&str, &str)| known.eq_ignore_ascii_case(name);
+        if let Some((_, meaning)) = INERT.iter().find(named) {
+            return Ok(Some(format!("{name} has no effect: {meaning}")));
+        }
+        if let Some((_, advice)) = REFUSED.iter().find(named) {
+            return Err(format!("{name}: {advice}"));
         }
         if !KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            return Err(unknown("directive", name, KNOWN.iter().copied()));
+            let all = KNOWN.iter().copied().chain(INERT.iter().map(|(known, _)| *known));
+            return Err(unknown("directive", name, all));
         }
+        let setting = name.to_ascii_lowercase();
         match (setting.as_str(), arguments) {
             ("secresponsebodymimetype", types) if !types.is_empty() => {
                 self.response_body_types
                     .extend(types.iter().map(|media| media.to_ascii_lowercase()));
             }
             ("secresponsebodymimetypesclear", []) => self.response_body_types.clear(),
-            (_, [argument]) => return self.apply_one(name, &setting, argument),
+            (_, [argument]) => {
+                return self
+                    .apply_one(&setting, argument)
+                    .map_err(|message| format!("{name}: {message}"));
+            }
             _ => return Err(format!("{name} takes one argument and has {}", arguments.len())),
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn apply_one(&mut self, name: &str, setting: &str, argument: &str) -> Result<(), String> {
-        let wrong = |message: String| format!("{name}: {message}");
+    fn apply_one(&mut self, setting: &str, argument: &str) -> Result<Caveat, String> {
+        let caveat = |said: &str| Ok(Some(said.to_owned()));
         match setting {
-            "secruleengine" => self.mode = mode(argument).map_err(wrong)?,
-            "secrequestbodyaccess" => self.request_body = access(argument).map_err(wrong)?,
-            "secrequestbodylimit" => self.request_body_limit = number(argument).map_err(wrong)?,
-            "secrequestbodylimitaction" => {
-                self.request_body_overflow = match argument.to_ascii_lowercase().as_str() {
-                    "reject" => Overflow::Reject,
-                    "processpartial" => Overflow::ProcessPartial,
-                    _ => return Err(wrong(format!("\"{argument}\" is not Reject or ProcessPartial"))),
+            "secruleengine" => self.mode = mode(argument)?,
+            "secrequestbodyaccess" => self.request_body = access(argument)?,
+            "secrequestbodylimit" => self.request_body_limit = number(argument)?,
+            "secrequestbodynofileslimit" => self.no_files_limit = size(argument)?,
+            "secrequestbodylimitaction" => self.request_body_overflow = overflow(argument)?,
+            "secrequestbodyjsondepthlimit" => self.json_depth_limit = size(argument)?,
+            "secresponsebodyaccess" => self.response_body = access(argument)?,
+            "secresponsebodylimit" => self.response_body_limit = number(argument)?,
+            "secresponsebodylimitaction" => self.response_body_overflow = overflow(argument)?,
+            "secargumentslimit" => self.arguments_limit = size(argument)?,
+            "secuploadfilelimit" => self.files_limit = size(argument)?,
+            "secargumentseparator" => self.argument_separator = byte(argument)?,
+            "seccookiev0separator" => self.cookie_separator = byte(argument)?,
+            "seccookieformat" => match argument {
+                "0" => {}
+                "1" => return caveat("SecCookieFormat 1 has no effect: cookies are read as browsers send them"),
+                _ => return Err(format!("\"{argument}\" is not 0 or 1")),
+            },
+            "secauditengine" => self.audit = audit_mode(argument)?,
+            "secauditlogparts" => {
+                audit_parts(argument)?;
+                if argument.contains(['C', 'E', 'I', 'J']) {
+                    return caveat("SecAuditLogParts: bodies (C, E, I, J) are never in audit events");
                 }
             }
-            "secrequestbodyjsondepthlimit" => self.json_depth_limit = number(argument).map_err(wrong)? as usize,
-            "secresponsebodyaccess" => self.response_body = access(argument).map_err(wrong)?,
-            "secresponsebodylimit" => self.response_body_limit = number(argument).map_err(wrong)?,
-            "secargumentslimit" => self.arguments_limit = number(argument).map_err(wrong)? as usize,
-            "secargumentseparator" => match argument.as_bytes() {
-                [separator] => self.argument_separator = *separator,
-                _ => return Err(wrong(format!("\"{argument}\" is not one character"))),
-            },
-            "seccollectiontimeout" => self.collection_timeout = Duration::from_secs(number(argument).map_err(wrong)?),
+            "secauditlogrelevantstatus" => {
+                self.audit_status = Some(Statuses::matching(argument)?);
+            }
+            "secauditlogformat" if argument.eq_ignore_ascii_case("json") => {}
+            "secauditlogformat" => return caveat("SecAuditLogFormat has no effect: audit events are JSON"),
+            "seccollectiontimeout" => self.collection_timeout = Duration::from_secs(number(argument)?),
             "secwebappid" => self.application = argument.to_owned(),
+            "secsensorid" => self.sensor = argument.to_owned(),
             "seccomponentsignature" => self.signatures.push(argument.to_owned()),
-            _ => return Err(format!("{name} does not take these arguments")),
+            "secxmlexternalentity" if access(argument)? == Access::On => {
+                return Err("nothing outside of a document is ever read; write Off".to_owned());
+            }
+            "secxmlexternalentity" => {}
+            "secparsexmlintoargs" if argument.eq_ignore_ascii_case("off") => {}
+            "secparsexmlintoargs" => {
+                return Err("XML does not become arguments; look at XML:/* and XML://@*, and write Off".to_owned());
+            }
+            _ => return Err("this does not take these arguments".to_owned()),
         }
-        Ok(())
+        Ok(None)
     }
+}
+
+fn overflow(text: &str) -> Result<Overflow, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "reject" => Ok(Overflow::Reject),
+        "processpartial" => Ok(Overflow::ProcessPartial),
+        _ => Err(format!("\"{text}\" is not Reject or ProcessPartial")),
+    }
+}
+
+fn byte(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err(format!("\"{text}\" is not one character")),
+    }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    number(text).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
 }
 
 /// `On`, `Off` or `DetectionOnly`.
@@ -230,4 +386,83 @@ pub(crate) fn audit_parts(text: &str) -> Result<(), String> {
 
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("\"{text}\" is not a whole number"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn applied(directives: &[(&str, &str)]) -> Settings {
+        let mut settings = Settings::default();
+        for (name, argument) in directives {
+            assert_eq!(settings.apply(name, &[(*argument).to_owned()]), Ok(None), "{name}");
+        }
+        settings
+    }
+
+    #[test]
+    fn directives_are_followed() {
+        let settings = applied(&[
+            ("SecRuleEngine", "DetectionOnly"),
+            ("secargumentslimit", "7"),
+            ("SecRequestBodyNoFilesLimit", "9"),
+            ("SecUploadFileLimit", "3"),
+            ("SecCookieV0Separator", ","),
+            ("SecCookieFormat", "0"),
+            ("SecResponseBodyLimitAction", "Reject"),
+            ("SecAuditEngine", "On"),
+            ("SecAuditLogFormat", "JSON"),
+            ("SecAuditLogParts", "ABHZ"),
+            ("SecAuditLogRelevantStatus", "^(?:5|4(?!04))"),
+            ("SecCollectionTimeout", "60"),
+            ("SecXmlExternalEntity", "Off"),
+        ]);
+        assert_eq!((settings.mode, settings.arguments_limit), (Mode::DetectionOnly, 7));
+        assert_eq!(
+            (settings.no_files_limit, settings.files_limit, settings.cookie_separator),
+            (9, 3, b',')
+        );
+        assert_eq!(
+            (settings.audit, settings.response_body_overflow),
+            (AuditMode::On, Overflow::Reject)
+        );
+        let statuses = settings.audit_status.unwrap();
+        assert!(statuses.contain(503) && statuses.contain(403) && !statuses.contain(404) && !statuses.contain(200));
+        assert_eq!(settings.collection_timeout, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_has_no_effect_says_so() {
+        for (name, argument, word) in [
+            ("SecDataDir", "/tmp/", "store"),
+            ("SecPcreMatchLimit", "1000", "linear"),
+            ("SecCookieFormat", "1", "browsers"),
+            ("SecAuditLogParts", "ABIJ", "bodies"),
+            ("SecAuditLogFormat", "Native", "JSON"),
+        ] {
+            let caveat = Settings::default()
+                .apply(name, &[argument.to_owned()])
+                .unwrap()
+                .unwrap();
+            assert!(caveat.contains(word), "{caveat}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (name, argument, word) in [
+            ("SecRuleEngin", "On", "\"SecRuleEngine\""),
+            ("SecUploadDirr", "x", "\"SecUploadDir\""),
+            ("SecRuleEngine", "Yes", "DetectionOnly"),
+            ("SecRequestBodyLimit", "1MB", "whole number"),
+            ("SecRuleScript", "x.lua", "Lua"),
+            ("SecXmlExternalEntity", "On", "write Off"),
+            ("SecAuditLogParts", "AXZ", "letters"),
+            ("SecArgumentSeparator", "&&", "one character"),
+        ] {
+            let message = Settings::default().apply(name, &[argument.to_owned()]).unwrap_err();
+            assert!(message.contains(word), "{message}");
+        }
+    }
 }

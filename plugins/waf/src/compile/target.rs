@@ -37,6 +37,18 @@ pub(crate) fn compile(written: &[syntax::Target], names: &mut Names) -> Result<V
     Ok(targets)
 }
 
+/// Whether two targets name the same values.
+pub(crate) fn is_same(a: &Target, b: &Target) -> bool {
+    let selector = match (&a.selector, &b.selector) {
+        (Selector::Whole, Selector::Whole) => true,
+        (Selector::Name(a), Selector::Name(b)) => a.eq_ignore_ascii_case(b),
+        (Selector::Slot(a), Selector::Slot(b)) => a == b,
+        (Selector::Pattern(a), Selector::Pattern(b)) => a.as_str() == b.as_str(),
+        _ => false,
+    };
+    selector && a.variable == b.variable && a.subject == b.subject
+}
+
 /// Takes a part of a variable away from the targets that look at it.
 pub(crate) fn exclude(targets: &mut Vec<Target>, variable: Variable, selector: &Selector) {
     if matches!(selector, Selector::Whole) {
@@ -67,6 +79,6 @@ pub(crate) fn selector(variable: Variable, written: &syntax::Selector, names: &m
         syntax::Selector::Whole => Selector::Whole,
         syntax::Selector::Name(name) if variable == Variable::Tx => Selector::Slot(names.intern(name.as_bytes())),
         syntax::Selector::Name(name) => Selector::Name(name.as_bytes().into()),
-        syntax::Selector::Pattern(text) => Selector::Pattern(pattern::compile(text, Case::Ignored)?.regex),
+        syntax::Selector::Pattern(text) => Selector::Pattern(pattern::compile_linear(text, Case::Ignored)?),
     })
 }

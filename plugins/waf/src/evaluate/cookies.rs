@@ -5,8 +5,8 @@ use super::urlencoded::Field;
 use crate::bytes::is_space;
 
 /// Adds the cookies of a header to a list that holds at most `most`.
-pub(super) fn parse(header: &[u8], most: usize, texts: &mut Texts, fields: &mut Vec<Field>) {
-    for pair in header.split(|&b| b == b';') {
+pub(super) fn parse(header: &[u8], separator: u8, most: usize, texts: &mut Texts, fields: &mut Vec<Field>) {
+    for pair in header.split(|&b| b == separator) {
         let start = pair.iter().position(|&b| !is_space(b)).unwrap_or(pair.len());
         let pair = pair.get(start..).unwrap_or_default();
         if pair.is_empty() || fields.len() >= most {
@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn cookies_are_split_and_kept_as_they_are() {
         let (mut texts, mut fields) = (Texts::default(), Vec::new());
-        parse(b"a=b%20c;  d=e=f;;g", 10, &mut texts, &mut fields);
+        parse(b"a=b%20c;  d=e=f;;g", b';', 10, &mut texts, &mut fields);
         let found: Vec<(&[u8], &[u8])> = fields.iter().map(|f| (texts.get(f.name), texts.get(f.value))).collect();
         assert_eq!(found, [(&b"a"[..], &b"b%20c"[..]), (b"d", b"e=f"), (b"g", b"")]);
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::expand;
 use super::transaction::Transaction;
 use super::tx::Value;
+use super::{expand, withheld};
 use crate::bytes::leading_number;
 use crate::compile::plan::{
     Access, Change, Control, Effect, KeptChange, Persistent, Plan, Preset, SetVariable, Template, TxName,
@@ -39,6 +39,12 @@ pub(super) fn apply(plan: &Plan, tx: &mut Transaction, effect: &Effect) {
             name,
             change,
         } => keep(plan, tx, *collection, name, change),
+        Effect::Sanitise(what) => {
+            let matched = tx.matched.last().copied();
+            let name = matched.and_then(|item| Some(tx.texts.get(withheld::key_text(item)?)));
+            let matched = matched.map(|item| (item, name.unwrap_or_else(|| item.variable.name().as_bytes())));
+            tx.withheld.add(what, matched);
+        }
         Effect::SetEnvironment { name, value } => set_environment(plan, tx, name, value.as_ref()),
     }
 }

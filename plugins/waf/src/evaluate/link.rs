@@ -146,6 +146,9 @@ fn about_form(
         }
     };
     if answer != operator.wanted {
+        if answer == Outcome::Exceeded {
+            tx.pattern_limits = answer;
+        }
         return Outcome::NoMatch;
     }
     if at.link.capture == Capture::Keep && answer == Outcome::Match {

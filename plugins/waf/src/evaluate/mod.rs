@@ -10,6 +10,7 @@
 //! - `body`: how request bodies become arguments.
 //! - `kept`: collections that outlive a transaction, in the store that [`services`] give.
 
+mod audit;
 mod body;
 mod collect;
 mod cookies;
@@ -27,6 +28,7 @@ mod transaction;
 mod tx;
 mod urlencoded;
 mod warm_up;
+mod withheld;
 
 pub use body::Completeness;
 pub use transaction::{Match, RequestHead, Transaction};
@@ -137,10 +139,11 @@ impl Engine {
             && self.plan.settings.request_body_overflow == Overflow::Reject
             && transaction.mode == Mode::On;
         if reject {
-            return Decision::Disrupt(Disruption {
+            let disruption = Disruption {
                 cause: Cause::BodyLimit,
                 answer: Answer::Status(413),
-            });
+            };
+            return run::stop(transaction, disruption);
         }
         self.run(transaction, Phase::RequestBody)
     }
@@ -176,6 +179,12 @@ impl Engine {
     pub fn finish(&self, transaction: &mut Transaction) {
         let _ = self.run(transaction, Phase::Logging);
         transaction.write_back(&self.plan);
+    }
+
+    /// The audit event of a transaction that is over: a line of JSON, where there is to be one. `status` is what the client got.
+    #[must_use]
+    pub fn audit_event(&self, transaction: &Transaction, status: u16) -> Option<String> {
+        audit::event(self, transaction, status)
     }
 
     /// Whether any rule runs in a phase.

@@ -6,6 +6,7 @@ use super::transaction::{Datum, Transaction};
 use super::tx::Value;
 use super::{collect, expand};
 use crate::compile::plan::{Persistent, Plan};
+use crate::operators::Outcome;
 use crate::variables::Variable;
 
 /// As a number of a build of ModSecurity is written: 3.0.14, a release.
@@ -52,7 +53,9 @@ pub(super) fn value(plan: &Plan, tx: &mut Transaction, variable: Variable) -> Op
         }
         Variable::FullRequestLength => Some(Datum::Number(full_request(tx).len() as i64)),
         Variable::ModsecBuild => Some(Datum::Number(BUILD)),
-        Variable::MscPcreError | Variable::MscPcreLimitsExceeded => Some(Datum::Number(0)),
+        Variable::MscPcreError | Variable::MscPcreLimitsExceeded => {
+            Some(Datum::Number(i64::from(tx.pattern_limits == Outcome::Exceeded)))
+        }
         Variable::MultipartFilename => tx.body.files.files.last().map(|file| Datum::Text(file.value)),
         Variable::MultipartName => tx.body.files.files.last().map(|file| Datum::Text(file.name)),
         Variable::SessionId => tx.kept.key(Persistent::Session).map(Datum::Text),
@@ -71,8 +74,7 @@ pub(super) fn value(plan: &Plan, tx: &mut Transaction, variable: Variable) -> Op
         Variable::TimeHour => number(clock(tx.services.now()).0),
         Variable::TimeMin => number(clock(tx.services.now()).1),
         Variable::TimeSec => number(clock(tx.services.now()).2),
-        // 1970-01-01 was a Thursday.
-        Variable::TimeWday => number((tx.services.now().as_secs() / SECONDS_A_DAY + 4) % 7),
+        Variable::TimeWday => number(weekday(tx.services.now())),
         Variable::TimeDay => number(date(tx.services.now()).2),
         Variable::TimeMon => number(date(tx.services.now()).1 - 1),
         Variable::TimeYear => number(date(tx.services.now()).0),
@@ -158,13 +160,19 @@ fn scheme_and_rest(credentials: &[u8]) -> (&[u8], &[u8]) {
     (scheme, rest.trim_ascii())
 }
 
-fn clock(now: Duration) -> (u64, u64, u64) {
+/// 0 is Sunday; 1970-01-01 was a Thursday.
+pub(super) fn weekday(now: Duration) -> u64 {
+    (now.as_secs() / SECONDS_A_DAY + 4) % 7
+}
+
+/// Hours, minutes, seconds.
+pub(super) fn clock(now: Duration) -> (u64, u64, u64) {
     let seconds = now.as_secs() % SECONDS_A_DAY;
     (seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 /// Year, month from 1, day from 1 of the Gregorian calendar.
-fn date(now: Duration) -> (u64, u64, u64) {
+pub(super) fn date(now: Duration) -> (u64, u64, u64) {
     let mut days = now.as_secs() / SECONDS_A_DAY;
     let mut year = 1970;
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));

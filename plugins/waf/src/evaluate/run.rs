@@ -3,7 +3,7 @@
 use super::link::{self, Position, Role};
 use super::texts::Room;
 use super::transaction::{Match, State, Transaction};
-use super::{Answer, Cause, Decision, Disruption, collect, expand};
+use super::{Answer, Cause, Decision, Disruption, audit, collect, expand};
 use crate::compile::plan::{self, Allowance, Flow, Logging, Mode, Phase, Plan, Rule};
 use crate::operators::Outcome;
 
@@ -25,7 +25,7 @@ pub(super) fn phase(plan: &Plan, tx: &mut Transaction, phase: Phase) -> Decision
         if tx.removed.contains(index) || evaluate(plan, tx, index, rule) == Outcome::NoMatch {
             continue;
         }
-        report(plan, tx, rule);
+        report(plan, tx, index, rule);
         match disrupt(plan, tx, rule) {
             Next::GoOn => {}
             Next::EndOfPhase => return Decision::Pass,
@@ -123,29 +123,32 @@ fn disrupt(plan: &Plan, tx: &mut Transaction, rule: &Rule) -> Next {
     })
 }
 
-fn stop(tx: &mut Transaction, disruption: Disruption) -> Decision {
+/// The transaction is disrupted, and remembers by what.
+pub(super) fn stop(tx: &mut Transaction, disruption: Disruption) -> Decision {
     tx.state = State::Disrupted;
+    tx.disruption = Some(disruption.clone());
     Decision::Disrupt(disruption)
 }
 
-fn report(plan: &Plan, tx: &mut Transaction, rule: &Rule) {
-    if rule.logging == Logging::Silent {
+fn report(plan: &Plan, tx: &mut Transaction, index: usize, rule: &Rule) {
+    if rule.logging == Logging::Silent && rule.auditing == Logging::Silent {
         return;
     }
-    tx.report(|tx| {
+    tx.report(rule.logging, |tx| {
         let mut shown = |template: Option<&plan::Template>| {
             template.map(|template| String::from_utf8_lossy(&expand::bytes(plan, tx, template)).into_owned())
         };
         let message = shown(rule.message.as_ref()).unwrap_or_default();
         let data = rule.links.iter().rev().find_map(|link| link.data.as_ref());
         let data = shown(data).unwrap_or_default();
-        let variable = tx
-            .matched
-            .last()
-            .map(|item| collect::name(plan, tx, *item))
-            .unwrap_or_default();
+        let item = tx.matched.last().copied();
+        let variable = item.map(|item| collect::name(plan, tx, item)).unwrap_or_default();
+        let value = item.map(|item| collect::text(tx, item.value));
+        let value = value.map(|value| audit::value_excerpt(tx.texts.get(value)));
         Match {
             id: rule.id,
+            rule: index,
+            value: value.unwrap_or_default(),
             message,
             data,
             variable: String::from_utf8_lossy(&variable).into_owned(),

@@ -21,8 +21,11 @@ pub trait Services: Debug + Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Standalone;
 
+/// Values by key, each with its end.
+type Entries = HashMap<Vec<u8>, (Vec<u8>, Duration)>;
+
 thread_local! {
-    static KEPT: RefCell<HashMap<Vec<u8>, (Vec<u8>, Duration)>> = RefCell::default();
+    static KEPT: RefCell<Entries> = RefCell::default();
 }
 
 impl Services for Standalone {

@@ -9,9 +9,11 @@ use super::services::{Services, Standalone};
 use super::texts::{TextId, Texts};
 use super::tx::{Tx, Value};
 use super::urlencoded::{self, Field, Parsed};
-use super::{cookies, effects};
+use super::withheld::Withheld;
+use super::{Disruption, cookies, effects};
 use crate::compile::names::Slot;
-use crate::compile::plan::{Access, Allowance, AuditMode, Mode, Plan, RuleSet, Selector};
+use crate::compile::plan::{Access, Allowance, AuditMode, Logging, Mode, Plan, RuleSet, Selector};
+use crate::operators::Outcome;
 use crate::variables::Variable;
 
 /// How many reported matches are kept with what they say; further ones are counted.
@@ -52,6 +54,10 @@ pub struct Match {
     pub data: String,
     /// The variable that matched, for example `ARGS:q`.
     pub variable: String,
+    /// The start of the value that matched, which may be a secret.
+    pub value: String,
+    /// The rule, an index of [`Plan::rules`].
+    pub rule: usize,
 }
 
 /// Everything that is particular to one exchange. The default is one that has not started.
@@ -85,13 +91,20 @@ pub struct Transaction {
     pub(super) rule: Option<usize>,
     /// When it started, where rules ask for that.
     pub(super) started: Duration,
+    /// [`Outcome::Exceeded`] where a pattern reached its limit of steps.
+    pub(super) pattern_limits: Outcome,
     pub(super) services: &'static dyn Services,
     pub(super) kept: Kept,
     pub(super) environment: Vec<(Box<[u8]>, TextId)>,
     pub(super) state: State,
     /// Kept between rules, so that collecting allocates once.
     pub(super) scratch: Vec<Item>,
+    /// What `sanitise` actions have named.
+    pub(super) withheld: Withheld,
+    pub(super) disruption: Option<Disruption>,
     matches: Vec<Match>,
+    /// Matches that are in the audit event only.
+    quiet: Vec<Match>,
     unreported: usize,
 }
 
@@ -167,12 +180,16 @@ impl Default for Transaction {
             highest_severity: u8::MAX,
             rule: None,
             started: Duration::ZERO,
+            pattern_limits: Outcome::NoMatch,
             services: &Standalone,
             kept: Kept::default(),
             environment: Vec::new(),
             state: State::Running,
             scratch: Vec::new(),
+            withheld: Withheld::default(),
+            disruption: None,
             matches: Vec::new(),
+            quiet: Vec::new(),
             unreported: 0,
         }
     }
@@ -183,6 +200,11 @@ impl Transaction {
     #[must_use]
     pub fn matches(&self) -> &[Match] {
         &self.matches
+    }
+
+    /// The matches of rules with `nolog,auditlog`, in order.
+    pub(super) fn quiet(&self) -> &[Match] {
+        &self.quiet
     }
 
     /// How many more matches there were than are kept.
@@ -196,6 +218,7 @@ impl Transaction {
         let settings = &plan.settings;
         *self = Self {
             mode: settings.mode,
+            audit: settings.audit,
             request_body: settings.request_body,
             response_body: settings.response_body,
             texts: Texts::with_limit(settings.memory_limit),
@@ -222,6 +245,7 @@ impl Transaction {
             if name.eq_ignore_ascii_case("cookie") {
                 cookies::parse(
                     value,
+                    settings.cookie_separator,
                     settings.arguments_limit,
                     &mut self.texts,
                     &mut self.request_cookies,
@@ -306,13 +330,16 @@ impl Transaction {
     }
 
     /// Reports a match, or counts it where many were reported.
-    pub(super) fn report(&mut self, make: impl FnOnce(&mut Self) -> Match) {
-        if self.matches.len() >= MOST_MATCHES {
+    pub(super) fn report(&mut self, logging: Logging, make: impl FnOnce(&mut Self) -> Match) {
+        if self.matches.len() + self.quiet.len() >= MOST_MATCHES {
             self.unreported += 1;
             return;
         }
         let found = make(self);
-        self.matches.push(found);
+        match logging {
+            Logging::Report => self.matches.push(found),
+            Logging::Silent => self.quiet.push(found),
+        }
     }
 
     /// Remembers a value that matched.

@@ -22,6 +22,7 @@ mod streq;
 mod unconditional_match;
 mod validate_url_encoding;
 mod validate_utf8_encoding;
+mod verify;
 mod within;
 
 use crate::bytes::{ByteSet, leading_number};
@@ -144,6 +145,11 @@ static KINDS: &[Kind] = &[
         build: rx::build,
     },
     Kind {
+        name: "rxGlobal",
+        argument: Argument::Compiled,
+        build: rx::build,
+    },
+    Kind {
         name: "streq",
         argument: Argument::Compared,
         build: streq::build,
@@ -174,29 +180,64 @@ static KINDS: &[Kind] = &[
         build: validate_utf8_encoding::build,
     },
     Kind {
+        name: "verifyCC",
+        argument: Argument::Compiled,
+        build: verify::build_cc,
+    },
+    Kind {
+        name: "verifyCPF",
+        argument: Argument::Compiled,
+        build: verify::build_cpf,
+    },
+    Kind {
+        name: "verifySSN",
+        argument: Argument::Compiled,
+        build: verify::build_ssn,
+    },
+    Kind {
+        name: "verifySVNR",
+        argument: Argument::Compiled,
+        build: verify::build_svnr,
+    },
+    Kind {
         name: "within",
         argument: Argument::Compared,
         build: within::build,
     },
 ];
 
-/// Operators of ModSecurity that Weir does not have yet.
-const NOT_YET: &[&str] = &[
-    "fuzzyHash",
-    "geoLookup",
-    "gsbLookup",
-    "inspectFile",
-    "rbl",
-    "rsub",
-    "rxGlobal",
-    "validateDTD",
-    "validateHash",
-    "validateSchema",
-    "verifyCC",
-    "verifyCPF",
-    "verifySSN",
-    "verifySVNR",
+/// Operators that always answer no, and why.
+const ANSWER_NO: &[(&str, &str)] = &[
+    ("fuzzyHash", "@fuzzyHash answers no: there are no fuzzy hashes"),
+    ("geoLookup", "@geoLookup answers no: there is no database of countries"),
+    ("gsbLookup", "@gsbLookup answers no: there is no database of malware"),
+    (
+        "rbl",
+        "@rbl answers no: names are not looked up while a request waits; keep addresses in a file for @ipMatchFromFile",
+    ),
+    ("validateHash", "@validateHash answers no: links are not signed"),
 ];
+
+/// Operators that Weir does not have, because answering no would let pass what a rule means to stop, and what to do.
+const REFUSED: &[(&str, &str)] = &[
+    ("inspectFile", "programs are not run; look at FILES_TMP_CONTENT"),
+    ("rsub", "bodies are not changed"),
+    (
+        "validateDTD",
+        "documents are not validated; that they are well formed, REQBODY_ERROR tells",
+    ),
+    (
+        "validateSchema",
+        "documents are not validated; that they are well formed, REQBODY_ERROR tells",
+    ),
+];
+
+/// Why an operator always answers no; nothing for those that do not.
+#[must_use]
+pub fn caveat(name: &str) -> Option<&'static str> {
+    let named = |(known, _): &&(&str, &'static str)| known.eq_ignore_ascii_case(name);
+    ANSWER_NO.iter().find(named).map(|(_, why)| *why)
+}
 
 /// An operator that is ready to be asked.
 #[derive(Debug)]
@@ -215,6 +256,8 @@ pub enum Test {
     Outside(ByteSet),
     /// A question about the value alone.
     Value(fn(&[u8]) -> bool),
+    /// Is there a number with the right check digits?
+    Numbers(verify::Numbers),
     /// Is the value a part of an SQL statement?
     Sqli,
     /// Is the value HTML that runs a script?
@@ -235,6 +278,8 @@ pub enum Outcome {
     Match,
     /// It does not.
     NoMatch,
+    /// A pattern reached its limit of steps, and nobody knows. Neither a rule nor its negation matches.
+    Exceeded,
 }
 
 impl Outcome {
@@ -250,11 +295,16 @@ impl Outcome {
 /// # Errors
 /// When there is no such operator, or the argument is not one for it.
 pub fn build(name: &str, argument: &str, files: &dyn Files) -> Result<(Test, Argument), String> {
+    if caveat(name).is_some() {
+        return Ok((Test::Never, Argument::Compiled));
+    }
     let Some(kind) = KINDS.iter().find(|kind| kind.name.eq_ignore_ascii_case(name)) else {
-        return Err(match NOT_YET.iter().find(|known| known.eq_ignore_ascii_case(name)) {
-            Some(known) => format!("the operator \"@{known}\" is not supported yet"),
-            None => unknown("operator", name, KINDS.iter().map(|kind| kind.name)),
-        });
+        return Err(
+            match REFUSED.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                Some((known, advice)) => format!("there is no operator @{known}: {advice}"),
+                None => unknown("operator", name, KINDS.iter().map(|kind| kind.name)),
+            },
+        );
     };
     if kind.argument == Argument::Absent && !argument.trim().is_empty() {
         return Err(format!("@{} takes no argument and has \"{argument}\"", kind.name));
@@ -268,13 +318,14 @@ impl Test {
     #[must_use]
     pub fn ask(&self, value: &[u8], present: &ByteSet, argument: &[u8]) -> Outcome {
         let matched = match self {
-            Self::Pattern(rx) => rx.is_found(value, present),
+            Self::Pattern(rx) => return rx.ask(value, present),
             Self::Phrases(phrases) => phrases.is_found(value),
             Self::Text(compare) => compare(value, argument),
             Self::Number(compare) => compare(leading_number(value), leading_number(argument)),
             Self::Networks(networks) => networks.contain(value),
             Self::Outside(allowed) => allowed.complement().intersects(present),
             Self::Value(ask) => ask(value),
+            Self::Numbers(numbers) => numbers.is_found(value),
             Self::Sqli => detect_sqli::is_found(value, present),
             Self::Xss => detect_xss::is_found(value, present),
             Self::Always => true,
@@ -290,6 +341,7 @@ impl Test {
         match self {
             Self::Pattern(rx) => rx.groups(value),
             Self::Phrases(phrases) => phrases.groups(value),
+            Self::Numbers(numbers) => numbers.groups(value),
             Self::Xss => whole(value),
             _ => Groups::default(),
         }
@@ -316,7 +368,7 @@ fn whole(value: &[u8]) -> Groups {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use Outcome::{Match, NoMatch};
+    use Outcome::{Exceeded, Match, NoMatch};
 
     struct TwoFiles;
     impl Files for TwoFiles {
@@ -378,6 +430,9 @@ mod tests {
         ("rx", "(?i)union\\s+select", b"1 UNION\tSELECT 2", Match),
         ("rx", "(?i)union\\s+select", b"credit union, select committee", NoMatch),
         ("rx", "\\xff", b"\xff", Match),
+        ("rx", "<\\?(?!xml)", b"<?php", Match),
+        ("rx", "<\\?(?!xml)", b"<?xml", NoMatch),
+        ("rx", "(?=(a+))a*b\\1", b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", NoMatch),
         ("streq", "GET", b"GET", Match),
         ("streq", "GET", b"get", NoMatch),
         ("strmatch", "WebZIP", b"a WebZIP b", Match),
@@ -389,6 +444,35 @@ mod tests {
         ("validateUrlEncoding", "", b"a%zz", Match),
         ("validateUtf8Encoding", "", "é".as_bytes(), NoMatch),
         ("validateUtf8Encoding", "", b"\xc0\xaf", Match),
+        ("rxGlobal", "a", b"bab", Match),
+        (
+            "rx",
+            "^(?:a|a)*(?=b)c?",
+            b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac",
+            Exceeded,
+        ),
+        ("rbl", "dnsbl.example", b"192.0.2.1", NoMatch),
+        ("verifyCC", "\\d{13,16}", b"card 4111111111111111 ok", Match),
+        ("verifyCC", "\\d{13,16}", b"card 4111111111111112", NoMatch),
+        (
+            "verifyCC",
+            "\\d{4}-?\\d{4}-?\\d{4}-?\\d{4}",
+            b"5500-0000-0000-0004",
+            Match,
+        ),
+        (
+            "verifyCPF",
+            "\\d{3}\\.?\\d{3}\\.?\\d{3}-?\\d{2}",
+            b"529.982.247-25",
+            Match,
+        ),
+        ("verifyCPF", "[\\d.-]+", b"529.982.247-26", NoMatch),
+        ("verifyCPF", "[\\d.-]+", b"111.111.111-11", NoMatch),
+        ("verifySSN", "\\d{3}-?\\d{2}-?\\d{4}", b"ssn 078-05-1120", Match),
+        ("verifySSN", "\\d{3}-?\\d{2}-?\\d{4}", b"666-05-1120", NoMatch),
+        ("verifySSN", "\\d{3}-?\\d{2}-?\\d{4}", b"123-45-6789", NoMatch),
+        ("verifySVNR", "\\d{4} ?\\d{6}", b"1237 010180", Match),
+        ("verifySVNR", "\\d{4} ?\\d{6}", b"1236 010180", NoMatch),
         ("within", "GET,POST", b"POST", Match),
         ("within", "GET,POST", b"PUT", NoMatch),
     ];
@@ -430,9 +514,11 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (name, argument, expected) in [
             ("contans", "x", "nearest known one is \"contains\""),
-            ("rsub", "", "not supported yet"),
+            ("rsub", "", "not changed"),
+            ("inspectFile", "/x.lua", "FILES_TMP_CONTENT"),
+            ("verifyCC", "(", "pattern"),
             ("rx", "(a", "pattern"),
-            ("rx", "(?=a)b", "look-around"),
+            ("rx", "(?R)", "recursion"),
             ("ipMatch", "10.0.0.0/33", "10.0.0.0/33"),
             ("validateByteRange", "300", "300"),
             ("pmFromFile", "none", "none"),

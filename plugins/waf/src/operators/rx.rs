@@ -3,7 +3,7 @@
 
 use regex::bytes::Regex;
 
-use super::{Groups, Test};
+use super::{Groups, Outcome, Test};
 use crate::bytes::ByteSet;
 use crate::compile::pattern;
 use crate::compile::prefilter::Prefilter;
@@ -14,6 +14,7 @@ pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> 
     Ok(Test::Pattern(Rx {
         prefilter: Prefilter::of(&pattern),
         regex: pattern.regex,
+        exact: pattern.exact,
     }))
 }
 
@@ -21,16 +22,33 @@ pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> 
 #[derive(Debug)]
 pub struct Rx {
     regex: Regex,
+    /// What decides where the first one found something, and only then.
+    exact: Option<fancy_regex::Regex>,
     prefilter: Prefilter,
 }
 
 impl Rx {
-    pub(super) fn is_found(&self, value: &[u8], present: &ByteSet) -> bool {
-        !self.prefilter.excludes(value, present) && self.regex.is_match(value)
+    pub(super) fn ask(&self, value: &[u8], present: &ByteSet) -> Outcome {
+        if self.prefilter.excludes(value, present) || !self.regex.is_match(value) {
+            return Outcome::NoMatch;
+        }
+        match self.exact.as_ref().map(|exact| exact.is_match(value)) {
+            None => Outcome::Match,
+            Some(Ok(found)) => Outcome::of(found),
+            Some(Err(_)) => Outcome::Exceeded,
+        }
     }
 
     pub(super) fn groups(&self, value: &[u8]) -> Groups {
         let mut groups = Groups::default();
+        if let Some(exact) = &self.exact {
+            if let Ok(Some(captures)) = exact.captures(value) {
+                for (group, found) in groups.iter_mut().zip(captures.iter()) {
+                    *group = found.map(|found| (found.start() as u32, found.end() as u32));
+                }
+            }
+            return groups;
+        }
         if let Some(captures) = self.regex.captures(value) {
             for (group, found) in groups.iter_mut().zip(captures.iter()) {
                 *group = found.map(|found| (found.start() as u32, found.end() as u32));

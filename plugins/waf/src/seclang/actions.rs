@@ -3,7 +3,7 @@
 use super::syntax::Action;
 
 /// Takes a list of actions apart. A value in single quotes may hold commas, and `\'` for a quote.
-pub(super) fn parse(text: &str) -> Result<Vec<Action>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Action>, String> {
     let mut actions = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {

@@ -6,19 +6,21 @@
 //! business of [`crate::compile`].
 
 mod actions;
+mod glob;
 mod lines;
 mod operator;
 pub mod syntax;
 mod targets;
 mod words;
 
+pub(crate) use actions::parse as parse_actions;
 pub(crate) use targets::parse as parse_targets;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::problem::{Place, Problems};
-use syntax::{Directive, Kind, Rule};
+use syntax::{Directive, Kind, Missing, Rule};
 
 /// How deep `Include` may nest.
 const INCLUDE_DEPTH: usize = 8;
@@ -36,6 +38,11 @@ pub struct Source {
 pub trait Files {
     /// The file of that name, as it is written in the rule.
     fn read(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// The names of all files, where they are known; what `Include rules/*.conf` chooses from.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// There are no files.
@@ -83,7 +90,7 @@ impl Parser<'_> {
         self.open.insert(source.name.clone());
         for line in lines::split(&name, &source.text, &mut self.problems) {
             match directive(&line.text) {
-                Ok(Kind::Include(file)) => self.include(&line.place, &file),
+                Ok(Kind::Include { file, missing }) => self.include(&line.place, &file, missing),
                 Ok(kind) => self.directives.push(Directive {
                     place: line.place,
                     kind,
@@ -96,7 +103,25 @@ impl Parser<'_> {
         self.open.remove(&source.name);
     }
 
-    fn include(&mut self, place: &Place, file: &str) {
+    /// Includes a file, or all files of a pattern in the order of their names.
+    fn include(&mut self, place: &Place, file: &str, missing: Missing) {
+        if !glob::is_pattern(file) {
+            return self.include_one(place, file, missing);
+        }
+        let mut names = self.files.names();
+        names.retain(|name| glob::matches(file, name));
+        names.sort_unstable();
+        if names.is_empty() && missing == Missing::IsAnError {
+            let message =
+                format!("Include \"{file}\": there is no such file; list them under [plugin.data] in bundle.toml");
+            return self.problems.add(place, message);
+        }
+        for name in names {
+            self.include_one(place, &name, missing);
+        }
+    }
+
+    fn include_one(&mut self, place: &Place, file: &str, missing: Missing) {
         if self.open.contains(file) {
             return self.problems.add(place, format!("Include \"{file}\" includes itself"));
         }
@@ -111,6 +136,7 @@ impl Parser<'_> {
                 name: file.to_owned(),
                 text,
             }),
+            None if missing == Missing::IsFine => {}
             None => self.problems.add(
                 place,
                 format!(
@@ -146,7 +172,17 @@ fn directive(line: &str) -> Result<Kind, String> {
         "secaction" => Ok(Kind::Action(actions::parse(&one("a list of actions")?)?)),
         "secdefaultaction" => Ok(Kind::DefaultAction(actions::parse(&one("a list of actions")?)?)),
         "secmarker" => Ok(Kind::Marker(one("a name")?)),
-        "include" => Ok(Kind::Include(one("a file")?)),
+        "include" => Ok(Kind::Include {
+            file: one("a file")?,
+            missing: Missing::IsAnError,
+        }),
+        "includeoptional" => Ok(Kind::Include {
+            file: one("a file")?,
+            missing: Missing::IsFine,
+        }),
+        container if container.starts_with('<') => Err(format!(
+            "{name} belongs to a web server's configuration; write a rule on REQUEST_FILENAME or SERVER_NAME instead"
+        )),
         _ => Ok(Kind::Setting {
             name: name.clone(),
             arguments: arguments.to_vec(),

@@ -23,7 +23,12 @@ pub enum Kind {
     /// `SecMarker NAME`
     Marker(String),
     /// `Include FILE`; the parser replaces it by the file.
-    Include(String),
+    Include {
+        /// A name, or a pattern of names.
+        file: String,
+        /// What it means when there is none.
+        missing: Missing,
+    },
     /// Any other directive: its name as written, and its arguments.
     Setting {
         /// As written.
@@ -31,6 +36,15 @@ pub enum Kind {
         /// Unquoted.
         arguments: Vec<String>,
     },
+}
+
+/// What it means when an included file is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// `Include`
+    IsAnError,
+    /// `IncludeOptional`
+    IsFine,
 }
 
 /// A `SecRule`, taken apart.

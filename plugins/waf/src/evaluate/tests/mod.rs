@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod audit;
 mod kept;
 
 use std::net::{IpAddr, Ipv4Addr};
