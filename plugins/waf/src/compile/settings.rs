@@ -23,7 +23,7 @@ pub struct Settings {
     pub response_body_limit: u64,
     /// `SecResponseBodyLimitAction`. Default: rules look at the part within the limit.
     pub response_body_overflow: Overflow,
-    /// `SecRequestBodyNoFilesLimit`: the most of a request's body without files, in bytes. Default: 128 KiB.
+    /// `SecRequestBodyNoFilesLimit`: the most of a request's body without files, in bytes. Default: 1 MiB.
     pub no_files_limit: usize,
     /// `SecUploadFileLimit`: the most files of one request. Default: 100.
     pub files_limit: usize,
@@ -90,7 +90,7 @@ impl Default for Settings {
             response_body: Access::Off,
             response_body_limit: 512 << 10,
             response_body_overflow: Overflow::ProcessPartial,
-            no_files_limit: 128 << 10,
+            no_files_limit: 1 << 20,
             files_limit: 100,
             response_body_types: ["text/plain", "text/html", "text/xml"].map(str::to_owned).to_vec(),
             arguments_limit: 1000,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::body::multipart::{Flag, Flags};
 use super::transaction::{Datum, Transaction};
 use super::tx::Value;
 use super::{collect, expand};
@@ -56,6 +57,7 @@ pub(super) fn value(plan: &Plan, tx: &mut Transaction, variable: Variable) -> Op
         Variable::MscPcreError | Variable::MscPcreLimitsExceeded => {
             Some(Datum::Number(i64::from(tx.pattern_limits == Outcome::Exceeded)))
         }
+        Variable::MultipartUnmatchedBoundary => Some(Datum::Number(tx.body.files.flags.unmatched_boundary())),
         Variable::MultipartFilename => tx.body.files.files.last().map(|file| Datum::Text(file.value)),
         Variable::MultipartName => tx.body.files.files.last().map(|file| Datum::Text(file.name)),
         Variable::SessionId => tx.kept.key(Persistent::Session).map(Datum::Text),
@@ -78,8 +80,27 @@ pub(super) fn value(plan: &Plan, tx: &mut Transaction, variable: Variable) -> Op
         Variable::TimeDay => number(date(tx.services.now()).2),
         Variable::TimeMon => number(date(tx.services.now()).1 - 1),
         Variable::TimeYear => number(date(tx.services.now()).0),
-        _ => None,
+        _ => multipart_flag(tx.body.files.flags, variable).map(|set| Datum::Number(i64::from(set))),
     }
+}
+
+fn multipart_flag(flags: Flags, variable: Variable) -> Option<bool> {
+    Some(match variable {
+        Variable::MultipartBoundaryQuoted => flags.has(Flag::BoundaryQuoted),
+        Variable::MultipartBoundaryWhitespace => flags.has(Flag::BoundaryWhitespace),
+        Variable::MultipartDataAfter => flags.has(Flag::DataAfter),
+        Variable::MultipartDataBefore => flags.has(Flag::DataBefore),
+        Variable::MultipartFileLimitExceeded => flags.has(Flag::FileLimitExceeded),
+        Variable::MultipartHeaderFolding => flags.has(Flag::HeaderFolding),
+        Variable::MultipartInvalidHeaderFolding => flags.has(Flag::InvalidHeaderFolding),
+        Variable::MultipartInvalidPart => flags.has(Flag::InvalidPart),
+        Variable::MultipartInvalidQuoting => flags.has(Flag::InvalidQuoting),
+        Variable::MultipartLfLine => flags.has(Flag::LfLine),
+        Variable::MultipartMissingSemicolon => flags.has(Flag::MissingSemicolon),
+        Variable::MultipartCrlfLfLines => flags.has_mixed_lines(),
+        Variable::MultipartStrictError => flags.is_odd(),
+        _ => return None,
+    })
 }
 
 fn number(number: u64) -> Option<Datum> {

@@ -235,6 +235,9 @@ impl Transaction {
         if plan.names.mentions(Variable::FullRequest) || plan.names.mentions(Variable::FullRequestLength) {
             self.body.force();
         }
+        if plan.names.mentions(Variable::FilesTmpContent) {
+            self.body.keep_contents();
+        }
         effects::preset(plan, self);
         for (name, value) in &head.headers {
             let field = Field {

@@ -1,7 +1,7 @@
 //! Request bodies: which processor reads them, and what became of it.
 
 mod json;
-mod multipart;
+pub(super) mod multipart;
 pub(super) mod xml;
 
 use super::texts::{TextId, Texts};
@@ -49,6 +49,7 @@ pub(super) struct ReqBody {
     pub(super) escapes: Parsed,
     pub(super) overflow: Parsed,
     pub(super) files: multipart::Files,
+    contents: multipart::Contents,
     /// Text and attributes of an XML body.
     pub(super) xml: Vec<Field>,
 }
@@ -71,6 +72,7 @@ impl Default for ReqBody {
             escapes: Parsed::Clean,
             overflow: Parsed::Clean,
             files: multipart::Files::default(),
+            contents: multipart::Contents::Unwanted,
             xml: Vec::new(),
         }
     }
@@ -124,6 +126,11 @@ impl ReqBody {
         self.forced = Forced::Yes;
     }
 
+    /// Rules see what files hold.
+    pub(super) fn keep_contents(&mut self) {
+        self.contents = multipart::Contents::Wanted;
+    }
+
     /// The body, or something that counts as it, could not be read. The first reason stays.
     pub(super) fn fail(&mut self, texts: &mut Texts, reason: &str) {
         if self.error.is_none() {
@@ -157,6 +164,10 @@ impl ReqBody {
             self.text = Some(texts.push(body));
         }
         let most = settings.arguments_limit.saturating_sub(arguments);
+        if self.processor != Processor::Multipart && body.len() > settings.no_files_limit {
+            let most = settings.no_files_limit;
+            self.fail(texts, &format!("More than {most} bytes are not in files"));
+        }
         let result = match self.processor {
             Processor::None | Processor::Raw => Ok(()),
             Processor::UrlEncoded => match urlencoded::parse(body, settings.argument_separator, most, texts, fields) {
@@ -174,7 +185,15 @@ impl ReqBody {
                 json::parse(body, limits, texts, fields)
             }
             Processor::Xml => xml::parse(body, settings.arguments_limit, texts, &mut self.xml),
-            Processor::Multipart => multipart::parse(content_type, body, most, texts, fields, &mut self.files),
+            Processor::Multipart => {
+                let limits = multipart::Limits {
+                    parts: most,
+                    files: settings.files_limit,
+                    no_files: settings.no_files_limit,
+                    contents: self.contents,
+                };
+                multipart::parse(content_type, body, limits, texts, fields, &mut self.files)
+            }
         };
         // Of a body that is cut nobody can say whether it is well formed; INBOUND_DATA_ERROR tells rules that it is cut.
         if let (Err(reason), Completeness::Complete) = (result, completeness) {

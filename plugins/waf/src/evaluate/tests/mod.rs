@@ -403,3 +403,50 @@ fn names_may_be_made_of_macros() {
     assert_eq!(matched(rules, "/?k=abc"), [2, 3]);
     assert_eq!(matched(rules, "/?k=abd"), [2]);
 }
+
+#[test]
+fn oddities_of_a_multipart_body_are_variables() {
+    let headers = [("Content-Type", "multipart/form-data; boundary=\"x\"")];
+    let body = b"before\n--x\nContent-Disposition: form-data; name=f; filename=a.txt\n\ntext\n--y\n--x--\nafter";
+    for (variable, value) in [
+        ("MULTIPART_BOUNDARY_QUOTED", "1"),
+        ("MULTIPART_BOUNDARY_WHITESPACE", "0"),
+        ("MULTIPART_CRLF_LF_LINES", "0"),
+        ("MULTIPART_DATA_AFTER", "1"),
+        ("MULTIPART_DATA_BEFORE", "1"),
+        ("MULTIPART_FILE_LIMIT_EXCEEDED", "0"),
+        ("MULTIPART_FILENAME", "a.txt"),
+        ("MULTIPART_HEADER_FOLDING", "0"),
+        ("MULTIPART_INVALID_HEADER_FOLDING", "0"),
+        ("MULTIPART_INVALID_PART", "0"),
+        ("MULTIPART_INVALID_QUOTING", "0"),
+        ("MULTIPART_LF_LINE", "1"),
+        ("MULTIPART_MISSING_SEMICOLON", "0"),
+        ("MULTIPART_NAME", "f"),
+        ("MULTIPART_STRICT_ERROR", "1"),
+        ("MULTIPART_UNMATCHED_BOUNDARY", "2"),
+        ("FILES:f", "a.txt"),
+        ("FILES_SIZES:f", "8"),
+        ("FILES_COMBINED_SIZE", "8"),
+        ("&FILES_TMP_CONTENT:f", "1"),
+        ("REQBODY_ERROR", "0"),
+    ] {
+        let rules = format!("SecRule {variable} \"@streq {value}\" \"id:1,phase:2,pass\"");
+        assert_eq!(judged(&rules, "/", &headers, body).0, [1], "{variable}");
+    }
+}
+
+#[test]
+fn xml_is_looked_at_where_a_rule_says_so() {
+    let rules = "SecRule REQUEST_HEADERS:Content-Type \"@contains xml\" \"id:1,phase:1,nolog,pass,ctl:requestBodyProcessor=XML\"\n\
+                 SecRule XML:/*|XML://@* \"@contains attack\" \"id:2,phase:2,pass\"\n\
+                 SecRule &XML://@* \"@eq 2\" \"id:3,phase:2,pass\"\n\
+                 SecRule REQBODY_ERROR \"@eq 1\" \"id:4,phase:2,pass\"\n\
+                 SecRule REQBODY_PROCESSOR \"@streq XML\" \"id:5,phase:2,pass\"\n\
+                 SecRule XML|!XML:/* \"@contains attack\" \"id:6,phase:2,pass\"";
+    let headers = [("Content-Type", "text/xml")];
+    let matched = |body: &[u8]| judged(rules, "/", &headers, body).0;
+    assert_eq!(matched(b"<a b='1' c='2'>att<b/>ack</a>"), [2, 3, 5]);
+    assert_eq!(matched(b"<a b='attack'/>"), [2, 5, 6]);
+    assert_eq!(matched(b"<a>attack"), [2, 4, 5]);
+}
