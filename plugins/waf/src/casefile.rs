@@ -179,6 +179,7 @@ impl Request {
             host: "example.org".to_owned(),
             path: path.as_bytes().to_vec(),
             query,
+            target: None,
             headers: headers
                 .into_iter()
                 .map(|(name, value)| (name, value.into_bytes()))

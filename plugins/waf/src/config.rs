@@ -146,8 +146,10 @@ impl Config {
         }
     }
 
-    /// The names are those of the OWASP Core Rule Set, which sets its own defaults only where they hold nothing.
-    fn presets(&self) -> Presets {
+    /// What `TX` holds when a request comes. The names are those of the OWASP Core Rule Set, which sets its own defaults only where
+    /// they hold nothing.
+    #[must_use]
+    pub fn presets(&self) -> Presets {
         let level = i64::from(self.paranoia_level);
         let detection = i64::from(self.detection_paranoia_level.unwrap_or(self.paranoia_level));
         let mut presets: Presets = [
@@ -168,7 +170,8 @@ impl Config {
         presets
     }
 
-    fn outrank(&self, settings: &mut settings::Settings) {
+    /// Changes what the rules say where an operator has decided otherwise.
+    pub fn outrank(&self, settings: &mut settings::Settings) {
         settings.mode = match self.engine {
             None => settings.mode,
             Some(EngineMode::On) => Mode::On,

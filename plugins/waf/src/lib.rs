@@ -210,6 +210,7 @@ fn head(request: &Request) -> RequestHead {
         host,
         path: request.path(),
         query: request.query(),
+        target: None,
         headers,
         id: request.id(),
     }

@@ -296,14 +296,15 @@ fn from_head(head: &RequestHead, variable: Variable) -> Option<Vec<u8>> {
         Variable::RequestLine => {
             let mut line = head.method.clone().into_bytes();
             line.push(b' ');
-            line.extend(uri(head));
+            line.extend(raw_uri(head));
             line.push(b' ');
             line.extend_from_slice(protocol(head).as_bytes());
             line
         }
         Variable::RequestMethod => head.method.clone().into_bytes(),
         Variable::RequestProtocol | Variable::ResponseProtocol => protocol(head).into_bytes(),
-        Variable::RequestUri | Variable::RequestUriRaw => uri(head),
+        Variable::RequestUri => uri(head),
+        Variable::RequestUriRaw => raw_uri(head),
         Variable::ServerPort => port(head),
         Variable::ServerName => head.host.clone().into_bytes(),
         Variable::UniqueId => head.id.clone().into_bytes(),
@@ -320,11 +321,21 @@ fn port(head: &RequestHead) -> Vec<u8> {
     digits.unwrap_or(b"80").to_vec()
 }
 
+fn raw_uri(head: &RequestHead) -> Vec<u8> {
+    head.target.clone().unwrap_or_else(|| uri(head))
+}
+
+/// Path, query and, where one was sent, fragment; never the host.
 fn uri(head: &RequestHead) -> Vec<u8> {
     let mut uri = head.path.clone();
     if let Some(query) = &head.query {
         uri.push(b'?');
         uri.extend_from_slice(query);
+    }
+    if let Some(target) = &head.target
+        && let Some(at) = memchr::memchr(b'#', target)
+    {
+        uri.extend_from_slice(target.get(at..).unwrap_or_default());
     }
     uri
 }

@@ -37,6 +37,8 @@ pub struct RequestHead {
     pub path: Vec<u8>,
     /// As received, without the `?`.
     pub query: Option<Vec<u8>>,
+    /// The request target as received, where it is more than path and query: a URL, or one with a fragment.
+    pub target: Option<Vec<u8>>,
     /// In order.
     pub headers: Vec<(String, Vec<u8>)>,
     /// Identifies the request in logs.

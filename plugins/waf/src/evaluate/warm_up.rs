@@ -50,6 +50,7 @@ pub(super) fn run(engine: &Engine) {
             host: "www.example.org".to_owned(),
             path: b"/library/series/42/chapter-7.html".to_vec(),
             query: Some(b"q=one+piece&page=2&sort=title&filter=new%20releases".to_vec()),
+            target: None,
             headers,
             id: "0".repeat(32),
         };

@@ -37,6 +37,7 @@ fn head(target: &str, headers: &[(&str, &str)]) -> RequestHead {
         host: "example.org".to_owned(),
         path: path.as_bytes().to_vec(),
         query,
+        target: None,
         headers: headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))

@@ -1,0 +1,127 @@
+//! The tools on a command line of their own, without the proxy: `cargo run -p weir-waf-tools --example weir-waf -- test --help`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use regex::Regex;
+use weir_waf_tools::crs::{Crs, Profile};
+use weir_waf_tools::rules::{Rules, Unsupported};
+use weir_waf_tools::{Error, Format, Outcome, test};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Runs go-ftw tests.
+    Test {
+        #[command(flatten)]
+        rules: RuleArguments,
+        /// Files and folders of tests; those of the rule set unless said.
+        #[arg(long)]
+        tests: Vec<PathBuf>,
+        /// What replaces expectations.
+        #[arg(long)]
+        overrides: Option<PathBuf>,
+        /// Only tests whose RULE-NUMBER has this pattern.
+        #[arg(long)]
+        include: Option<Regex>,
+        /// No tests whose RULE-NUMBER has this pattern.
+        #[arg(long)]
+        exclude: Option<Regex>,
+        /// Where to write a report for CI.
+        #[arg(long)]
+        junit: Option<PathBuf>,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(clap::Args)]
+struct RuleArguments {
+    /// Files, folders and patterns; the OWASP Core Rule Set unless said.
+    rules: Vec<PathBuf>,
+    /// Leave out rules that cannot be loaded.
+    #[arg(long)]
+    skip_unsupported: bool,
+    /// Refuse requests, at paranoia level 1, instead of what the tests of the rule set want.
+    #[arg(long)]
+    blocking: bool,
+}
+
+impl RuleArguments {
+    fn rules(&self) -> Result<Rules, Error> {
+        let profile = if self.blocking {
+            Profile::Blocking
+        } else {
+            Profile::Tests
+        };
+        let mut rules = if self.rules.is_empty() {
+            crs()?.rules(profile)
+        } else {
+            Rules {
+                paths: self.rules.clone(),
+                ..Rules::default()
+            }
+        };
+        if self.skip_unsupported {
+            rules.unsupported = Unsupported::Skip;
+        }
+        Ok(rules)
+    }
+}
+
+fn crs() -> Result<Crs, Error> {
+    Crs::find().ok_or_else(|| Error::new("name rules, or say in WEIR_CRS where the OWASP Core Rule Set is"))
+}
+
+fn format(json: bool) -> Format {
+    if json { Format::Json } else { Format::Text }
+}
+
+fn run(tool: Tool) -> Result<Outcome, Error> {
+    let mut out = std::io::stdout().lock();
+    match tool {
+        Tool::Test {
+            rules,
+            tests,
+            overrides,
+            include,
+            exclude,
+            junit,
+            json,
+        } => {
+            let tests = if tests.is_empty() {
+                crs()?.tests_folder().into_iter().collect()
+            } else {
+                tests
+            };
+            let options = test::Options {
+                rules: rules.rules()?,
+                tests,
+                overrides,
+                include,
+                exclude,
+                junit,
+                format: format(json),
+            };
+            test::run(&options, &mut out)
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().tool) {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Findings) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
