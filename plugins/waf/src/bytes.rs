@@ -156,6 +156,23 @@ pub const fn hex_pair(high: u8, low: u8) -> Option<u8> {
     }
 }
 
+/// A path with its `%HH` resolved, once; what is not a valid escape stays (RFC 3986 §2.1).
+#[must_use]
+pub fn percent_decoded(path: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [byte, after @ ..] = rest {
+        let escaped = match (byte, after) {
+            (b'%', [high, low, tail @ ..]) => hex_pair(*high, *low).map(|byte| (byte, tail)),
+            _ => None,
+        };
+        let (byte, tail) = escaped.unwrap_or((*byte, after));
+        decoded.push(byte);
+        rest = tail;
+    }
+    decoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,6 +184,11 @@ mod tests {
         assert_eq!(set.complement().len(), 253);
         assert_eq!(ByteSet::range(0, 255), ByteSet::ALL);
         assert!(ByteSet::present_in(b"banana").intersects(&ByteSet::of(b"n")));
+    }
+
+    #[test]
+    fn escapes_of_a_path_are_resolved_once() {
+        assert_eq!(percent_decoded(b"/a%20b%2541%zz+%"), b"/a b%41%zz+%");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::texts::TextId;
 use super::transaction::{Datum, Item, Key, RequestHead, Transaction};
 use super::tx::Value;
 use super::urlencoded::{Field, Parsed};
+use crate::bytes::percent_decoded;
 use crate::compile::names::Slot;
 use crate::compile::plan::{Plan, Selector, Subject, Target};
 use crate::variables::Variable;
@@ -289,10 +290,11 @@ fn from_head(head: &RequestHead, variable: Variable) -> Option<Vec<u8>> {
             head.client.to_canonical().to_string().into_bytes()
         }
         Variable::RequestBasename => {
-            let after = memchr::memrchr2(b'/', b'\\', &head.path).map_or(0, |at| at + 1);
-            head.path.get(after..).unwrap_or_default().to_vec()
+            let path = percent_decoded(&head.path);
+            let after = memchr::memrchr2(b'/', b'\\', &path).map_or(0, |at| at + 1);
+            path.get(after..).unwrap_or_default().to_vec()
         }
-        Variable::RequestFilename | Variable::PathInfo => head.path.clone(),
+        Variable::RequestFilename | Variable::PathInfo => percent_decoded(&head.path),
         Variable::RequestLine => {
             let mut line = head.method.clone().into_bytes();
             line.push(b' ');

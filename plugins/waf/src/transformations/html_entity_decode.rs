@@ -6,9 +6,6 @@ use crate::bytes::{ByteSet, hex_digit};
 
 pub(super) const TOUCHES: Touches = Touches::Bytes(ByteSet::of(b"&"));
 
-/// More digits than a code point has are not read.
-const MOST_DIGITS: usize = 10;
-
 pub(super) fn apply(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
@@ -38,17 +35,14 @@ fn reference(first: u8, text: &[u8]) -> Option<(u8, &[u8])> {
 
 fn number(text: &[u8], base: u32) -> Option<(u8, &[u8])> {
     let value = |b: u8| hex_digit(b).map(u32::from).filter(|&digit| digit < base);
-    let digits = text
-        .iter()
-        .take(MOST_DIGITS)
-        .take_while(|&&b| value(b).is_some())
-        .count();
+    // However many: zeros in front are a way around rules that browsers and libraries accept.
+    let digits = text.iter().take_while(|&&b| value(b).is_some()).count();
     if digits == 0 {
         return None;
     }
     let (digits, tail) = text.split_at(digits);
     let code = digits.iter().fold(0u32, |code, &b| {
-        code.wrapping_mul(base).wrapping_add(value(b).unwrap_or(0))
+        code.saturating_mul(base).saturating_add(value(b).unwrap_or(0))
     });
     Some((fullwidth::to_byte(code), tail))
 }

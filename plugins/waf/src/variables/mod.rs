@@ -92,7 +92,7 @@ variables! {
     ReqbodyProcessorError "REQBODY_PROCESSOR_ERROR" Single,
     /// As `REQBODY_ERROR_MSG`.
     ReqbodyProcessorErrorMsg "REQBODY_PROCESSOR_ERROR_MSG" Single,
-    /// The part of the path after the last slash.
+    /// The part of `REQUEST_FILENAME` after the last slash.
     RequestBasename "REQUEST_BASENAME" Single,
     /// The body as received: of a form, or where `ctl:forceRequestBodyVariable` asks for it.
     RequestBody "REQUEST_BODY" Single,
@@ -102,7 +102,7 @@ variables! {
     RequestCookies "REQUEST_COOKIES" Collection,
     /// Names of the cookies.
     RequestCookiesNames "REQUEST_COOKIES_NAMES" Collection,
-    /// The path as received.
+    /// The path, with its escapes resolved once.
     RequestFilename "REQUEST_FILENAME" Single,
     /// Headers of the request.
     RequestHeaders "REQUEST_HEADERS" Collection,
