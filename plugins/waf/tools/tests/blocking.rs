@@ -1,0 +1,74 @@
+//! Rule sets as an installation begins with them, paranoia level 1 and refusing: ordinary requests pass, each class of attacks does
+//! not. With CRS 4 where it is found, and with Debian's CRS 3.3 where that is installed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod requests;
+
+use weir_waf::evaluate::{Decision, Engine, Transaction};
+use weir_waf_tools::crs::{Crs, Profile};
+use weir_waf_tools::exchange::judge;
+use weir_waf_tools::http::wire;
+use weir_waf_tools::rules::Unsupported;
+
+fn engine(found: Option<Crs>, which: &str) -> Option<Engine> {
+    let Some(crs) = found else {
+        assert!(std::env::var_os("CI").is_none() || which != "CRS", "no {which}");
+        println!("NOT RUN: {which} is not installed");
+        return None;
+    };
+    let mut rules = crs.rules(Profile::Blocking);
+    rules.unsupported = Unsupported::Skip;
+    let loaded = rules.load().unwrap_or_else(|error| panic!("{which}: {error}"));
+    for problem in &loaded.skipped.0 {
+        println!("skipped {problem}");
+    }
+    Some(loaded.engine)
+}
+
+/// What a request leads to, for a message; nothing where it passes.
+fn refused(engine: &Engine, message: &[u8]) -> Option<String> {
+    let received = wire::read(message);
+    assert!(received.request.is_some(), "{}", String::from_utf8_lossy(message));
+    let judged = judge(engine, &received, &mut Transaction::default());
+    let matched: Vec<String> = judged
+        .matches
+        .iter()
+        .map(|found| format!("{} {} {}", found.id, found.variable, found.data))
+        .collect();
+    (judged.decision != Decision::Pass).then(|| matched.join("; "))
+}
+
+fn ordinary_requests_pass(engine: &Engine) {
+    let wrong: Vec<String> = requests::ordinary()
+        .iter()
+        .filter_map(|(name, message)| Some(format!("{name}: {}", refused(engine, message)?)))
+        .collect();
+    assert!(wrong.is_empty(), "{} are refused:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn attacks_are_refused(engine: &Engine) {
+    let missed: Vec<&str> = requests::attacks()
+        .iter()
+        .filter(|(_, message)| refused(engine, message).is_none())
+        .map(|(name, _)| *name)
+        .collect();
+    assert!(missed.is_empty(), "{} pass:\n{}", missed.len(), missed.join("\n"));
+}
+
+#[test]
+fn crs_refuses_attacks_and_nothing_else() {
+    let Some(engine) = engine(Crs::find(), "CRS") else {
+        return;
+    };
+    ordinary_requests_pass(&engine);
+    attacks_are_refused(&engine);
+}
+
+#[test]
+fn debians_crs_refuses_attacks_and_nothing_else() {
+    let Some(engine) = engine(Crs::debian(), "Debian's CRS") else {
+        return;
+    };
+    ordinary_requests_pass(&engine);
+    attacks_are_refused(&engine);
+}
