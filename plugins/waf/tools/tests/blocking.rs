@@ -46,11 +46,12 @@ fn ordinary_requests_pass(engine: &Engine) {
     assert!(wrong.is_empty(), "{} are refused:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn attacks_are_refused(engine: &Engine) {
+fn attacks_are_refused(engine: &Engine, unknown: &[&str]) {
     let missed: Vec<&str> = requests::attacks()
         .iter()
         .filter(|(_, message)| refused(engine, message).is_none())
         .map(|(name, _)| *name)
+        .filter(|name| !unknown.contains(name))
         .collect();
     assert!(missed.is_empty(), "{} pass:\n{}", missed.len(), missed.join("\n"));
 }
@@ -61,7 +62,7 @@ fn crs_refuses_attacks_and_nothing_else() {
         return;
     };
     ordinary_requests_pass(&engine);
-    attacks_are_refused(&engine);
+    attacks_are_refused(&engine, &[]);
 }
 
 #[test]
@@ -70,5 +71,6 @@ fn debians_crs_refuses_attacks_and_nothing_else() {
         return;
     };
     ordinary_requests_pass(&engine);
-    attacks_are_refused(&engine);
+    // Version 3.3.4 has no rule for it.
+    attacks_are_refused(&engine, &["Java: Log4Shell"]);
 }
