@@ -72,7 +72,7 @@ impl<'p> Argument<'p> {
 }
 
 /// Whether a `ctl` action took this value away from this rule.
-fn is_excluded(plan: &Plan, tx: &Transaction, rule: usize, item: Item) -> bool {
+pub(super) fn is_excluded(plan: &Plan, tx: &Transaction, rule: usize, item: Item) -> bool {
     tx.excluded.iter().any(|(pick, variable, selector)| {
         *variable == item.variable
             && plan.picks.get(*pick).is_some_and(|rules| rules.contains(rule))

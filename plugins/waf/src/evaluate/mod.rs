@@ -8,6 +8,7 @@
 //! - `collect`: from a target to the values that it names.
 //! - `run`: the loop over the rules of a phase; `link`: one rule over its values; `effects`: `setvar` and `ctl`.
 //! - `body`: how request bodies become arguments.
+//! - [`observe`]: for tools that want to know what happens on the way.
 //! - `kept`: collections that outlive a transaction, in the store that [`services`] give.
 
 mod audit;
@@ -18,6 +19,7 @@ mod effects;
 mod expand;
 mod kept;
 mod link;
+pub mod observe;
 mod rare;
 mod run;
 pub mod services;
@@ -33,6 +35,7 @@ mod withheld;
 pub use body::Completeness;
 pub use transaction::{Match, RequestHead, Transaction};
 
+use observe::{Observed, Observer, Unobserved};
 use services::{Services, Standalone};
 
 use crate::compile::plan::{Access, Mode, Phase, Plan};
@@ -114,8 +117,7 @@ impl Engine {
 
     /// Phase 1. Starts the transaction.
     pub fn request_head(&self, transaction: &mut Transaction, head: RequestHead) -> Decision {
-        transaction.start(&self.plan, self.services, head);
-        self.run(transaction, Phase::RequestHeaders)
+        self.observed(&mut Unobserved).request_head(transaction, head)
     }
 
     /// Whether the body of the request is to be held and given to [`Engine::request_body`], and how much of it.
@@ -127,25 +129,8 @@ impl Engine {
 
     /// Phase 2, with the body as far as it is known; empty where there is none or it is not looked at.
     pub fn request_body(&self, transaction: &mut Transaction, body: &[u8], completeness: Completeness) -> Decision {
-        let limit = usize::try_from(self.plan.settings.request_body_limit).unwrap_or(usize::MAX);
-        let (body, completeness) = match body.get(..limit) {
-            Some(start) if start.len() < body.len() => (start, Completeness::Cut),
-            _ => (body, completeness),
-        };
-        if transaction.mode != Mode::Off && transaction.request_body == Access::On {
-            transaction.take_body(&self.plan, body, completeness);
-        }
-        let reject = completeness == Completeness::Cut
-            && self.plan.settings.request_body_overflow == Overflow::Reject
-            && transaction.mode == Mode::On;
-        if reject {
-            let disruption = Disruption {
-                cause: Cause::BodyLimit,
-                answer: Answer::Status(413),
-            };
-            return run::stop(transaction, disruption);
-        }
-        self.run(transaction, Phase::RequestBody)
+        self.observed(&mut Unobserved)
+            .request_body(transaction, body, completeness)
     }
 
     /// Phase 3.
@@ -155,8 +140,8 @@ impl Engine {
         status: u16,
         headers: impl IntoIterator<Item = (String, Vec<u8>)>,
     ) -> Decision {
-        transaction.take_response(status, headers);
-        self.run(transaction, Phase::ResponseHeaders)
+        self.observed(&mut Unobserved)
+            .response_head(transaction, status, headers)
     }
 
     /// Whether the body of the response is to be held and given to [`Engine::response_body`], and how much of it.
@@ -171,14 +156,13 @@ impl Engine {
 
     /// Phase 4.
     pub fn response_body(&self, transaction: &mut Transaction, body: &[u8], completeness: Completeness) -> Decision {
-        transaction.take_response_body(body, completeness);
-        self.run(transaction, Phase::ResponseBody)
+        self.observed(&mut Unobserved)
+            .response_body(transaction, body, completeness)
     }
 
     /// Phase 5. There is nothing left to decide. Collections that outlive the transaction are written back.
     pub fn finish(&self, transaction: &mut Transaction) {
-        let _ = self.run(transaction, Phase::Logging);
-        transaction.write_back(&self.plan);
+        self.observed(&mut Unobserved).finish(transaction);
     }
 
     /// The audit event of a transaction that is over: a line of JSON, where there is to be one. `status` is what the client got.
@@ -207,7 +191,43 @@ impl Engine {
         warm_up::run(self);
     }
 
-    fn run(&self, transaction: &mut Transaction, phase: Phase) -> Decision {
-        run::phase(&self.plan, transaction, phase)
+    /// The same engine, with somebody who is told what it does.
+    pub fn observed<'e, 'o, O: Observer>(&'e self, observer: &'o mut O) -> Observed<'e, 'o, O> {
+        Observed { engine: self, observer }
+    }
+
+    fn start(&self, transaction: &mut Transaction, head: RequestHead) {
+        transaction.start(&self.plan, self.services, head);
+    }
+
+    /// The body, before rules run. A body that is too long may be refused by itself.
+    fn take_body(&self, transaction: &mut Transaction, body: &[u8], completeness: Completeness) -> Decision {
+        let limit = usize::try_from(self.plan.settings.request_body_limit).unwrap_or(usize::MAX);
+        let (body, completeness) = match body.get(..limit) {
+            Some(start) if start.len() < body.len() => (start, Completeness::Cut),
+            _ => (body, completeness),
+        };
+        if transaction.mode != Mode::Off && transaction.request_body == Access::On {
+            transaction.take_body(&self.plan, body, completeness);
+        }
+        let reject = completeness == Completeness::Cut
+            && self.plan.settings.request_body_overflow == Overflow::Reject
+            && transaction.mode == Mode::On;
+        if reject {
+            let disruption = Disruption {
+                cause: Cause::BodyLimit,
+                answer: Answer::Status(413),
+            };
+            return run::stop(transaction, disruption);
+        }
+        Decision::Pass
+    }
+
+    fn write_back(&self, transaction: &mut Transaction) {
+        transaction.write_back(&self.plan);
+    }
+
+    fn run(&self, transaction: &mut Transaction, phase: Phase, observer: &mut impl Observer) -> Decision {
+        run::phase(&self.plan, transaction, phase, observer)
     }
 }

@@ -1,6 +1,7 @@
 //! The loop over the rules of a phase.
 
 use super::link::{self, Position, Role};
+use super::observe::{Glimpse, Observer};
 use super::texts::Room;
 use super::transaction::{Match, State, Transaction};
 use super::{Answer, Cause, Decision, Disruption, audit, collect, expand};
@@ -11,18 +12,19 @@ use crate::operators::Outcome;
 const TOO_LARGE: u16 = 413;
 
 /// Runs the rules of a phase, until one disrupts the transaction or ends the phase.
-pub(super) fn phase(plan: &Plan, tx: &mut Transaction, phase: Phase) -> Decision {
+pub(super) fn phase(plan: &Plan, tx: &mut Transaction, phase: Phase, observer: &mut impl Observer) -> Decision {
     let Some(rules) = plan.phases.get(phase.index()) else {
         return Decision::Pass;
     };
     if !runs(tx, phase) {
         return Decision::Pass;
     }
+    observer.phase(phase);
     let mut at = 0;
     while let Some(&index) = rules.get(at) {
         at += 1;
         let Some(rule) = plan.rules.get(index) else { continue };
-        if tx.removed.contains(index) || evaluate(plan, tx, index, rule) == Outcome::NoMatch {
+        if tx.removed.contains(index) || evaluate(plan, tx, index, rule, observer) == Outcome::NoMatch {
             continue;
         }
         report(plan, tx, index, rule);
@@ -67,11 +69,31 @@ fn runs(tx: &Transaction, phase: Phase) -> bool {
     !allowed && tx.state == State::Running
 }
 
+/// Asks a rule.
+fn evaluate(plan: &Plan, tx: &mut Transaction, index: usize, rule: &Rule, observer: &mut impl Observer) -> Outcome {
+    let outcome = links(plan, tx, index, rule, observer);
+    let mut glimpse = Glimpse {
+        plan,
+        tx,
+        index,
+        link: 0,
+    };
+    observer.after(&mut glimpse, outcome);
+    outcome
+}
+
 /// All links of a rule, until one does not match.
-fn evaluate(plan: &Plan, tx: &mut Transaction, index: usize, rule: &Rule) -> Outcome {
+fn links(plan: &Plan, tx: &mut Transaction, index: usize, rule: &Rule, observer: &mut impl Observer) -> Outcome {
     tx.rule = Some(index);
     for (number, link) in rule.links.iter().enumerate() {
         let role = if number == 0 { Role::Starter } else { Role::Follower };
+        let mut glimpse = Glimpse {
+            plan,
+            tx: &mut *tx,
+            index,
+            link: number,
+        };
+        observer.before(&mut glimpse);
         if link::evaluate(
             plan,
             tx,

@@ -220,7 +220,11 @@ mod tests {
             b"&lt;&#x41;&#66;&#67&AMP;&nbsp;&bogus;&#;",
             b"<ABC&\xa0&bogus;&#;",
         ),
-        ("htmlEntityDecode", b"&#0000000000000000000000065;&#x00000000000000041", b"AA"),
+        (
+            "htmlEntityDecode",
+            b"&#0000000000000000000000065;&#x00000000000000041",
+            b"AA",
+        ),
         ("jsDecode", b"\\x41\\u0042\\uff1c\\103\\n\\q\\'", b"AB<C\nq'"),
         ("jsDecode", b"\\777", b"\x3f7"),
         ("length", b"", b"0"),
