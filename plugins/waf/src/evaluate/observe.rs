@@ -11,7 +11,7 @@ use super::transaction::{Datum, Item, Transaction};
 use super::tx::Value;
 use super::{Completeness, Decision, Engine, RequestHead, collect, expand, link};
 use crate::bytes::{ByteSet, leading_number};
-use crate::compile::plan::{Forms, Link, Phase, Plan, Rule};
+use crate::compile::plan::{Forms, Link, Phase, Plan, Rule, Subject};
 use crate::operators::{Outcome, Test};
 use crate::transformations;
 
@@ -96,7 +96,7 @@ pub struct Glimpse<'a> {
 /// A value that a link is asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// For example `ARGS:q`.
+    /// For example `ARGS:q`; of a number of values, `&ARGS:q`.
     pub name: String,
     /// As it was received.
     pub value: Vec<u8>,
@@ -183,20 +183,26 @@ impl<'a> Glimpse<'a> {
         let Some(link) = self.current() else {
             return Vec::new();
         };
+        let mut seen = Vec::new();
         let mut items = Vec::new();
         for target in &link.targets {
+            items.clear();
             collect::collect(self.plan, self.tx, target, &mut items);
+            seen.extend(items.iter().map(|item| self.seen(link, *item, target.subject)));
         }
-        items.into_iter().map(|item| self.seen(link, item)).collect()
+        seen
     }
 
     fn current(&self) -> Option<&'a Link> {
         self.rule()?.links.get(self.link)
     }
 
-    fn seen(&mut self, link: &Link, item: Item) -> Seen {
+    fn seen(&mut self, link: &Link, item: Item, subject: Subject) -> Seen {
         let (plan, tx) = (self.plan, &mut *self.tx);
-        let name = String::from_utf8_lossy(&collect::name(plan, tx, item)).into_owned();
+        let mut name = String::from_utf8_lossy(&collect::name(plan, tx, item)).into_owned();
+        if subject == Subject::Count {
+            name.insert(0, '&');
+        }
         let text = collect::text(tx, item.value);
         let value = tx.texts.get(text).to_vec();
         let chain = link.transformations.and_then(|index| plan.transformations.get(index));

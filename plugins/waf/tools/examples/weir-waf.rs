@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use regex::Regex;
 use weir_waf_tools::crs::{Crs, Profile};
+use weir_waf_tools::explain::{self, Detail};
+use weir_waf_tools::http::Source;
 use weir_waf_tools::rules::{Rules, Unsupported};
 use weir_waf_tools::{Error, Format, Outcome, test};
 
@@ -36,6 +38,23 @@ enum Tool {
         /// Where to write a report for CI.
         #[arg(long)]
         junit: Option<PathBuf>,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says why a request is refused or not.
+    Explain {
+        #[command(flatten)]
+        rules: RuleArguments,
+        /// The request: a file that holds it as it travels, a line that begins with curl, or an event's id beside --log.
+        #[arg(long)]
+        request: String,
+        /// The audit log in which the event is.
+        #[arg(long)]
+        log: Option<PathBuf>,
+        /// Also rules that only keep books.
+        #[arg(long)]
+        all: bool,
         /// JSON instead of text.
         #[arg(long)]
         json: bool,
@@ -111,6 +130,26 @@ fn run(tool: Tool) -> Result<Outcome, Error> {
                 format: format(json),
             };
             test::run(&options, &mut out)
+        }
+        Tool::Explain {
+            rules,
+            request,
+            log,
+            all,
+            json,
+        } => {
+            let request = match log {
+                Some(log) => Source::Event { id: request, log },
+                None if request.starts_with("curl ") => Source::Curl(request),
+                None => Source::File(request.into()),
+            };
+            let options = explain::Options {
+                rules: rules.rules()?,
+                request,
+                detail: if all { Detail::Everything } else { Detail::Relevant },
+                format: format(json),
+            };
+            explain::run(&options, &mut out)
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use weir_waf::compile::plan::Rule;
+use weir_waf::evaluate::observe::{Observed, Observer, Unobserved};
 use weir_waf::evaluate::{Answer, Completeness, Decision, Disruption, Engine, Match, Transaction};
 
 use crate::http::{Framing, Received, Refusal, Request};
@@ -35,9 +36,19 @@ pub struct Judged {
 
 /// Judges what arrived, with a transaction that can be asked afterwards.
 pub fn judge(engine: &Engine, received: &Received, transaction: &mut Transaction) -> Judged {
+    judge_observed(engine, received, transaction, &mut Unobserved)
+}
+
+/// The same, with somebody who is told what the engine does.
+pub fn judge_observed(
+    engine: &Engine,
+    received: &Received,
+    transaction: &mut Transaction,
+    observer: &mut impl Observer,
+) -> Judged {
     let (reply, decision) = match &received.request {
         None => (Reply::Status(400), Decision::Pass),
-        Some(request) => phases(engine, request, received.refusal, transaction),
+        Some(request) => phases(engine, request, received.refusal, transaction, observer),
     };
     Judged {
         reply,
@@ -53,10 +64,12 @@ fn phases(
     request: &Request,
     refusal: Option<Refusal>,
     transaction: &mut Transaction,
+    observer: &mut impl Observer,
 ) -> (Reply, Decision) {
-    let mut decision = engine.request_head(transaction, request.head.clone());
+    let mut observed = engine.observed(observer);
+    let mut decision = observed.request_head(transaction, request.head.clone());
     if decision == Decision::Pass {
-        decision = engine.request_body(transaction, &request.body, Completeness::Complete);
+        decision = observed.request_body(transaction, &request.body, Completeness::Complete);
     }
     let mut reply = reply_to(&decision);
     if decision == Decision::Pass {
@@ -64,7 +77,7 @@ fn phases(
             Some(_) => Response::text(400, ""),
             None => origin::answer(request),
         };
-        decision = respond(engine, &response, transaction);
+        decision = respond(engine, &mut observed, &response, transaction);
         reply = match &decision {
             // To a request line without a version the response has no status line (RFC 1945 §3.1).
             Decision::Pass if request.framing == Framing::Bare => Reply::None,
@@ -72,12 +85,17 @@ fn phases(
             disrupted => reply_to(disrupted),
         };
     }
-    engine.finish(transaction);
+    observed.finish(transaction);
     (reply, decision)
 }
 
-fn respond(engine: &Engine, response: &Response, transaction: &mut Transaction) -> Decision {
-    let decision = engine.response_head(transaction, response.status, response.headers.iter().cloned());
+fn respond<O: Observer>(
+    engine: &Engine,
+    observed: &mut Observed<'_, '_, O>,
+    response: &Response,
+    transaction: &mut Transaction,
+) -> Decision {
+    let decision = observed.response_head(transaction, response.status, response.headers.iter().cloned());
     if decision == Decision::Pass
         && let Some(limit) = engine.response_body_limit(transaction)
     {
@@ -86,7 +104,7 @@ fn respond(engine: &Engine, response: &Response, transaction: &mut Transaction) 
             Some(start) if start.len() < response.body.len() => (start, Completeness::Cut),
             _ => (response.body.as_slice(), Completeness::Complete),
         };
-        return engine.response_body(transaction, body, completeness);
+        return observed.response_body(transaction, body, completeness);
     }
     decision
 }

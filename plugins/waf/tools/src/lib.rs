@@ -1,7 +1,8 @@
 //! The rule author's tools: what shows, before rules ship, what they do. All of them run the engine that the plugin runs, natively
 //! and in this process.
 //!
-//! - [`test`]: regression tests in go-ftw's YAML against a rule set, thousands in seconds.
+//! - [`test`]: regression tests in go-ftw's YAML against a rule set, thousands in seconds;
+//! - [`explain`]: why a request is refused or not: what each rule saw, and what it answered.
 //!
 //! Each tool has a struct of options and a `run` function that writes to anything that can be written to, for people or as JSON,
 //! and answers with an [`Outcome`]. What they share:
@@ -12,6 +13,7 @@
 
 pub mod crs;
 pub mod exchange;
+pub mod explain;
 pub mod ftw;
 pub mod http;
 pub mod origin;

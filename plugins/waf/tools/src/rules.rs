@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use weir_waf::compile::compile;
+use weir_waf::compile::plan::Plan;
 use weir_waf::config::Config;
 use weir_waf::evaluate::Engine;
 use weir_waf::problem::{Place, Problems};
@@ -50,6 +51,16 @@ impl Rules {
     /// # Errors
     /// A path that leads to no file; everything that is wrong with the rules, with file and line.
     pub fn load(&self) -> Result<Loaded, Error> {
+        let (plan, skipped) = self.plan()?;
+        let engine = Engine::new(plan);
+        Ok(Loaded { engine, skipped })
+    }
+
+    /// Reads and compiles, for those who change something of the plan before they use it. Beside it, what was left out.
+    ///
+    /// # Errors
+    /// A path that leads to no file; everything that is wrong with the rules, with file and line.
+    pub fn plan(&self) -> Result<(Plan, Problems), Error> {
         let (sources, files) = self.sources()?;
         let mut directives = parse(&sources, &files).map_err(|problems| Error::new(problems.to_string()))?;
         let presets = self.config.presets();
@@ -58,8 +69,7 @@ impl Rules {
             match compile(&directives, &presets, &files) {
                 Ok(mut plan) => {
                     self.config.outrank(&mut plan.settings);
-                    let engine = Engine::new(plan);
-                    return Ok(Loaded { engine, skipped });
+                    return Ok((plan, skipped));
                 }
                 Err(problems) if self.unsupported == Unsupported::Skip => {
                     let before = directives.len();
