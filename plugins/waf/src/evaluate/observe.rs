@@ -251,7 +251,7 @@ impl<'a> Glimpse<'a> {
             if outcome == operator.wanted {
                 let part = match (outcome, &operator.test) {
                     (Outcome::Match, test) => part(test, form, &argument),
-                    (Outcome::NoMatch, _) => 0..form.len(),
+                    (Outcome::NoMatch | Outcome::Exceeded, _) => 0..form.len(),
                 };
                 return Answer::Match {
                     form: (*form).clone(),

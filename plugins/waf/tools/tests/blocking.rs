@@ -8,7 +8,6 @@ use weir_waf::evaluate::{Decision, Engine, Transaction};
 use weir_waf_tools::crs::{Crs, Profile};
 use weir_waf_tools::exchange::judge;
 use weir_waf_tools::http::wire;
-use weir_waf_tools::rules::Unsupported;
 
 fn engine(found: Option<Crs>, which: &str) -> Option<Engine> {
     let Some(crs) = found else {
@@ -16,13 +15,8 @@ fn engine(found: Option<Crs>, which: &str) -> Option<Engine> {
         println!("NOT RUN: {which} is not installed");
         return None;
     };
-    let mut rules = crs.rules(Profile::Blocking);
-    rules.unsupported = Unsupported::Skip;
-    let loaded = rules.load().unwrap_or_else(|error| panic!("{which}: {error}"));
-    for problem in &loaded.skipped.0 {
-        println!("skipped {problem}");
-    }
-    Some(loaded.engine)
+    let loaded = crs.rules(Profile::Blocking).load();
+    Some(loaded.unwrap_or_else(|error| panic!("{which}: {error}")).engine)
 }
 
 /// What a request leads to, for a message; nothing where it passes.

@@ -97,8 +97,8 @@ impl Observer for Watch {
         let mut links = std::mem::take(&mut self.links);
         let end = match (outcome, links.len()) {
             (Outcome::Match, _) => End::Matched,
-            (Outcome::NoMatch, 0 | 1) => return,
-            (Outcome::NoMatch, asked) => End::StoppedAt(asked - 1),
+            (_, 0 | 1) => return,
+            (_, asked) => End::StoppedAt(asked - 1),
         };
         let Some(rule) = glimpse.rule() else { return };
         for (number, link) in links.iter_mut().enumerate() {
