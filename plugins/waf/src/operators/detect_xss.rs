@@ -52,4 +52,56 @@ mod tests {
             );
         }
     }
+
+    /// What recurses, or looks at the same bytes again and again, would not come back from here.
+    #[test]
+    fn long_values_take_linear_time_and_little_stack() {
+        for part in [
+            "<",
+            "</",
+            "</>",
+            "<>",
+            "<a/",
+            "/",
+            "/ ",
+            "<!",
+            "<!--",
+            "<?",
+            "<%",
+            "a=",
+            "a='",
+            "a=\"x\"",
+            "a=`",
+            "<a ",
+            "<a>",
+            "\0",
+            "<\0",
+            "on",
+            "-",
+            "<![CDATA[",
+            "a/=",
+            "&#x",
+        ] {
+            for end in ["", "=", "<a b='", ">"] {
+                let value = format!("{}{end}", part.repeat(20_000));
+                let _ = libinjectionrs::detect_xss(value.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_harm() {
+        let alphabet = b"<>=/!-?%'\"` ax\0on[]CDATA\xff&#;:";
+        let mut seed = 3u64;
+        for _ in 0..50_000 {
+            let mut value = Vec::new();
+            for _ in 0..16 {
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                value.push(alphabet[(seed >> 33) as usize % alphabet.len()]);
+            }
+            let _ = libinjectionrs::detect_xss(&value);
+        }
+    }
 }
