@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use wasmtime::Result;
 use wasmtime::component::{LinkerInstance, WasmStr};
 
-use super::{Caller, opened};
+use super::{Caller, open, opened};
 use crate::plugin::contract::{Limit, Outcome};
 use crate::plugin::shared::counters::{self, Take};
 use crate::plugin::state::State;
@@ -12,13 +12,7 @@ use crate::plugin::state::State;
 pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
     linker.func_wrap("open", |store: Caller<'_>, (name,): (WasmStr,)| {
         let name = name.to_str(&store)?;
-        let index = store
-            .data()
-            .services
-            .spaces
-            .iter()
-            .position(|space| space.name == *name);
-        Ok((index.and_then(|index| u32::try_from(index).ok()),))
+        Ok((open(&store.data().services.spaces, |space| space.name == *name),))
     })?;
     linker.func_wrap("take", |store: Caller<'_>, (limits,): (Vec<Limit>,)| {
         Ok((take(&store, &limits)?,))

@@ -3,10 +3,11 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Version};
 use wasmtime::Result;
-use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
+use wasmtime::component::{LinkerInstance, WasmList};
 use weir_sdk::contract;
 
-use super::{Caller, Change, Edited, edit, first, lines, values};
+use super::headers::{self, Message};
+use super::{Caller, Edited};
 use crate::plugin::contract::{EditError, IpAddress};
 use crate::plugin::state::State;
 
@@ -46,37 +47,21 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
         Ok(((*store.data().subject.route).to_owned(),))
     })?;
 
-    linker.func_wrap("header", |store: Caller<'_>, (name,): (WasmStr,)| {
-        Ok((first(&store.data().subject.request.headers, &name.to_str(&store)?),))
-    })?;
-    linker.func_wrap("header-values", |store: Caller<'_>, (name,): (WasmStr,)| {
-        Ok((values(&store.data().subject.request.headers, &name.to_str(&store)?),))
-    })?;
-    linker.func_wrap("headers", |store: Caller<'_>, ()| {
-        Ok((lines(&store.data().subject.request.headers),))
-    })?;
-
-    linker.func_wrap(
-        "set-header",
-        |mut store: Caller<'_>, (name, value): (WasmStr, WasmList<u8>)| {
-            edit(&mut store, headers, &name, Change::Set(&value))
-        },
-    )?;
-    linker.func_wrap(
-        "append-header",
-        |mut store: Caller<'_>, (name, value): (WasmStr, WasmList<u8>)| {
-            edit(&mut store, headers, &name, Change::Append(&value))
-        },
-    )?;
-    linker.func_wrap("remove-header", |mut store: Caller<'_>, (name,): (WasmStr,)| {
-        edit(&mut store, headers, &name, Change::Remove)
-    })?;
+    headers::link::<Request>(linker)?;
     linker.func_wrap("set-target", set_target)
 }
 
-/// The request's headers, while nothing has gone upstream.
-fn headers(state: &mut State) -> Option<&mut HeaderMap> {
-    state.request_is_open().then_some(&mut state.subject.request.headers)
+struct Request;
+
+impl Message for Request {
+    fn headers(state: &State) -> Option<&HeaderMap> {
+        Some(&state.subject.request.headers)
+    }
+
+    /// While nothing has gone upstream.
+    fn headers_mut(state: &mut State) -> Option<&mut HeaderMap> {
+        state.request_is_open().then_some(&mut state.subject.request.headers)
+    }
 }
 
 fn set_target(mut store: Caller<'_>, (target,): (WasmList<u8>,)) -> Result<Edited> {

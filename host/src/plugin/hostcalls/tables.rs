@@ -3,7 +3,7 @@
 use wasmtime::Result;
 use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
 
-use super::{Caller, opened};
+use super::{Caller, open, opened};
 use crate::plugin::contract::IpAddress;
 use crate::plugin::shared::tables::Table;
 use crate::plugin::state::State;
@@ -11,13 +11,7 @@ use crate::plugin::state::State;
 pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
     linker.func_wrap("open", |store: Caller<'_>, (name,): (WasmStr,)| {
         let name = name.to_str(&store)?;
-        let index = store
-            .data()
-            .services
-            .tables
-            .iter()
-            .position(|table| table.name == *name);
-        Ok((index.and_then(|index| u32::try_from(index).ok()),))
+        Ok((open(&store.data().services.tables, |table| table.name == *name),))
     })?;
     linker.func_wrap("size", |mut store: Caller<'_>, (handle,): (u32,)| {
         Ok((table(&mut store, handle)?.size(),))
