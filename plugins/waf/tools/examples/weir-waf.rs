@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use regex::Regex;
+use weir_waf_tools::check::{self, Level};
 use weir_waf_tools::crs::{Crs, Profile};
 use weir_waf_tools::explain::{self, Detail};
 use weir_waf_tools::http::Source;
 use weir_waf_tools::rules::{Rules, Unsupported};
-use weir_waf_tools::{Error, Format, Outcome, test};
+use weir_waf_tools::{Error, Format, Outcome, bench, test};
 
 #[derive(Parser)]
 struct Arguments {
@@ -19,6 +21,34 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Tool {
+    /// Says what is wrong with rules.
+    Check {
+        #[command(flatten)]
+        rules: RuleArguments,
+        /// Also what is only good to know.
+        #[arg(long)]
+        notes: bool,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measures what requests and rules cost.
+    Bench {
+        #[command(flatten)]
+        rules: RuleArguments,
+        /// A file that holds a request as it travels; four of daily life unless said.
+        #[arg(long)]
+        request: Vec<PathBuf>,
+        /// How long each request is measured, in milliseconds.
+        #[arg(long, default_value_t = 500)]
+        time: u64,
+        /// How many rules are shown.
+        #[arg(long, default_value_t = 20)]
+        most: usize,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
     /// Runs go-ftw tests.
     Test {
         #[command(flatten)]
@@ -106,6 +136,30 @@ fn format(json: bool) -> Format {
 fn run(tool: Tool) -> Result<Outcome, Error> {
     let mut out = std::io::stdout().lock();
     match tool {
+        Tool::Check { rules, notes, json } => {
+            let options = check::Options {
+                rules: rules.rules()?,
+                least: if notes { Level::Note } else { Level::Warning },
+                format: format(json),
+            };
+            check::run(&options, &mut out)
+        }
+        Tool::Bench {
+            rules,
+            request,
+            time,
+            most,
+            json,
+        } => {
+            let options = bench::Options {
+                rules: rules.rules()?,
+                requests: request,
+                time: Duration::from_millis(time),
+                most,
+                format: format(json),
+            };
+            bench::run(&options, &mut out)
+        }
         Tool::Test {
             rules,
             tests,

@@ -1,8 +1,10 @@
 //! The rule author's tools: what shows, before rules ship, what they do. All of them run the engine that the plugin runs, natively
 //! and in this process.
 //!
+//! - [`check`]: what is wrong with rules, and what is not wrong but does nothing;
 //! - [`test`]: regression tests in go-ftw's YAML against a rule set, thousands in seconds;
-//! - [`explain`]: why a request is refused or not: what each rule saw, and what it answered.
+//! - [`explain`]: why a request is refused or not: what each rule saw, and what it answered;
+//! - [`bench`]: what requests cost, and which rules cost it.
 //!
 //! Each tool has a struct of options and a `run` function that writes to anything that can be written to, for people or as JSON,
 //! and answers with an [`Outcome`]. What they share:
@@ -11,6 +13,8 @@
 //! - [`http`]: a request as it travels, to what the engine is given, and what the proxy's edge would have refused;
 //! - [`exchange`]: one request through all phases, with an [`origin`] that answers as the tests want.
 
+pub mod bench;
+pub mod check;
 pub mod crs;
 pub mod exchange;
 pub mod explain;
