@@ -453,11 +453,11 @@ impl<'a> Compiler<'a> {
         self.close_chain();
         self.resolve_jumps();
         let picks: Vec<RuleSet> = self.picks.0.iter().map(|pick| self.picked(pick)).collect();
-        for (set, place) in picks.iter().zip(&self.pick_places) {
+        for ((set, pick), place) in picks.iter().zip(&self.picks.0).zip(&self.pick_places) {
             if set.is_empty() {
                 self.warnings.push(Problem {
                     place: place.clone(),
-                    message: "a ctl action concerns no rule".to_owned(),
+                    message: format!("a ctl action concerns rules with {pick}, and there is none"),
                 });
             }
         }

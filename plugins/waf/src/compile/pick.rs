@@ -1,5 +1,6 @@
 //! Picking rules by id, tag or message, for the directives and `ctl` actions that remove or narrow them.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use regex::bytes::Regex;
@@ -34,6 +35,26 @@ impl Picks {
     pub(crate) fn add(&mut self, pick: Pick) -> usize {
         self.0.push(pick);
         self.0.len() - 1
+    }
+}
+
+impl fmt::Display for Pick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ids(ranges) => {
+                f.write_str("the id ")?;
+                for (index, range) in ranges.iter().enumerate() {
+                    f.write_str(if index > 0 { ", " } else { "" })?;
+                    match (range.start(), range.end()) {
+                        (first, last) if first == last => write!(f, "{first}")?,
+                        (first, last) => write!(f, "{first}-{last}")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Tag(pattern) => write!(f, "a tag with {pattern}"),
+            Self::Message(pattern) => write!(f, "a message with {pattern}"),
+        }
     }
 }
 

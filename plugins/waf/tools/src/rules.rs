@@ -199,7 +199,10 @@ fn without(directives: Vec<Directive>, problems: &Problems) -> Vec<Directive> {
         }
         chain.clear();
     }
-    kept.append(&mut chain);
+    // A chain that nothing closes.
+    if !chain.iter().any(|link| wrong.contains(&key(&link.place))) {
+        kept.append(&mut chain);
+    }
     kept
 }
 

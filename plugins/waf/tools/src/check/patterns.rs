@@ -66,7 +66,10 @@ fn translated(rule: &Rule, pattern: &Pattern) -> Option<String> {
             shown(pattern.regex.as_str())
         ));
     }
-    (pattern.regex.as_str() != written).then(|| format!("the pattern runs as {}", shown(pattern.regex.as_str())))
+    // An escaped slash is a slash in both.
+    let plain = |text: &str| text.replace("\\/", "/");
+    (plain(pattern.regex.as_str()) != plain(written))
+        .then(|| format!("the pattern runs as {}", shown(pattern.regex.as_str())))
 }
 
 fn shown(pattern: &str) -> String {

@@ -87,7 +87,7 @@ fn misfit(plan: &Plan, rule: &Rule, added: &Template) -> Option<Finding> {
 /// Which names in `TX` are read.
 struct Read<'p> {
     slots: BTreeSet<usize>,
-    patterns: Vec<&'p weir_waf::compile::plan::Selector>,
+    patterns: Vec<&'p Selector>,
     everything: bool,
 }
 
@@ -115,6 +115,9 @@ impl<'p> Read<'p> {
         self.template(link.data.as_ref());
         for effect in &link.effects {
             if let Effect::Set(set) = effect {
+                if let TxName::Dynamic(name) = &set.name {
+                    self.template(Some(name));
+                }
                 match &set.change {
                     Change::Assign(template) | Change::Add(template) | Change::Subtract(template) => {
                         self.template(Some(template));
