@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! cargo run --release -p weir-waf --example cost [-- RULES_FOLDER [NAME...]]
+//! cargo run --release -p weir-waf --example cost -- --crs            # the OWASP Core Rule Set, paranoia level 1
+//! cost --crs --reference                                             # the same, every rule looking at every value
+//! valgrind --tool=callgrind ... cost --crs --once "a small GET"      # one request, 100 times, or as often as --rounds says, for a profiler
 //! ```
 //!
 //! The figures are of this machine and this minute; compare them within one run only. In Wasm, patterns cost 1.2 to 1.9 times
@@ -17,6 +20,9 @@ use weir_waf::casefile::Request;
 use weir_waf::config::Config;
 use weir_waf::evaluate::{Engine, Transaction};
 use weir_waf::seclang::Files;
+
+#[path = "../tests/support/crs.rs"]
+mod crs;
 
 const ROUNDS: u32 = 1000;
 const SETS: [&str; 8] = [
@@ -44,7 +50,11 @@ impl Files for Folder {
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.peek().is_some_and(|first| first == "--crs") {
+        arguments.next();
+        return judge_crs(&arguments.collect::<Vec<_>>());
+    }
     let folder = arguments.next().map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rulesets"),
         PathBuf::from,
@@ -83,14 +93,53 @@ fn main() {
     }
 }
 
+fn judge_crs(arguments: &[String]) {
+    let folder = crs::folder().expect("the OWASP Core Rule Set: set WEIR_CRS to its folder");
+    let started = Instant::now();
+    let mut engine = crs::engine(&folder, 1, 1).unwrap_or_else(|problems| panic!("{problems}"));
+    if arguments.iter().any(|word| word == "--reference") {
+        engine.remove_screens();
+    }
+    engine.warm_up();
+    println!(
+        "{}: {} rules, ready in {:.0} ms",
+        folder.display(),
+        engine.plan().rules.len(),
+        started.elapsed().as_secs_f64() * 1e3
+    );
+    let rounds = arguments.iter().skip_while(|word| *word != "--rounds").nth(1);
+    let rounds: u32 = rounds.map_or(100, |rounds| rounds.parse().expect("--rounds needs a number"));
+    let once = arguments.iter().skip_while(|word| *word != "--once").nth(1);
+    for (name, request) in requests() {
+        match once {
+            Some(wanted) if wanted != name => {}
+            Some(_) => {
+                let mut transaction = Transaction::default();
+                for _ in 0..rounds {
+                    black_box(request.send(&engine, &mut transaction));
+                }
+            }
+            None => {
+                let (nanos, matched) = cost(&engine, &request);
+                println!(
+                    "  {:>9.1} us  {name} ({} bytes of body, {matched} matches)",
+                    nanos / 1e3,
+                    request.body.len()
+                );
+            }
+        }
+    }
+}
+
 /// The median of five runs, so that one interruption does not count; and how many rules matched.
 fn cost(engine: &Engine, request: &Request) -> (f64, usize) {
     let epoch = Instant::now();
-    let rounds = if request.body.len() > 50_000 {
-        ROUNDS / 100
-    } else {
-        ROUNDS
-    };
+    // As many rounds as fit 30 ms, so that large requests do not take minutes.
+    let mut transaction = Transaction::default();
+    let started = cpu_nanos(epoch);
+    black_box(request.send(engine, &mut transaction));
+    let one = (cpu_nanos(epoch) - started).max(1e3);
+    let rounds = ((3e7 / one) as u32).clamp(1, ROUNDS);
     let mut runs: Vec<f64> = (0..5)
         .map(|_| {
             let started = cpu_nanos(epoch);
@@ -129,77 +178,107 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("accept-language", "en-GB,en;q=0.5"),
         ("accept-encoding", "gzip, deflate, br, zstd"),
         ("referer", "https://example.org/library?page=2"),
-        ("cookie", "session=6f2c1d9e8b7a4c3f; theme=dark; lang=en; consent=yes"),
+        ("cookie", "session=6f2c1d9e8b7a4c3f; theme=dark"),
+        ("upgrade-insecure-requests", "1"),
+        ("sec-fetch-dest", "document"),
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-user", "?1"),
+        ("priority", "u=0, i"),
     ];
-    let form = "title=The+Art+of+War&author=O%27Reilly+%26+Sons&email=reader%40example.org&price=12.50&quantity=3&country=IE\
-                &note=Please+select+a+plan+from+the+list%2C+thank+you%21&url=https%3A%2F%2Fexample.org%2Fa%3Fb%3Dc";
-    let json = format!(
-        "{{\"items\": [{}]}}",
-        (0..100)
-            .map(|id| format!(
-                "{{\"id\": {id}, \"name\": \"Volume {id}: it's here\", \"price\": 9.99, \"tags\": [\"new\", \"sale\"]}}"
-            ))
-            .collect::<Vec<_>>()
-            .join(", ")
-    );
     let form_type = [("content-type", "application/x-www-form-urlencoded")];
     let json_type = [("content-type", "application/json")];
+    let request = |target: &str, lines: &[(&str, &str)], body: String| Request {
+        target: target.to_owned(),
+        headers: headers(lines),
+        body,
+        ..Request::default()
+    };
+    let series = "/library/series/42?q=one+piece&page=2&sort=title&filter=new%20releases";
+    let json = json(75);
+    let thousands = |pair: fn(usize) -> String, separator| (0..10_000).map(pair).collect::<Vec<_>>().join(separator);
+    let cookies = thousands(|n| format!("c{n}=v{n}"), "; ");
     vec![
-        (
-            "a small GET",
-            Request {
-                target: "/index.html".to_owned(),
-                ..Request::default()
-            },
-        ),
-        (
-            "a browser's GET",
-            Request {
-                target: "/library/series/42?q=one+piece&page=2&sort=title&filter=new%20releases".to_owned(),
-                headers: headers(&browser),
-                ..Request::default()
-            },
-        ),
-        (
-            "a form",
-            Request {
-                headers: headers(&form_type),
-                body: form.to_owned(),
-                ..Request::default()
-            },
-        ),
-        (
-            "a form of 2 KiB",
-            Request {
-                headers: headers(&form_type),
-                body: format!("{form}&text={}", "It+was+a+bright+cold+day+in+April%2C+".repeat(50)),
-                ..Request::default()
-            },
-        ),
-        (
-            "a form of 128 KiB",
-            Request {
-                headers: headers(&form_type),
-                body: format!("{form}&text={}", "It+was+a+bright+cold+day+in+April%2C+".repeat(3500)),
-                ..Request::default()
-            },
-        ),
-        (
-            "JSON",
-            Request {
-                headers: headers(&json_type),
-                body: json,
-                ..Request::default()
-            },
-        ),
+        ("a small GET", request("/index.html", &[], String::new())),
+        ("a browser's GET", request(series, &browser, String::new())),
+        ("a form", request("/save", &form_type, form(8))),
+        ("a form of 2 KiB", request("/save", &form_type, form(30))),
+        ("JSON", request("/save", &json_type, json)),
         (
             "an attack",
-            Request {
-                target: "/?id=1'+union+select+password+from+users--".to_owned(),
-                ..Request::default()
-            },
+            request("/?id=1'+union+select+password+from+users--", &[], String::new()),
+        ),
+        (
+            "10,000 arguments",
+            request("/save", &form_type, thousands(|n| format!("a{n}=it%27s+{n}"), "&")),
+        ),
+        (
+            "10,000 hostile arguments",
+            request(
+                "/save",
+                &form_type,
+                thousands(
+                    |n| format!("a{n}=%2527+%26lt%3b%5cu0041+or+1%3d%2a%2f{n}%3b%24%28select"),
+                    "&",
+                ),
+            ),
+        ),
+        ("JSON of 1 MiB", request("/save", &json_type, self::json(7500))),
+        (
+            "a long text",
+            request(
+                "/save",
+                &form_type,
+                format!("text={}", "It+was+a+bright+cold+day+in+April%2C+".repeat(3500)),
+            ),
+        ),
+        (
+            "a long hostile value",
+            request(
+                "/save",
+                &form_type,
+                format!("text={}", "%27+or+%28%5cx41%3c%26%23%2f%2a%24%7b".repeat(3500)),
+            ),
+        ),
+        (
+            "many cookies",
+            request("/", &[("cookie", cookies.as_str())], String::new()),
         ),
     ]
+}
+
+/// A form with so many arguments, 70 bytes each.
+fn form(arguments: usize) -> String {
+    const VALUES: [&str; 6] = [
+        "The+Art+of+War",
+        "O%27Reilly+%26+Sons",
+        "reader%40example.org",
+        "Please+select+a+plan+from+the+list%2C+thank+you%21+It+was+a+bright+cold+day+in+April%2C",
+        "https%3A%2F%2Fexample.org%2Fa%3Fb%3Dc",
+        "12.50",
+    ];
+    let pairs: Vec<String> = (0..arguments)
+        .map(|n| {
+            format!(
+                "field_{n}={}{}",
+                VALUES[n % VALUES.len()],
+                "+and+some+more".repeat(n % 4)
+            )
+        })
+        .collect();
+    pairs.join("&")
+}
+
+/// JSON with four values an item, 140 bytes.
+fn json(items: usize) -> String {
+    let item = |id| {
+        format!(
+            "{{\"id\": {id}, \"name\": \"Volume {id}: it's here\", \"meta\": {{\"price\": 9.99, \"tags\": [\"new\", \"sale\"], \
+             \"text\": \"Once upon a time, in a land far away\"}}}}"
+        )
+    };
+    format!(
+        "{{\"items\": [{}]}}",
+        (0..items).map(item).collect::<Vec<_>>().join(", ")
+    )
 }

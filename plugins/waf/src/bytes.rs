@@ -99,7 +99,19 @@ impl ByteSet {
 
     /// The bytes, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u8> + '_ {
-        (0..=u8::MAX).filter(|&byte| self.contains(byte))
+        let mut words = self.0;
+        let mut word = 0;
+        std::iter::from_fn(move || {
+            while word < 4 {
+                let bits = words[word];
+                if bits != 0 {
+                    words[word] = bits & (bits - 1);
+                    return Some((word as u8) << 6 | bits.trailing_zeros() as u8);
+                }
+                word += 1;
+            }
+            None
+        })
     }
 }
 

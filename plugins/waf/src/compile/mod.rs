@@ -2,14 +2,17 @@
 //!
 //! [`compile`] goes through the directives once and reports every mistake. What rules share is kept once: names in `TX` get
 //! slots ([`names`]), chains of transformations are interned, sets of rules that `ctl` speaks about are bit sets. [`pattern`]
-//! translates PCRE, [`prefilter`] reads off a pattern what must be true of every value that it matches.
+//! translates PCRE, [`prefilter`] reads off a pattern what must be true of every value that it matches, [`sieve`] asks that for
+//! all rules at once, and [`screens`] says which rules need not look at any value.
 
 pub mod names;
 pub mod pattern;
 pub(crate) mod pick;
 pub mod plan;
 pub mod prefilter;
+pub mod screens;
 pub mod settings;
+pub mod sieve;
 pub(crate) mod target;
 pub(crate) mod template;
 mod update;
@@ -22,6 +25,7 @@ use plan::{
     Capture, Disruption, Flow, Forms, Link, Logging, Operator, Phase, Plan, Preset, Rule, RuleSet, Template,
     TransformationChain,
 };
+use screens::Screens;
 use settings::Settings;
 
 use crate::actions::{self, Chained, Draft, Role, Scope, Verb, WrittenFlow};
@@ -353,6 +357,7 @@ impl<'a> Compiler<'a> {
                     wanted: Outcome::Match,
                     test: operators::Test::Always,
                     argument: Template::default(),
+                    needs: None,
                 };
                 (Vec::new(), always)
             }
@@ -374,11 +379,17 @@ impl<'a> Compiler<'a> {
             Argument::Compared => template::compile(&written.argument, &mut self.names)?,
             Argument::Compiled | Argument::Absent => Template::default(),
         };
+        let needs = test.needs(&written.name, argument.constant());
         let wanted = match written.polarity {
             Polarity::Plain => Outcome::Match,
             Polarity::Negated => Outcome::NoMatch,
         };
-        Ok(Operator { wanted, test, argument })
+        Ok(Operator {
+            wanted,
+            test,
+            argument,
+            needs,
+        })
     }
 
     fn intern(&mut self, steps: &[usize]) -> Option<usize> {
@@ -478,6 +489,7 @@ impl<'a> Compiler<'a> {
             .map(|(name, preset)| (self.names.intern(name.as_bytes()), preset.clone()))
             .collect();
         Ok(Plan {
+            screens: Screens::new(&self.rules),
             settings: self.settings,
             rules: self.rules,
             phases,

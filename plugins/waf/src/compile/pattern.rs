@@ -32,7 +32,7 @@ pub struct Pattern {
     /// What decides, where the pattern needs more than linear time.
     pub exact: Option<fancy_regex::Regex>,
     /// What `regex` was made of, for analysis.
-    pub(super) syntax: Hir,
+    pub(crate) syntax: Hir,
 }
 
 impl Pattern {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 
 use super::names::{Names, Slot};
+use super::prefilter::Needs;
+use super::screens::Screens;
 use super::settings::Settings;
 use crate::operators::Test;
 use crate::problem::{Place, Problem};
@@ -20,6 +22,8 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// What to do in each phase, in order: indices of rules.
     pub phases: [Vec<usize>; 5],
+    /// Which rules can be passed over.
+    pub screens: Screens,
     /// The distinct chains of transformations.
     pub transformations: Vec<TransformationChain>,
     /// The names in `TX` that rules mention, each with its slot.
@@ -174,6 +178,8 @@ pub struct Operator {
     pub test: Test,
     /// What values are compared with; empty for a test that has compiled its argument.
     pub argument: Template,
+    /// What must be true of a value for which the test holds, where that is known.
+    pub needs: Option<Needs>,
 }
 
 /// Whether groups are kept.

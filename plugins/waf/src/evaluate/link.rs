@@ -8,6 +8,7 @@ use super::{collect, effects, expand};
 use crate::bytes::leading_number;
 use crate::compile::names::Slot;
 use crate::compile::plan::{Capture, Forms, Link, Plan, Rule};
+use crate::compile::sieve;
 use crate::operators::{Outcome, Test};
 use crate::transformations::Touches;
 use crate::variables::Variable;
@@ -137,6 +138,13 @@ fn about_form(
         }
         (test, argument, value) => {
             let text = collect::text(tx, value);
+            if at.role == Role::Starter
+                && let Some(screen) = plan.screens.of(at.index)
+                && let Some(sieve) = plan.screens.sieves.get(screen.side.index())
+                && !sieve::has(tx.texts.sifted(text, screen.side, sieve), usize::from(screen.question))
+            {
+                return Outcome::NoMatch;
+            }
             let present = tx.texts.present(text);
             let argument = match argument {
                 Argument::Bytes(bytes) => bytes.as_ref(),

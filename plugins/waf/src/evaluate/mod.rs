@@ -6,7 +6,8 @@
 //!
 //! - `transaction`: the state of one exchange, and how values are kept ([`texts`]) and transformed once.
 //! - `collect`: from a target to the values that it names.
-//! - `run`: the loop over the rules of a phase; `link`: one rule over its values; `effects`: `setvar` and `ctl`.
+//! - `run`: the loop over the rules of a phase; `screen`: which of them need not look at any value; `link`: one rule over its
+//!   values; `effects`: `setvar` and `ctl`.
 //! - `body`: how request bodies become arguments.
 //! - [`observe`]: for tools that want to know what happens on the way.
 //! - `kept`: collections that outlive a transaction, in the store that [`services`] give.
@@ -22,6 +23,7 @@ mod link;
 pub mod observe;
 mod rare;
 mod run;
+mod screen;
 pub mod services;
 #[cfg(test)]
 mod tests;
@@ -184,6 +186,11 @@ impl Engine {
     #[must_use]
     pub fn tx_number(&self, transaction: &Transaction, name: &str) -> Option<i64> {
         transaction.tx_number(&self.plan, name)
+    }
+
+    /// Asks every rule about every value, and not only those that may match. The result is the same, and tests prove it.
+    pub fn remove_screens(&mut self) {
+        self.plan.screens.remove();
     }
 
     /// Judges a few ordinary requests, so that what automata build while they run is there before the first real one.

@@ -4,7 +4,7 @@ use super::link::{self, Position, Role};
 use super::observe::{Glimpse, Observer};
 use super::texts::Room;
 use super::transaction::{Match, State, Transaction};
-use super::{Answer, Cause, Decision, Disruption, audit, collect, expand};
+use super::{Answer, Cause, Decision, Disruption, audit, collect, expand, screen};
 use crate::compile::plan::{self, Allowance, Flow, Logging, Mode, Phase, Plan, Rule};
 use crate::operators::Outcome;
 
@@ -20,9 +20,17 @@ pub(super) fn phase(plan: &Plan, tx: &mut Transaction, phase: Phase, observer: &
         return Decision::Pass;
     }
     observer.phase(phase);
+    screen::reset(plan, tx);
     let mut at = 0;
     while let Some(&index) = rules.get(at) {
         at += 1;
+        if plan
+            .screens
+            .of(index)
+            .is_some_and(|screen| !screen::may_match(plan, tx, screen))
+        {
+            continue;
+        }
         let Some(rule) = plan.rules.get(index) else { continue };
         if tx.removed.contains(index) || evaluate(plan, tx, index, rule, observer) == Outcome::NoMatch {
             continue;

@@ -2,6 +2,8 @@
 //! captured group is a [`TextId`]; transforming the same value twice is a look-up.
 
 use crate::bytes::ByteSet;
+use crate::compile::screens::Side;
+use crate::compile::sieve::Sieve;
 use crate::transformations::{self, Transformed};
 
 /// A value in [`Texts`].
@@ -19,6 +21,8 @@ pub(super) struct Texts {
     bytes: Vec<u8>,
     texts: Vec<Text>,
     derived: Vec<Derived>,
+    /// What sieves said about texts.
+    sifted: Vec<u64>,
     limit: usize,
     room: Room,
 }
@@ -41,6 +45,8 @@ struct Text {
     present: Option<ByteSet>,
     /// The chain of transformations that was asked for last, and its result.
     formed: Option<(usize, TextId)>,
+    /// Where in `sifted` stands what the sieve of each side said about it.
+    sifted: [Option<u32>; 2],
 }
 
 /// What one transformation made of a text.
@@ -62,11 +68,13 @@ impl Default for Texts {
             derived: None,
             present: Some(ByteSet::EMPTY),
             formed: None,
+            sifted: [None; 2],
         };
         Self {
             bytes: Vec::new(),
             texts: vec![empty],
             derived: Vec::new(),
+            sifted: Vec::new(),
             limit: usize::MAX,
             room: Room::Enough,
         }
@@ -143,6 +151,35 @@ impl Texts {
         }
     }
 
+    /// Which tests may hold for a text, as the sieve of a side sees it.
+    pub(super) fn sifted(&mut self, id: TextId, side: Side, sieve: &Sieve) -> &[u64] {
+        let known = self
+            .texts
+            .get(id.0 as usize)
+            .and_then(|text| text.sifted.get(side.index()).copied().flatten());
+        let start = match known {
+            Some(start) => start as usize,
+            None => self.sift(id, side, sieve),
+        };
+        self.sifted.get(start..start + sieve.words()).unwrap_or_default()
+    }
+
+    fn sift(&mut self, id: TextId, side: Side, sieve: &Sieve) -> usize {
+        let present = self.present(id);
+        let start = self.sifted.len();
+        let mut sifted = std::mem::take(&mut self.sifted);
+        sieve.sift(self.get(id), &present, &mut sifted);
+        self.sifted = sifted;
+        let known = self
+            .texts
+            .get_mut(id.0 as usize)
+            .and_then(|text| text.sifted.get_mut(side.index()));
+        if let Some(known) = known {
+            *known = Some(start as u32);
+        }
+        start
+    }
+
     /// What a transformation (an index of [`transformations::ALL`]) makes of a text.
     pub(super) fn transformed(&mut self, id: TextId, transformation: usize) -> TextId {
         let Some(known) = transformations::ALL.get(transformation) else {
@@ -199,6 +236,7 @@ impl Texts {
             derived: None,
             present: None,
             formed: None,
+            sifted: [None; 2],
         });
         id
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::body::{self, Completeness, ReqBody};
 use super::kept::Kept;
+use super::screen::Screening;
 use super::services::{Services, Standalone};
 use super::texts::{TextId, Texts};
 use super::tx::{Tx, Value};
@@ -99,6 +100,7 @@ pub struct Transaction {
     pub(super) kept: Kept,
     pub(super) environment: Vec<(Box<[u8]>, TextId)>,
     pub(super) state: State,
+    pub(super) screening: Screening,
     /// Kept between rules, so that collecting allocates once.
     pub(super) scratch: Vec<Item>,
     /// What `sanitise` actions have named.
@@ -187,6 +189,7 @@ impl Default for Transaction {
             kept: Kept::default(),
             environment: Vec::new(),
             state: State::Running,
+            screening: Screening::default(),
             scratch: Vec::new(),
             withheld: Withheld::default(),
             disruption: None,

@@ -6,7 +6,7 @@ use crate::bytes::ByteSet;
 use crate::seclang::Files;
 
 /// A script needs a tag, or an attribute with a value.
-const NEEDED: ByteSet = ByteSet::EMPTY.with(b'<').with(b'=');
+pub(super) const NEEDED: ByteSet = ByteSet::EMPTY.with(b'<').with(b'=');
 
 pub(super) fn build(_argument: &str, _files: &dyn Files) -> Result<Test, String> {
     Ok(Test::Xss)

@@ -26,6 +26,7 @@ mod verify;
 mod within;
 
 use crate::bytes::{ByteSet, leading_number};
+use crate::compile::prefilter::Needs;
 use crate::problem::unknown;
 use crate::seclang::Files;
 
@@ -318,7 +319,7 @@ impl Test {
     #[must_use]
     pub fn ask(&self, value: &[u8], present: &ByteSet, argument: &[u8]) -> Outcome {
         let matched = match self {
-            Self::Pattern(rx) => return rx.ask(value, present),
+            Self::Pattern(rx) => return rx.ask(value),
             Self::Phrases(phrases) => phrases.is_found(value),
             Self::Text(compare) => compare(value, argument),
             Self::Number(compare) => compare(leading_number(value), leading_number(argument)),
@@ -332,6 +333,32 @@ impl Test {
             Self::Never => false,
         };
         Outcome::of(matched)
+    }
+
+    /// What must be true of a value for which the test holds, where something is known. Of a comparison, the operator's name
+    /// and the argument, if it has no macros, are needed.
+    #[must_use]
+    pub fn needs(&self, name: &str, argument: Option<&[u8]>) -> Option<Needs> {
+        /// Comparisons that hold only where the argument occurs in the value.
+        const SEARCHES: [&str; 6] = [
+            "beginsWith",
+            "contains",
+            "containsWord",
+            "endsWith",
+            "streq",
+            "strmatch",
+        ];
+        match self {
+            Self::Pattern(rx) => Some(rx.needs().clone()),
+            Self::Phrases(phrases) => Some(phrases.needs().clone()),
+            Self::Outside(allowed) => Some(Needs::a_byte_of(allowed.complement())),
+            Self::Sqli => Some(Needs::a_byte_of(detect_sqli::NEEDED)),
+            Self::Xss => Some(Needs::a_byte_of(detect_xss::NEEDED)),
+            Self::Text(_) if SEARCHES.iter().any(|known| known.eq_ignore_ascii_case(name)) => {
+                argument.map(|argument| Needs::one_of([argument.to_vec()]))
+            }
+            _ => None,
+        }
     }
 
     /// Where the groups of a match stand in a value that matched. Apart from [`Test::ask`], because few values match and finding

@@ -5,6 +5,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::{Groups, Test};
 use crate::bytes::hex_pair;
+use crate::compile::prefilter::Needs;
 use crate::seclang::Files;
 
 pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> {
@@ -27,6 +28,7 @@ pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> 
 pub struct Phrases {
     automaton: AhoCorasick,
     shortest: usize,
+    needs: Needs,
 }
 
 impl Phrases {
@@ -40,11 +42,20 @@ impl Phrases {
             .match_kind(MatchKind::LeftmostFirst)
             .build(&phrases)
             .map_err(|error| format!("the phrases do not fit one automaton: {error}"))?;
-        Ok(Self { automaton, shortest })
+        Ok(Self {
+            automaton,
+            shortest,
+            needs: Needs::one_of(phrases),
+        })
     }
 
     pub(super) fn is_found(&self, value: &[u8]) -> bool {
         value.len() >= self.shortest && self.automaton.is_match(value)
+    }
+
+    /// What must be true of a value in which a phrase is found.
+    pub(super) fn needs(&self) -> &Needs {
+        &self.needs
     }
 
     /// The phrase is the whole match.

@@ -4,15 +4,14 @@
 use regex::bytes::Regex;
 
 use super::{Groups, Outcome, Test};
-use crate::bytes::ByteSet;
 use crate::compile::pattern;
-use crate::compile::prefilter::Prefilter;
+use crate::compile::prefilter::Needs;
 use crate::seclang::Files;
 
 pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> {
     let pattern = pattern::compile(argument, pattern::Case::AsWritten)?;
     Ok(Test::Pattern(Rx {
-        prefilter: Prefilter::of(&pattern),
+        needs: Needs::of_pattern(&pattern.syntax),
         regex: pattern.regex,
         exact: pattern.exact,
     }))
@@ -24,12 +23,12 @@ pub struct Rx {
     regex: Regex,
     /// What decides where the first one found something, and only then.
     exact: Option<fancy_regex::Regex>,
-    prefilter: Prefilter,
+    needs: Needs,
 }
 
 impl Rx {
-    pub(super) fn ask(&self, value: &[u8], present: &ByteSet) -> Outcome {
-        if self.prefilter.excludes(value, present) || !self.regex.is_match(value) {
+    pub(super) fn ask(&self, value: &[u8]) -> Outcome {
+        if !self.regex.is_match(value) {
             return Outcome::NoMatch;
         }
         match self.exact.as_ref().map(|exact| exact.is_match(value)) {
@@ -37,6 +36,11 @@ impl Rx {
             Some(Ok(found)) => Outcome::of(found),
             Some(Err(_)) => Outcome::Exceeded,
         }
+    }
+
+    /// What must be true of a value in which the pattern is found.
+    pub(super) fn needs(&self) -> &Needs {
+        &self.needs
     }
 
     pub(super) fn groups(&self, value: &[u8]) -> Groups {

@@ -26,6 +26,9 @@ const WORD: ByteSet = ByteSet::range(b'a', b'z')
     .union(ByteSet::range(b'0', b'9'))
     .with(b'_');
 
+/// Bytes of which one must occur.
+pub(super) const NEEDED: ByteSet = WORD.complement();
+
 /// The letters of at most five tokens.
 pub(super) type Fingerprint = Letters;
 
@@ -58,7 +61,7 @@ pub(super) fn build(_argument: &str, _files: &dyn Files) -> Result<Test, String>
 
 /// Whether it does.
 pub(super) fn is_found(value: &[u8], present: &ByteSet) -> bool {
-    WORD.complement().intersects(present) && detect(value).is_some()
+    NEEDED.intersects(present) && detect(value).is_some()
 }
 
 /// The fingerprint by which it does.

@@ -1,0 +1,192 @@
+//! Whether a rule may match at all: the union, over all values that it looks at, of what the sieve says about them. It is made
+//! when the first rule of a group asks, and holds until the phase ends.
+
+use super::collect;
+use super::texts::TextId;
+use super::transaction::Transaction;
+use crate::bytes::ByteSet;
+use crate::compile::plan::{Forms, Plan, Target};
+use crate::compile::screens::{Cell, Screen, Source};
+use crate::compile::sieve;
+use crate::transformations::Touches;
+
+/// What the groups, cells and sources of a plan know in this phase.
+#[derive(Debug, Default)]
+pub(super) struct Screening {
+    groups: Known,
+    cells: Known,
+    sources: Vec<Option<Values>>,
+    /// The values of all sources, one after the other.
+    texts: Vec<TextId>,
+}
+
+/// The values of a source.
+#[derive(Debug, Clone, Copy)]
+struct Values {
+    start: u32,
+    end: u32,
+    /// The bytes that occur in any of them.
+    present: ByteSet,
+}
+
+/// Sets of tests, each of so many words, some of them not made yet.
+#[derive(Debug, Default)]
+struct Known {
+    made: Vec<bool>,
+    sets: Vec<u64>,
+}
+
+impl Known {
+    fn reset(&mut self, number: usize, words: usize) {
+        self.made.clear();
+        self.made.resize(number, false);
+        self.sets.clear();
+        self.sets.resize(number * words, 0);
+    }
+
+    fn get(&self, index: usize, words: usize) -> Option<&[u64]> {
+        let made = self.made.get(index).copied().unwrap_or_default();
+        self.sets.get(index * words..(index + 1) * words).filter(|_| made)
+    }
+
+    fn set(&mut self, index: usize, words: usize, set: &[u64]) {
+        if let Some(made) = self.made.get_mut(index) {
+            *made = true;
+        }
+        if let Some(place) = self.sets.get_mut(index * words..(index + 1) * words) {
+            place.copy_from_slice(set);
+        }
+    }
+}
+
+/// A set of tests while it is made.
+type Set = [u64; sieve::MOST_WORDS];
+
+/// Forgets what was known, because there are other values now.
+pub(super) fn reset(plan: &Plan, tx: &mut Transaction) {
+    let screens = &plan.screens;
+    let words = words(plan);
+    tx.screening.groups.reset(screens.groups.len(), words);
+    tx.screening.cells.reset(screens.cells.len(), words);
+    tx.screening.sources.clear();
+    tx.screening.sources.resize(screens.sources.len(), None);
+    tx.screening.texts.clear();
+}
+
+/// Whether a rule with this screen may match.
+pub(super) fn may_match(plan: &Plan, tx: &mut Transaction, screen: Screen) -> bool {
+    let (group, words) = (usize::from(screen.group), words(plan));
+    if tx.screening.groups.get(group, words).is_none() {
+        let mut union = Set::default();
+        for &cell in plan
+            .screens
+            .groups
+            .get(group)
+            .map(|group| group.cells.as_slice())
+            .unwrap_or_default()
+        {
+            add_cell(plan, tx, cell, &mut union);
+        }
+        tx.screening
+            .groups
+            .set(group, words, union.get(..words).unwrap_or_default());
+    }
+    let known = tx.screening.groups.get(group, words);
+    known.is_none_or(|set| sieve::has(set, usize::from(screen.question)))
+}
+
+/// So that sets of both sides have the same length.
+fn words(plan: &Plan) -> usize {
+    let [request, response] = &plan.screens.sieves;
+    request.words().max(response.words())
+}
+
+fn add_cell(plan: &Plan, tx: &mut Transaction, index: usize, union: &mut Set) {
+    let words = words(plan);
+    if tx.screening.cells.get(index, words).is_none() {
+        let mut set = Set::default();
+        if let Some(cell) = plan.screens.cells.get(index) {
+            make_cell(plan, tx, *cell, &mut set);
+        }
+        tx.screening
+            .cells
+            .set(index, words, set.get(..words).unwrap_or_default());
+    }
+    add(union, tx.screening.cells.get(index, words).unwrap_or_default());
+}
+
+fn make_cell(plan: &Plan, tx: &mut Transaction, cell: Cell, set: &mut Set) {
+    let Some(values) = values(plan, tx, cell.source) else {
+        return;
+    };
+    let Some(sieve) = plan.screens.sieves.get(cell.side.index()) else {
+        return;
+    };
+    let chain = cell
+        .chain
+        .and_then(|index| Some((index, plan.transformations.get(index)?)));
+    let chain = chain.filter(|(_, chain)| chain.touches.concerns(&values.present));
+    for at in values.start..values.end {
+        let Some(&text) = tx.screening.texts.get(at as usize) else {
+            return;
+        };
+        let Some((index, chain)) = chain else {
+            add(set, tx.texts.sifted(text, cell.side, sieve));
+            continue;
+        };
+        if let Touches::Bytes(bytes) = &chain.touches
+            && !bytes.intersects(&tx.texts.present(text))
+        {
+            add(set, tx.texts.sifted(text, cell.side, sieve));
+        } else if cell.forms == Forms::Last {
+            let form = tx.texts.last_form(text, index, &chain.steps);
+            add(set, tx.texts.sifted(form, cell.side, sieve));
+        } else {
+            let mut form = text;
+            add(set, tx.texts.sifted(form, cell.side, sieve));
+            for &step in &chain.steps {
+                form = tx.texts.transformed(form, step);
+                add(set, tx.texts.sifted(form, cell.side, sieve));
+            }
+        }
+    }
+}
+
+fn values(plan: &Plan, tx: &mut Transaction, source: usize) -> Option<Values> {
+    if let Some(known) = tx.screening.sources.get(source).copied().flatten() {
+        return Some(known);
+    }
+    let target = plan
+        .screens
+        .sources
+        .get(source)
+        .and_then(|source| target(plan, *source))?;
+    let mut items = std::mem::take(&mut tx.scratch);
+    items.clear();
+    collect::collect(plan, tx, target, &mut items);
+    let start = tx.screening.texts.len() as u32;
+    let mut present = ByteSet::EMPTY;
+    for item in &items {
+        let text = collect::text(tx, item.value);
+        present = present.union(tx.texts.present(text));
+        tx.screening.texts.push(text);
+    }
+    tx.scratch = items;
+    let values = Values {
+        start,
+        end: tx.screening.texts.len() as u32,
+        present,
+    };
+    *tx.screening.sources.get_mut(source)? = Some(values);
+    Some(values)
+}
+
+fn target(plan: &Plan, source: Source) -> Option<&Target> {
+    plan.rules.get(source.rule)?.links.first()?.targets.get(source.target)
+}
+
+fn add(set: &mut [u64], more: &[u64]) {
+    for (word, more) in set.iter_mut().zip(more) {
+        *word |= more;
+    }
+}
