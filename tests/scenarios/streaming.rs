@@ -168,6 +168,44 @@ fn a_client_that_leaves_takes_its_upstream_request_along() {
 }
 
 #[test]
+fn a_client_that_leaves_while_the_server_is_silent_takes_its_request_along() {
+    let origin = Origin::scripted(|connection| {
+        connection.request()?;
+        connection.drain();
+        Ok(())
+    });
+    let proxy = in_front_of(&origin)
+        .tables("[timeouts]\nclient_fin = \"10ms\"\nresponse = \"1h\"")
+        .start();
+    let mut client = proxy.connect();
+    client.send(Request::get("/").to_bytes());
+    origin.await_requests(1);
+    drop(client);
+    eventually("the end of the upstream connection", || {
+        (origin.open_connections() == 0).then_some(())
+    });
+    assert!(proxy.await_access("client_gone").contains(" 499 "));
+}
+
+#[test]
+fn a_client_that_ends_its_side_is_still_answered() {
+    let gate = Gate::new();
+    let waiting = gate.clone();
+    let origin = Origin::scripted(move |connection| {
+        connection.request()?;
+        waiting.pass();
+        connection.send(&Response::text("at last").to_bytes())
+    });
+    let proxy = in_front_of(&origin).tables("[timeouts]\nclient_fin = \"1h\"").start();
+    let mut client = proxy.connect();
+    client.send(Request::get("/").to_bytes());
+    origin.await_requests(1);
+    client.finish_sending();
+    gate.open();
+    assert_eq!(client.response().text_body(), "at last");
+}
+
+#[test]
 fn an_answer_before_the_end_of_the_request_reaches_the_client() {
     let origin = Origin::scripted(|connection| {
         connection.request_head()?;

@@ -424,6 +424,8 @@ pub struct Timeouts {
     pub body: Duration,
     /// A kept-alive client connection without a request. Default 60 s.
     pub keep_alive: Duration,
+    /// A client that has closed its side before its answer has begun: for so long its request still runs. Default 1 s.
+    pub client_fin: Duration,
     /// TCP and TLS to a server. Default 2 s.
     pub connect: Duration,
     /// From the request sent to the response head. Default 60 s.
@@ -524,6 +526,7 @@ mod tests {
                 header: seconds(10),
                 body: seconds(30),
                 keep_alive: seconds(60),
+                client_fin: seconds(1),
                 connect: seconds(2),
                 response: seconds(60),
                 idle: seconds(60),

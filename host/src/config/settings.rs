@@ -625,6 +625,12 @@ pub static TIMEOUTS: Section = Section {
             "A kept-alive client connection without a request.",
         ),
         setting(
+            "client_fin",
+            DurationOrOff("1ms", "1h"),
+            Value("1s"),
+            "A client that has closed its side of the connection before its answer has begun: for so long its request still runs. One that resets the connection is given up at once.",
+        ),
+        setting(
             "connect",
             Duration("1ms", "1h"),
             Value("2s"),

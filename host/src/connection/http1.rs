@@ -1,7 +1,8 @@
 //! HTTP/1.1 with a client: read a head, run the exchange, write the answer, and again (RFC 9112 §9.3).
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -37,6 +38,39 @@ struct Link {
     deadline: Deadline,
     /// Between two reads of a request body, and between two writes that the client takes.
     body_timeout: Duration,
+    receiving: Receiving,
+    /// How long a client that has ended its side is still answered.
+    fin_timeout: Duration,
+}
+
+/// Whether the client can still send something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    Open,
+    /// Its side has ended (FIN): it is gone, or has just nothing more to ask.
+    Ended,
+}
+
+impl Link {
+    /// Ready when nobody is left to answer. To be asked while there is nothing to write; it costs no system call while the
+    /// client says nothing.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.receiving == Receiving::Open {
+            // What follows the request is the next one, and is left where it is.
+            if !self.incoming.is_done() || !self.io.input().is_empty() {
+                return Poll::Pending;
+            }
+            match self.io.poll_read_head(cx) {
+                Poll::Ready(Ok(Read::Data)) | Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Read::End)) => self.receiving = Receiving::Ended,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+            }
+        }
+        if !self.deadline.is_set() {
+            self.deadline.set(self.fin_timeout);
+        }
+        self.deadline.poll_elapsed(cx).map(|Elapsed| ())
+    }
 }
 
 /// `Expect: 100-continue` (RFC 9110 §10.1.1).
@@ -63,6 +97,8 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
         expectation: Expectation::None,
         deadline: worker.timer.deadline(),
         body_timeout: timeouts.body,
+        receiving: Receiving::Open,
+        fin_timeout: timeouts.client_fin,
     }));
     let mut first = true;
     loop {
@@ -190,7 +226,13 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
     parts.version = version;
     parts.headers = head.headers;
 
-    let answer = exchange::run(worker, client, parts, body).await;
+    let answer = {
+        let exchange = pin!(exchange::run(worker, client, parts, body));
+        unless_gone(link, exchange).await
+    };
+    let Some(answer) = answer else {
+        return Next::Close;
+    };
     let persistence = if matches!(answer, Answer::Last(_)) {
         Persistence::Close
     } else {
@@ -227,6 +269,19 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
         }
         Answer::Close => Next::Close,
     }
+}
+
+/// The answer, or nothing once the client is gone: then the exchange is dropped, and its request to the upstream with it.
+async fn unless_gone(link: &RefCell<Link>, mut exchange: Pin<&mut impl Future<Output = Answer>>) -> Option<Answer> {
+    let answer = poll_fn(|cx| {
+        if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        link.borrow_mut().poll_gone(cx).map(|()| None)
+    })
+    .await;
+    link.borrow().deadline.clear();
+    answer
 }
 
 fn prepare_body(link: &Rc<RefCell<Link>>, framing: Framing, head: &RequestHead) -> RequestBody {
@@ -356,10 +411,12 @@ fn poll_write(
 ) -> Poll<Result<(), ()>> {
     loop {
         let mut starved = false;
+        let mut moved = false;
         while *state == Writing::Body && !link.borrow().io.is_full() {
             // The body may read from the client (a request that is still being sent), so the link is not borrowed here.
             match body.poll_next(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
+                    moved = true;
                     let io = &mut link.borrow_mut().io;
                     match frame.into_data() {
                         Ok(data) => encode::data(io, framing, data),
@@ -384,10 +441,12 @@ fn poll_write(
         let link = &mut *link.borrow_mut();
         match link.io.poll_flush(cx) {
             Poll::Ready(Ok(())) => {
-                *written = None;
+                if moved || written.take().is_some() {
+                    link.deadline.clear();
+                }
                 match state {
                     Writing::End => return Poll::Ready(Ok(())),
-                    Writing::Body if starved => return Poll::Pending,
+                    Writing::Body if starved => return link.poll_gone(cx).map(|()| Err(())),
                     // There is room again: ask the body for more.
                     Writing::Body => {}
                 }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
+use scopeguard::ScopeGuard;
 
 pub use self::refusal::Refusal;
 
@@ -27,7 +28,7 @@ use self::body::{Content, Received, RequestBody, ResponseBody};
 use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
-use self::subject::{Reply, Subject};
+use self::subject::{Reply, RequestId, Subject};
 use crate::cache::{Fetch, Hit, Lookup, Stored, Waited};
 use crate::config::Route;
 use crate::connection::{Busy, Client};
@@ -94,10 +95,13 @@ struct Exchange {
     refusal: Option<&'static str>,
 }
 
-/// Runs one exchange. Its `finish` phase comes when the body of the answer is dropped.
+/// Runs one exchange. Its `finish` phase comes when the body of the answer is dropped, or this future is: a client that is gone
+/// takes its request along.
 pub async fn run(worker: &Rc<Worker>, client: &Rc<Client>, parts: http::request::Parts, body: RequestBody) -> Answer {
-    let mut exchange = Exchange::new(worker, client, parts, body);
-    match exchange.answer().await {
+    let mut running = scopeguard::guard(Exchange::new(worker, client, parts, body), Exchange::abandon);
+    let answered = running.answer().await;
+    let exchange = ScopeGuard::into_inner(running);
+    match answered {
         Ok(content) => exchange.conclude(content),
         Err(Ending::Replied(reply)) => exchange.conclude_reply(*reply),
         Err(Ending::Refused(refusal)) => exchange.conclude_refusal(&refusal),
@@ -420,6 +424,15 @@ impl Exchange {
             Answer::Response(response) if refusal.ends_connection() => Answer::Last(response),
             answer => answer,
         }
+    }
+
+    /// Nobody waits for an answer any more.
+    fn abandon(self) {
+        // In the middle of a plugin's call it has the subject, and drops it with its instance: nothing is left to write down.
+        if self.subject.id == RequestId::NONE {
+            return;
+        }
+        drop(self.conclude_refusal(&Refusal::ClientGone));
     }
 
     fn conclude_tunnel(mut self, forwarded: Forwarded) -> Answer {

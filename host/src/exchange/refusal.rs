@@ -18,7 +18,7 @@ pub enum Refusal {
     RequestTimeout,
     /// The request's body is larger than the route allows.
     BodyTooLarge,
-    /// The client went away in the middle of its request.
+    /// The client went away before its answer began.
     ClientGone,
     /// No route fits.
     NotFound,
@@ -49,7 +49,7 @@ impl Refusal {
             },
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ClientGone => StatusCode::BAD_REQUEST,
+            Self::ClientGone => client_closed_request(),
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
@@ -127,6 +127,11 @@ impl Refusal {
         let body = Bytes::from(format!("{} {title}\nrequest {id}\n", status.as_u16()));
         Reply { status, headers, body }
     }
+}
+
+/// What nginx writes down for a client that did not wait, and log readers know. Nobody is sent it.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 fn allowed(methods: &[Method]) -> String {

@@ -42,7 +42,7 @@ impl Subject {
         let (request, ()) = http::Request::new(()).into_parts();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
-            id: RequestId(0),
+            id: RequestId::NONE,
             peer: nowhere,
             client_ip: nowhere.ip(),
             scheme: Scheme::Http,
@@ -92,6 +92,9 @@ impl Scheme {
 pub struct RequestId(pub u128);
 
 impl RequestId {
+    /// What a vacant subject has.
+    pub const NONE: Self = Self(0);
+
     /// The 32 hexadecimal digits, without an allocation.
     #[must_use]
     pub fn to_hex(self) -> [u8; 32] {

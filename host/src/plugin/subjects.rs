@@ -1,27 +1,13 @@
 //! Exchanges that nobody sent: for instances between calls, for self-tests and for unit tests.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-
+#[cfg(test)]
 use bytes::Bytes;
 
-use crate::exchange::subject::{RequestId, Scheme, Subject};
+use crate::exchange::subject::Subject;
 
 /// An exchange about nothing, which an instance holds while it serves none.
 pub(super) fn vacant() -> Box<Subject> {
-    let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    Box::new(Subject {
-        id: RequestId(0),
-        peer: SocketAddr::new(nowhere, 0),
-        client_ip: nowhere,
-        scheme: Scheme::Http,
-        host: Bytes::new(),
-        request: http::Request::new(()).into_parts().0,
-        response: None,
-        upstream_target: None,
-        route: Arc::default(),
-        notes: Vec::new(),
-    })
+    Box::new(Subject::vacant())
 }
 
 /// A request from 192.0.2.1 to example.org, for tests.

@@ -51,6 +51,7 @@ fn timeouts(table: &Table<'_>) -> Timeouts {
         header: table.duration("header"),
         body: table.duration("body"),
         keep_alive: table.duration("keep_alive"),
+        client_fin: table.duration("client_fin"),
         connect: table.duration("connect"),
         response: table.duration("response"),
         idle: table.duration("idle"),
