@@ -5,16 +5,19 @@
 //! weir plugin build --wasm target/wasm32-unknown-unknown/plugin/weir_bench_guest.wasm --out target/cost.wasm
 //! cargo run --release -p weir --example plugin_cost target/cost.wasm
 //! ```
+//!
+//! Given a bundle's folder instead, it measures `on_request` of all its plugins together.
 
 #![allow(clippy::expect_used, reason = "a bench that cannot run stops")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
-use weir::bundle;
+use weir::bundle::{self, Bundle};
 use weir::exchange::subject::{RequestId, Scheme, Subject};
 use weir::plugin::{Chain, Decision, Runtime};
 
@@ -22,14 +25,18 @@ const CALLS: u32 = 100_000;
 const ROUNDS: usize = 7;
 
 fn main() {
-    let path = std::env::args().nth(1).expect("the component of weir-bench-guest");
-    let component = Bytes::from(std::fs::read(path).expect("read the component"));
+    let path = PathBuf::from(
+        std::env::args()
+            .nth(1)
+            .expect("the component of weir-bench-guest, or a bundle"),
+    );
     let runtime = Runtime::in_memory().expect("start the runtime");
-    let tokio = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("start tokio");
-
     println!("{:28} {:>10}", "work", "ns a call");
+    if path.is_dir() {
+        let bundle = bundle::read(&path).expect("read the bundle");
+        return measure(&runtime, "all plugins of the bundle", &bundle, CALLS);
+    }
+    let component = Bytes::from(std::fs::read(path).expect("read the component"));
     let measure = |name: &str, work: &str, plugins: usize, reuse: u32| {
         let files: BTreeMap<String, Bytes> = [
             ("bundle.toml".to_owned(), manifest(work, plugins, reuse).into()),
@@ -38,26 +45,7 @@ fn main() {
         ]
         .into();
         let bundle = bundle::parse(&files, "bundle.toml", BTreeMap::new()).expect("parse the bundle");
-        let generation = runtime.load(&bundle, 1).expect("load the bundle");
-        let chain = Chain::new(&generation).expect("make instances");
-        let calls = if reuse == 1 { CALLS / 20 } else { CALLS };
-        let mut rounds: Vec<u128> = (0..ROUNDS)
-            .map(|_| {
-                tokio.block_on(async {
-                    let mut subject = subject();
-                    let begin = Instant::now();
-                    for _ in 0..calls {
-                        let mut session = chain.begin(&subject);
-                        let (back, decision) = session.on_request(subject).await;
-                        assert_eq!(decision, Decision::Continue);
-                        subject = back;
-                    }
-                    begin.elapsed().as_nanos() / u128::from(calls)
-                })
-            })
-            .collect();
-        rounds.sort_unstable();
-        println!("{name:28} {:>10}", rounds.get(ROUNDS / 2).copied().unwrap_or_default());
+        measure(&runtime, name, &bundle, if reuse == 1 { CALLS / 20 } else { CALLS });
     };
     measure("no plugin", "nothing", 0, 0);
     measure("nothing", "nothing", 1, 0);
@@ -67,6 +55,32 @@ fn main() {
     measure("take", "take", 1, 0);
     measure("table lookup (1,000,000)", "lookup", 1, 0);
     measure("nothing, fresh instance", "nothing", 1, 1);
+}
+
+/// Prints the median of the rounds.
+fn measure(runtime: &Runtime, name: &str, bundle: &Bundle, calls: u32) {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("start tokio");
+    let generation = runtime.load(bundle, 1).expect("load the bundle");
+    let chain = Chain::new(&generation).expect("make instances");
+    let mut rounds: Vec<u128> = (0..ROUNDS)
+        .map(|_| {
+            tokio.block_on(async {
+                let mut subject = subject();
+                let begin = Instant::now();
+                for _ in 0..calls {
+                    let mut session = chain.begin(&subject);
+                    let (back, decision) = session.on_request(subject).await;
+                    assert_eq!(decision, Decision::Continue);
+                    subject = back;
+                }
+                begin.elapsed().as_nanos() / u128::from(calls)
+            })
+        })
+        .collect();
+    rounds.sort_unstable();
+    println!("{name:28} {:>10}", rounds.get(ROUNDS / 2).copied().unwrap_or_default());
 }
 
 fn manifest(work: &str, plugins: usize, reuse: u32) -> String {

@@ -12,7 +12,7 @@ use super::generation::{Generation, Plugin, Resources, Tally};
 use super::instance::{Answer, Input, Instance, Lease, Stopwatch, drive};
 use super::phases::PhaseSet;
 use super::shared::clock::Clock;
-use super::state::Services;
+use super::state::{Manner, Services};
 use super::{Cause, Decision, Failure, Phase, Summary, Trace};
 use crate::bundle::OnFailure;
 use crate::exchange::subject::Subject;
@@ -94,12 +94,14 @@ struct Seat {
     plugin: Arc<Plugin>,
     services: Arc<Services>,
     /// Instances that serve nobody. The last one used is used next: its memory is in the processor's caches.
-    idle: RefCell<Vec<Instance>>,
+    idle: RefCell<Vec<Box<Instance>>>,
     /// Instances that exist.
     taken: Rc<Cell<u32>>,
     /// The fewest idle instances since the list was trimmed, and how many acquisitions ago that was.
     fewest_idle: Cell<usize>,
     acquisitions: Cell<u32>,
+    /// How it is called, which becomes [`Manner::Yielding`] for good once it took its time.
+    manner: Cell<Manner>,
     meters: Meters,
 }
 
@@ -121,12 +123,13 @@ impl Seat {
             taken: Rc::default(),
             fewest_idle: Cell::new(0),
             acquisitions: Cell::new(0),
+            manner: Cell::default(),
             meters: Meters::new(plugin, registry, tally),
         }
     }
 
     /// An idle instance, or a new one where the limit allows it.
-    async fn acquire(&self) -> Result<Instance, Failed> {
+    async fn acquire(&self) -> Result<Box<Instance>, Failed> {
         let idle = self.idle.borrow_mut().pop();
         self.trim();
         let mut instance = match idle {
@@ -137,7 +140,7 @@ impl Seat {
         Ok(instance)
     }
 
-    async fn cast(&self) -> Result<Instance, Failed> {
+    async fn cast(&self) -> Result<Box<Instance>, Failed> {
         let limit = self.plugin.limits.instances;
         let Some(lease) = Lease::take(&self.taken, limit) else {
             let detail = format!("all {limit} instances that a worker may have (limits.instances) are in use");
@@ -146,14 +149,14 @@ impl Seat {
                 detail,
             });
         };
-        let mut instance = self.plugin.mould.cast(&self.services).await?;
+        let mut instance = Box::new(self.plugin.mould.cast(&self.services).await?);
         instance.lease = Some(lease);
         self.meters.cast(self.taken.get());
         Ok(instance)
     }
 
     /// Takes an instance back whose exchange is over.
-    fn release(&self, instance: Instance) {
+    fn release(&self, instance: Box<Instance>) {
         let reuse = self.plugin.limits.reuse;
         if reuse > 0 && instance.exchanges >= reuse {
             drop(instance);
@@ -164,7 +167,7 @@ impl Seat {
     }
 
     /// Discards an instance that stopped in the middle.
-    fn discard(&self, instance: Instance) {
+    fn discard(&self, instance: Box<Instance>) {
         drop(instance);
         self.meters.instances(self.taken.get());
     }
@@ -303,7 +306,7 @@ struct Slot {
     /// Bytes of the body that it asked for by holding the message; `None` when it did not.
     held: Option<u64>,
     /// The instance that saw this exchange and will see more of it.
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
 }
 
 impl Session {
@@ -493,7 +496,7 @@ impl Slot {
             }
             (input, _) => input,
         };
-        let (subject, result) = instance.call(phase, subject, input, watch).await;
+        let (subject, result) = instance.call(phase, &seat.manner, subject, input, watch).await;
         let result = result.and_then(|answer| self.step(seat, phase, answer));
         self.phases = self.phases.after(phase);
         if result.is_err() {

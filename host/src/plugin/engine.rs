@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmFeatures};
 
-/// How often a running plugin is looked at: it yields to the worker's other exchanges, or is stopped when its time is over.
-pub(super) const TICK: Duration = Duration::from_millis(1);
+/// How often a running plugin is looked at: it yields to the worker's other exchanges, or is stopped when its time is over. Every
+/// tick wakes a thread, which costs more than many a plugin's call.
+pub(super) const TICK: Duration = Duration::from_millis(4);
 
 /// Most instances at once, of all plugins, generations and workers. Each reserves 4 GiB of address space, of which it uses what it
 /// touches: with 47 bits there is room for this many and as much again.
@@ -25,8 +26,7 @@ pub(super) fn start() -> anyhow::Result<Engine> {
     Ok(Engine::new(&config())?)
 }
 
-/// Starts the engine's clock, which runs as long as the engine is used. A thousand wake-ups a second are not free: a Weir
-/// without plugins has none.
+/// Starts the engine's clock, which runs as long as the engine is used; a Weir without plugins has none.
 pub(super) fn tick(engine: &Engine) -> std::io::Result<()> {
     let weak = engine.weak();
     thread::Builder::new()

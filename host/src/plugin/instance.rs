@@ -15,7 +15,7 @@ use wasmtime::{Store, format_err};
 use super::contract::{self, HANDLER, Phases, Verdict};
 use super::failure::Failed;
 use super::phases::PhaseSet;
-use super::state::{self, Activity, Services, Slice, State};
+use super::state::{self, Activity, Manner, Services, Slice, State};
 use super::{Phase, Summary};
 use crate::exchange::subject::{Reply, Subject};
 
@@ -80,7 +80,9 @@ impl Mould {
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(state::at_tick);
         store.set_epoch_deadline(1);
-        store.data_mut().begin(Activity::Configure, CONFIGURE_TIME);
+        store
+            .data_mut()
+            .begin(Activity::Configure, Manner::Yielding, CONFIGURE_TIME);
         let handles = self.pre.instantiate_async(&mut store).await?;
         let functions = Functions::of(&mut store, &handles, &self.exports)?;
         Ok(Instance {
@@ -181,6 +183,41 @@ pub(super) enum Answer {
     Close,
 }
 
+/// Calls the exported function of a phase, in either manner.
+macro_rules! enter {
+    ($instance:expr, $phase:expr, $input:expr, |$function:ident, $store:ident, $arguments:ident| $call:expr) => {{
+        let functions = &$instance.functions;
+        let $store = &mut $instance.store;
+        match ($phase, $input) {
+            (Phase::OnRequest | Phase::OnResponse, _) => {
+                let $function = if $phase == Phase::OnRequest {
+                    &functions.on_request
+                } else {
+                    &functions.on_response
+                };
+                let $arguments = ();
+                Ok($call?.0)
+            }
+            (Phase::OnRequestBody | Phase::OnResponseBody, Input::Body { content, complete }) => {
+                let function = if $phase == Phase::OnRequestBody {
+                    functions.on_request_body
+                } else {
+                    functions.on_response_body
+                };
+                let $function = function.typed::<(&[u8], bool), (Verdict,)>(&*$store)?;
+                let $arguments = (&**content, complete);
+                Ok($call?.0)
+            }
+            (Phase::OnFinish, Input::Summary(summary)) => {
+                let $function = &functions.on_finish;
+                let $arguments = (summary.into(),);
+                $call?;
+                Ok(Verdict::Continue)
+            }
+            (phase, input) => Err(format_err!("{} is not told of {input:?}", phase.as_str())),
+        }
+    }};
+}
 /// A plugin's instance. It serves one exchange at a time.
 pub(super) struct Instance {
     pub(super) store: Store<State>,
@@ -196,7 +233,9 @@ pub(super) struct Instance {
 impl Instance {
     /// Gives the plugin its configuration. The inner error is the plugin's own.
     pub(super) async fn configure(&mut self, configuration: &str) -> Result<Result<PhaseSet, String>, Failed> {
-        self.store.data_mut().begin(Activity::Configure, CONFIGURE_TIME);
+        self.store
+            .data_mut()
+            .begin(Activity::Configure, Manner::Yielding, CONFIGURE_TIME);
         self.store.set_epoch_deadline(1);
         type Configured = (Result<Phases, String>,);
         let called = match self.functions.configure.typed::<(&str,), Configured>(&self.store) {
@@ -213,15 +252,22 @@ impl Instance {
     pub(super) async fn call(
         &mut self,
         phase: Phase,
+        manner: &Cell<Manner>,
         mut subject: Box<Subject>,
         input: Input<'_>,
         watch: &mut Stopwatch,
     ) -> (Box<Subject>, Result<Answer, Failed>) {
         let state = self.store.data_mut();
-        state.begin(Activity::Call(phase), self.time);
+        state.begin(Activity::Call(phase), manner.get(), self.time);
         std::mem::swap(&mut state.subject, &mut subject);
         self.store.set_epoch_deadline(1);
-        let called = watch.time(self.enter(phase, input)).await;
+        let called = match manner.get() {
+            Manner::Straight => watch.time_straight(|| self.enter(phase, input)),
+            Manner::Yielding => watch.time(self.enter_yielding(phase, input)).await,
+        };
+        if manner.get() == Manner::Straight && self.store.data().was_long() {
+            manner.set(Manner::Yielding);
+        }
         let state = self.store.data_mut();
         std::mem::swap(&mut state.subject, &mut subject);
         let result = match called {
@@ -231,33 +277,15 @@ impl Instance {
         (subject, result)
     }
 
-    async fn enter(&mut self, phase: Phase, input: Input<'_>) -> wasmtime::Result<Verdict> {
-        let (store, functions) = (&mut self.store, &self.functions);
-        let (body, complete) = match input {
-            Input::Body { content, complete } => (&**content, complete),
-            Input::Head | Input::Summary(_) => (&[][..], true),
-        };
-        let verdict = match phase {
-            Phase::OnRequest => functions.on_request.call_async(store, ()).await?.0,
-            Phase::OnResponse => functions.on_response.call_async(store, ()).await?.0,
-            Phase::OnRequestBody | Phase::OnResponseBody => {
-                let function = if phase == Phase::OnRequestBody {
-                    functions.on_request_body
-                } else {
-                    functions.on_response_body
-                };
-                let function = function.typed::<(&[u8], bool), (Verdict,)>(&*store)?;
-                function.call_async(store, (body, complete)).await?.0
-            }
-            Phase::OnFinish => {
-                let Input::Summary(summary) = input else {
-                    return Err(format_err!("on_finish needs a summary"));
-                };
-                functions.on_finish.call_async(store, (summary.into(),)).await?;
-                Verdict::Continue
-            }
-        };
-        Ok(verdict)
+    fn enter(&mut self, phase: Phase, input: Input<'_>) -> wasmtime::Result<Verdict> {
+        enter!(self, phase, input, |function, store, arguments| function
+            .call(store, arguments))
+    }
+
+    async fn enter_yielding(&mut self, phase: Phase, input: Input<'_>) -> wasmtime::Result<Verdict> {
+        enter!(self, phase, input, |function, store, arguments| function
+            .call_async(store, arguments)
+            .await)
     }
 }
 
@@ -316,6 +344,26 @@ impl Stopwatch {
         std::mem::take(&mut self.nanos)
     }
 
+    /// Measures a call that does not yield.
+    fn time_straight<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        if self.stale {
+            self.mark = Instant::now();
+            self.stale = false;
+        }
+        Slice::Began.enter();
+        let output = call();
+        self.note();
+        output
+    }
+
+    /// Adds the time since the mark, and moves the mark.
+    fn note(&mut self) {
+        let now = Instant::now();
+        let slice = now.duration_since(self.mark).as_nanos();
+        self.nanos = self.nanos.saturating_add(u64::try_from(slice).unwrap_or(u64::MAX));
+        self.mark = now;
+    }
+
     /// Measures each poll of a future.
     pub(super) async fn time<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
@@ -324,13 +372,10 @@ impl Stopwatch {
                 self.mark = Instant::now();
                 Slice::WentOn(state::thread_time()).enter();
             } else {
-                Slice::Began(self.mark).enter();
+                Slice::Began.enter();
             }
             let poll = future.as_mut().poll(context);
-            let now = Instant::now();
-            let slice = now.duration_since(self.mark).as_nanos();
-            self.nanos = self.nanos.saturating_add(u64::try_from(slice).unwrap_or(u64::MAX));
-            self.mark = now;
+            self.note();
             self.stale = poll.is_pending();
             poll
         })

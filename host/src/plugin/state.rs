@@ -35,8 +35,21 @@ pub(super) struct State {
     /// Bounds the instance's memory.
     pub(super) memory: MemoryLimit,
     activity: Activity,
+    manner: Manner,
+    /// Known of a call that does not yield.
+    length: Length,
     /// CPU time that the running call has left.
     left: Duration,
+}
+
+/// How a plugin is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Manner {
+    /// Like a function, on the worker's stack: for plugins that answer at once. The worker's other exchanges wait meanwhile.
+    #[default]
+    Straight,
+    /// On a stack of its own, from which it yields to the worker's other exchanges at every tick.
+    Yielding,
 }
 
 /// What the instance is doing.
@@ -46,6 +59,14 @@ pub(super) enum Activity {
     Configure,
     /// It is called in this phase.
     Call(Phase),
+}
+
+/// How long a call keeps a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Short,
+    /// More than a tick.
+    Long,
 }
 
 impl State {
@@ -61,16 +82,25 @@ impl State {
                 exceeded: false,
             },
             activity: Activity::Configure,
+            manner: Manner::Yielding,
+            length: Length::Short,
             left: Duration::ZERO,
         }
     }
 
     /// Begins a call that may take so much CPU time.
-    pub(super) fn begin(&mut self, activity: Activity, time: Duration) {
+    pub(super) fn begin(&mut self, activity: Activity, manner: Manner, time: Duration) {
         self.activity = activity;
+        self.manner = manner;
+        self.length = Length::Short;
         self.hold = None;
         self.reply = None;
         self.left = time;
+    }
+
+    /// Whether the last call used the processor for longer than a plugin may keep the others waiting.
+    pub(super) fn was_long(&self) -> bool {
+        self.length == Length::Long
     }
 
     pub(super) fn configures(&self) -> bool {
@@ -98,8 +128,9 @@ thread_local! {
 pub(super) enum Slice {
     /// Nobody said.
     Unknown,
-    /// A call began. Looking at the processor's time is a system call, which most calls are shorter than.
-    Began(Instant),
+    /// A call began. Looking at the processor's time is a system call, which most calls are shorter than: what a call uses
+    /// before its first tick is free.
+    Began,
     /// A call went on, when the thread had used so much of the processor's time.
     WentOn(Duration),
 }
@@ -114,8 +145,7 @@ impl Slice {
     fn used(self) -> Duration {
         match self {
             Self::Unknown => TICK,
-            // A slice ends with the tick. If it seems to have taken longer, the machine was doing something else.
-            Self::Began(at) => at.elapsed().min(TICK),
+            Self::Began => Duration::ZERO,
             Self::WentOn(before) => thread_time().saturating_sub(before),
         }
     }
@@ -129,6 +159,11 @@ pub(super) fn at_tick(mut store: StoreContextMut<'_, State>) -> Result<UpdateDea
     state.left = state.left.saturating_sub(used);
     if state.left.is_zero() {
         return Ok(UpdateDeadline::Interrupt);
+    }
+    if state.manner == Manner::Straight {
+        state.length = if used > TICK / 2 { Length::Long } else { state.length };
+        Slice::WentOn(thread_time()).enter();
+        return Ok(UpdateDeadline::Continue(1));
     }
     // tokio's own yield lets sockets and timers be looked at before the task goes on.
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
