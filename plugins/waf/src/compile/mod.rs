@@ -4,7 +4,9 @@
 //! slots ([`names`]), chains of transformations are interned, sets of rules that `ctl` speaks about are bit sets. [`pattern`]
 //! translates PCRE, [`prefilter`] reads off a pattern what must be true of every value that it matches, [`sieve`] asks that for
 //! all rules at once, and [`screens`] says which rules need not look at any value.
+//! [`foresight`] finds the rules that can never match.
 
+mod foresight;
 pub mod names;
 pub mod pattern;
 pub(crate) mod pick;
@@ -484,12 +486,20 @@ impl<'a> Compiler<'a> {
                 .map(|(index, _)| index)
                 .collect()
         });
-        let presets = presets
+        let presets: Vec<(names::Slot, Preset)> = presets
             .iter()
             .map(|(name, preset)| (self.names.intern(name.as_bytes()), preset.clone()))
             .collect();
+        let mut never = foresight::never_matching(&foresight::Known {
+            rules: &self.rules,
+            phases: &phases,
+            names: &self.names,
+            presets: &presets,
+            picks: &picks,
+        });
+        never.extend(&self.removed);
         Ok(Plan {
-            screens: Screens::new(&self.rules),
+            screens: Screens::new(&self.rules, &never),
             settings: self.settings,
             rules: self.rules,
             phases,

@@ -4,7 +4,7 @@
 //! A *source* is a target of rules, a *cell* is a source after a chain of transformations, and a *group* is the list of cells
 //! that a rule looks at. CRS has hundreds of rules and some dozens of groups.
 
-use super::plan::{Forms, Phase, Rule, Selector, Subject, Target};
+use super::plan::{Forms, Phase, Rule, RuleSet, Selector, Subject, Target};
 use super::prefilter::Needs;
 use super::sieve::{MOST_QUESTIONS, Sieve};
 use crate::operators::Outcome;
@@ -21,8 +21,8 @@ pub struct Screens {
     pub cells: Vec<Cell>,
     /// The distinct lists of cells, each of one side.
     pub groups: Vec<Group>,
-    /// For each rule, what it needs to know before it looks at values; nothing for rules that always look.
-    rules: Vec<Option<Screen>>,
+    /// For each rule, whether it looks at values.
+    rules: Vec<Interest>,
 }
 
 /// Which sieve a rule belongs to. What responses hold is large, and rules of requests say nothing about it.
@@ -49,6 +49,17 @@ impl Side {
     pub const fn index(self) -> usize {
         self as usize
     }
+}
+
+/// Whether a rule looks at values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// Always.
+    Looks,
+    /// Where its group says that it may match.
+    Screened(Screen),
+    /// It can never match.
+    Never,
 }
 
 /// What a rule needs to know before it looks at values.
@@ -94,22 +105,27 @@ pub struct Group {
 }
 
 impl Screens {
-    /// Groups the rules.
-    pub(super) fn new(rules: &[Rule]) -> Self {
+    /// Groups the rules but those that can never match.
+    pub(super) fn new(rules: &[Rule], never: &RuleSet) -> Self {
         let mut screens = Self::default();
         let mut questions: [Vec<Needs>; 2] = [Vec::new(), Vec::new()];
         for index in 0..rules.len() {
-            let screen = screens.screen(rules, index, &mut questions);
-            screens.rules.push(screen);
+            let interest = if never.contains(index) {
+                Interest::Never
+            } else {
+                let screen = screens.screen(rules, index, &mut questions);
+                screen.map_or(Interest::Looks, Interest::Screened)
+            };
+            screens.rules.push(interest);
         }
         screens.sieves = questions.map(|needs| Sieve::new(&needs));
         screens
     }
 
-    /// What a rule needs to know.
+    /// Whether a rule looks at values.
     #[must_use]
-    pub fn of(&self, rule: usize) -> Option<Screen> {
-        self.rules.get(rule).copied().flatten()
+    pub fn of(&self, rule: usize) -> Interest {
+        self.rules.get(rule).copied().unwrap_or(Interest::Looks)
     }
 
     /// Lets every rule look at its values, which is slow and gives the same result.

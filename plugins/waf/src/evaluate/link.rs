@@ -8,6 +8,7 @@ use super::{collect, effects, expand};
 use crate::bytes::leading_number;
 use crate::compile::names::Slot;
 use crate::compile::plan::{Capture, Forms, Link, Plan, Rule};
+use crate::compile::screens::Interest;
 use crate::compile::sieve;
 use crate::operators::{Outcome, Test};
 use crate::transformations::Touches;
@@ -139,7 +140,7 @@ fn about_form(
         (test, argument, value) => {
             let text = collect::text(tx, value);
             if at.role == Role::Starter
-                && let Some(screen) = plan.screens.of(at.index)
+                && let Interest::Screened(screen) = plan.screens.of(at.index)
                 && let Some(sieve) = plan.screens.sieves.get(screen.side.index())
                 && !sieve::has(tx.texts.sifted(text, screen.side, sieve), usize::from(screen.question))
             {

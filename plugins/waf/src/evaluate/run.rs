@@ -6,6 +6,7 @@ use super::texts::Room;
 use super::transaction::{Match, State, Transaction};
 use super::{Answer, Cause, Decision, Disruption, audit, collect, expand, screen};
 use crate::compile::plan::{self, Allowance, Flow, Logging, Mode, Phase, Plan, Rule};
+use crate::compile::screens::Interest;
 use crate::operators::Outcome;
 
 /// The status of a request whose values take more memory than they may.
@@ -24,12 +25,10 @@ pub(super) fn phase(plan: &Plan, tx: &mut Transaction, phase: Phase, observer: &
     let mut at = 0;
     while let Some(&index) = rules.get(at) {
         at += 1;
-        if plan
-            .screens
-            .of(index)
-            .is_some_and(|screen| !screen::may_match(plan, tx, screen))
-        {
-            continue;
+        match plan.screens.of(index) {
+            Interest::Looks => {}
+            Interest::Screened(screen) if screen::may_match(plan, tx, screen) => {}
+            Interest::Screened(_) | Interest::Never => continue,
         }
         let Some(rule) = plan.rules.get(index) else { continue };
         if tx.removed.contains(index) || evaluate(plan, tx, index, rule, observer) == Outcome::NoMatch {
