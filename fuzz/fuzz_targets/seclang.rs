@@ -1,9 +1,13 @@
-//! Any bytes are rules or a list of problems.
+//! Any bytes are rules or a list of problems; rules can be run.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use weir_waf::compile::compile;
 use weir_waf::seclang::{NoFiles, Source, parse};
 
 fuzz_target!(|text: &[u8]| {
-    let _ = parse(&[Source { name: "fuzz.conf".into(), text: text.to_vec() }], &NoFiles);
+    let sources = [Source { name: "fuzz.conf".into(), text: text.to_vec() }];
+    if let Ok(directives) = parse(&sources, &NoFiles) {
+        let _ = compile(&directives, &Vec::new(), &NoFiles);
+    }
 });

@@ -20,6 +20,7 @@ mod lowercase;
 mod md5;
 mod normalize_path;
 mod normalize_path_win;
+mod parity;
 mod remove_comments;
 mod remove_comments_char;
 mod remove_nulls;
@@ -68,7 +69,7 @@ pub enum Transformed {
 }
 
 /// Every transformation that there is. Other spellings are in [`ALIASES`].
-pub static ALL: [Transformation; 32] = {
+pub static ALL: [Transformation; 35] = {
     const fn t(name: &'static str, touches: Touches, apply: fn(&[u8]) -> Vec<u8>) -> Transformation {
         Transformation { name, touches, apply }
     }
@@ -101,6 +102,9 @@ pub static ALL: [Transformation; 32] = {
             normalize_path_win::TOUCHES,
             normalize_path_win::apply,
         ),
+        t("parityEven7bit", parity::TOUCHES, parity::even),
+        t("parityOdd7bit", parity::TOUCHES, parity::odd),
+        t("parityZero7bit", parity::TOUCHES_HIGH, parity::zero),
         t("removeComments", remove_comments::TOUCHES, remove_comments::apply),
         t(
             "removeCommentsChar",
@@ -237,6 +241,9 @@ mod tests {
         ("normalizePath", b"./a/./b", b"a/b"),
         ("normalizePath", b"/foo/..", b"/"),
         ("normalizePathWin", b"c:\\a\\..\\b", b"c:/b"),
+        ("parityEven7bit", b"ac\xe1\x00", b"\xe1c\xe1\x00"),
+        ("parityOdd7bit", b"ac\xe1\x00", b"a\xe3a\x80"),
+        ("parityZero7bit", b"a\xe1\xff", b"aa\x7f"),
         ("removeComments", b"a/* x */b", b"ab"),
         ("removeComments", b"a<!-- x -->b", b"ab"),
         ("removeComments", b"a -- b", b"a "),
@@ -269,8 +276,8 @@ mod tests {
                 Transformed::Changed(result) => result,
             };
             assert_eq!(
-                String::from_utf8_lossy(&result),
-                String::from_utf8_lossy(output),
+                result.escape_ascii().to_string(),
+                output.escape_ascii().to_string(),
                 "{name} of {:?}",
                 String::from_utf8_lossy(input)
             );
