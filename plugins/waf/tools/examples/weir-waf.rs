@@ -1,16 +1,17 @@
-//! The tools on a command line of their own, without the proxy: `cargo run -p weir-waf-tools --example weir-waf -- test --help`.
+//! The tools on a command line of their own, without the proxy:
+//! `cargo run -p weir-waf-tools --example weir-waf -- test RULES TESTS`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use regex::Regex;
 use weir_waf_tools::check::{self, Level};
-use weir_waf_tools::crs::{Crs, Profile};
+use weir_waf_tools::crs::{self, Profile};
 use weir_waf_tools::explain::{self, Detail};
 use weir_waf_tools::http::Source;
-use weir_waf_tools::rules::{Rules, Unsupported};
+use weir_waf_tools::rules::Rules;
 use weir_waf_tools::{Error, Format, Outcome, bench, test};
 
 #[derive(Parser)]
@@ -21,40 +22,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Tool {
-    /// Says what is wrong with rules.
+    /// Says what is wrong with rules, and what does nothing.
     Check {
-        #[command(flatten)]
-        rules: RuleArguments,
+        /// Files, folders, patterns with *, or the folder of an OWASP Core Rule Set.
+        #[arg(required = true)]
+        rules: Vec<PathBuf>,
         /// Also what is only good to know.
         #[arg(long)]
         notes: bool,
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Measures what requests and rules cost.
-    Bench {
         #[command(flatten)]
-        rules: RuleArguments,
-        /// A file that holds a request as it travels; four of daily life unless said.
-        #[arg(long)]
-        request: Vec<PathBuf>,
-        /// How long each request is measured, in milliseconds.
-        #[arg(long, default_value_t = 500)]
-        time: u64,
-        /// How many rules are shown.
-        #[arg(long, default_value_t = 20)]
-        most: usize,
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
+        shown: Shown,
     },
     /// Runs go-ftw tests.
     Test {
-        #[command(flatten)]
-        rules: RuleArguments,
-        /// Files and folders of tests; those of the rule set unless said.
-        #[arg(long)]
+        /// A file, a folder, a pattern with *, or the folder of an OWASP Core Rule Set, which is set up as its tests want it.
+        rules: PathBuf,
+        /// Files and folders of tests.
+        #[arg(required = true)]
         tests: Vec<PathBuf>,
         /// What replaces expectations.
         #[arg(long)]
@@ -68,97 +52,90 @@ enum Tool {
         /// Where to write a report for CI.
         #[arg(long)]
         junit: Option<PathBuf>,
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        shown: Shown,
     },
     /// Says why a request is refused or not.
     Explain {
-        #[command(flatten)]
-        rules: RuleArguments,
-        /// The request: a file that holds it as it travels, a line that begins with curl, or an event's id beside --log.
-        #[arg(long)]
+        /// As for check, one.
+        rules: PathBuf,
+        /// A file that holds the request as it travels, a line that begins with curl, or an event's id beside --log.
         request: String,
         /// The audit log in which the event is.
         #[arg(long)]
         log: Option<PathBuf>,
-        /// Also rules that only keep books.
+        /// Also rules that only keep books, and every detail of those that nearly matched.
         #[arg(long)]
         all: bool,
-        /// JSON instead of text.
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        level: ParanoiaLevel,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Measures what requests and rules cost.
+    Bench {
+        /// As for check, one.
+        rules: PathBuf,
+        /// Files that each hold a request as it travels; four of daily life unless said.
+        requests: Vec<PathBuf>,
+        /// How long each request is measured, in milliseconds.
+        #[arg(long, default_value_t = 500)]
+        time: u64,
+        /// How many rules are shown.
+        #[arg(long, default_value_t = 20)]
+        most: usize,
+        #[command(flatten)]
+        level: ParanoiaLevel,
+        #[command(flatten)]
+        shown: Shown,
     },
 }
 
-#[derive(clap::Args)]
-struct RuleArguments {
-    /// Files, folders and patterns; the OWASP Core Rule Set unless said.
-    rules: Vec<PathBuf>,
-    /// Leave out rules that cannot be loaded.
-    #[arg(long)]
-    skip_unsupported: bool,
-    /// Refuse requests, at paranoia level 1, instead of what the tests of the rule set want.
-    #[arg(long)]
-    blocking: bool,
+#[derive(Args)]
+struct ParanoiaLevel {
+    /// How eager rules are, 1 to 4.
+    #[arg(long, default_value_t = 1)]
+    paranoia_level: u8,
 }
 
-impl RuleArguments {
-    fn rules(&self) -> Result<Rules, Error> {
-        let profile = if self.blocking {
-            Profile::Blocking
-        } else {
-            Profile::Tests
-        };
-        let mut rules = if self.rules.is_empty() {
-            crs()?.rules(profile)
-        } else {
-            Rules {
-                paths: self.rules.clone(),
-                ..Rules::default()
-            }
-        };
-        if self.skip_unsupported {
-            rules.unsupported = Unsupported::Skip;
-        }
-        Ok(rules)
+impl ParanoiaLevel {
+    fn rules(&self, path: &std::path::Path) -> Rules {
+        let mut rules = crs::rules(path, Profile::Blocking);
+        rules.config.paranoia_level = self.paranoia_level;
+        rules
     }
 }
 
-fn crs() -> Result<Crs, Error> {
-    Crs::find().ok_or_else(|| Error::new("name rules, or say in WEIR_CRS where the OWASP Core Rule Set is"))
+#[derive(Args)]
+struct Shown {
+    /// JSON instead of text.
+    #[arg(long)]
+    json: bool,
 }
 
-fn format(json: bool) -> Format {
-    if json { Format::Json } else { Format::Text }
+impl Shown {
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
 }
 
 fn run(tool: Tool) -> Result<Outcome, Error> {
     let mut out = std::io::stdout().lock();
     match tool {
-        Tool::Check { rules, notes, json } => {
+        Tool::Check { rules, notes, shown } => {
+            let rules = match rules.as_slice() {
+                [one] => crs::rules(one, Profile::Blocking),
+                many => Rules {
+                    paths: many.to_vec(),
+                    ..Rules::default()
+                },
+            };
             let options = check::Options {
-                rules: rules.rules()?,
+                rules,
                 least: if notes { Level::Note } else { Level::Warning },
-                format: format(json),
+                format: shown.format(),
             };
             check::run(&options, &mut out)
-        }
-        Tool::Bench {
-            rules,
-            request,
-            time,
-            most,
-            json,
-        } => {
-            let options = bench::Options {
-                rules: rules.rules()?,
-                requests: request,
-                time: Duration::from_millis(time),
-                most,
-                format: format(json),
-            };
-            bench::run(&options, &mut out)
         }
         Tool::Test {
             rules,
@@ -167,21 +144,16 @@ fn run(tool: Tool) -> Result<Outcome, Error> {
             include,
             exclude,
             junit,
-            json,
+            shown,
         } => {
-            let tests = if tests.is_empty() {
-                crs()?.tests_folder().into_iter().collect()
-            } else {
-                tests
-            };
             let options = test::Options {
-                rules: rules.rules()?,
+                rules: crs::rules(&rules, Profile::Tests),
                 tests,
                 overrides,
                 include,
                 exclude,
                 junit,
-                format: format(json),
+                format: shown.format(),
             };
             test::run(&options, &mut out)
         }
@@ -190,7 +162,8 @@ fn run(tool: Tool) -> Result<Outcome, Error> {
             request,
             log,
             all,
-            json,
+            level,
+            shown,
         } => {
             let request = match log {
                 Some(log) => Source::Event { id: request, log },
@@ -198,12 +171,29 @@ fn run(tool: Tool) -> Result<Outcome, Error> {
                 None => Source::File(request.into()),
             };
             let options = explain::Options {
-                rules: rules.rules()?,
+                rules: level.rules(&rules),
                 request,
                 detail: if all { Detail::Everything } else { Detail::Relevant },
-                format: format(json),
+                format: shown.format(),
             };
             explain::run(&options, &mut out)
+        }
+        Tool::Bench {
+            rules,
+            requests,
+            time,
+            most,
+            level,
+            shown,
+        } => {
+            let options = bench::Options {
+                rules: level.rules(&rules),
+                requests,
+                time: Duration::from_millis(time),
+                most,
+                format: shown.format(),
+            };
+            bench::run(&options, &mut out)
         }
     }
 }

@@ -88,10 +88,20 @@ impl Crs {
     }
 }
 
-/// Whether a folder looks like an installation of the rule set.
+/// The rules that a path on a command line means: an installation of the rule set, set up, where it is the folder of one; else the
+/// files, as they are.
 #[must_use]
-pub fn is_crs(folder: &Path) -> bool {
-    folder.join("rules/REQUEST-901-INITIALIZATION.conf").is_file()
+pub fn rules(path: &Path, profile: Profile) -> Rules {
+    let crs = Crs {
+        root: path.to_path_buf(),
+    };
+    if crs.rules_folder().join("REQUEST-901-INITIALIZATION.conf").is_file() {
+        return crs.rules(profile);
+    }
+    Rules {
+        paths: vec![path.to_path_buf()],
+        ..Rules::default()
+    }
 }
 
 impl Profile {
