@@ -154,7 +154,7 @@ pub fn check(rules: &Rules) -> Result<Report, Error> {
     add(&mut findings, Level::Warning, warnings);
     findings.extend(scores::check(&plan));
     findings.extend(reach::check(&plan));
-    findings.extend(patterns::check(&directives));
+    findings.extend(patterns::check(&directives, &plan));
     in_order(&mut findings, &sources);
     findings.dedup();
     Ok(Report {

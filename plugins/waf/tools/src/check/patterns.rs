@@ -4,9 +4,12 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use weir_waf::bytes::ByteSet;
 use weir_waf::compile::pattern::{Case, Pattern, compile};
-use weir_waf::compile::prefilter::Prefilter;
+use weir_waf::compile::plan::{self, Plan};
+use weir_waf::operators::Test;
 use weir_waf::seclang::syntax::{Directive, Kind, Rule};
+use weir_waf::variables::Variable;
 
 use super::{Finding, Level};
 
@@ -26,39 +29,46 @@ const PATIENCE: Duration = Duration::from_micros(500);
 /// How much of a pattern a message shows, in characters.
 const SHOWN: usize = 100;
 
-pub(super) fn check(directives: &[Directive]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for directive in directives {
-        let Kind::Rule(rule) = &directive.kind else { continue };
-        if !rule.operator.name.eq_ignore_ascii_case("rx") {
-            continue;
-        }
-        // What does not compile is an error that the compiler has reported.
-        let Ok(pattern) = compile(&rule.operator.argument, Case::AsWritten) else {
-            continue;
-        };
-        let mut add = |message| {
-            findings.push(Finding {
-                place: directive.place.clone(),
-                level: Level::Note,
-                message,
-            });
-        };
-        if let Some(message) = translated(rule, &pattern) {
-            add(message);
-        }
-        if looks_at_input(rule) && Prefilter::of(&pattern).is_empty() {
-            add(format!(
-                "no byte must occur in what the pattern matches, so that every value runs it: {:.0} ns a value",
-                cost(&pattern)
-            ));
-        }
-    }
-    findings
+pub(super) fn check(directives: &[Directive], plan: &Plan) -> Vec<Finding> {
+    let rewritten = directives.iter().filter_map(|directive| {
+        let Kind::Rule(rule) = &directive.kind else { return None };
+        Some((directive.place.clone(), translated(rule)?))
+    });
+    let costly = plan.rules.iter().filter_map(|rule| {
+        // Later links are asked only where the first one matched.
+        let message = every_value(rule.links.first()?)?;
+        Some((rule.place.clone(), format!("rule {}: {message}", rule.id)))
+    });
+    rewritten
+        .chain(costly)
+        .map(|(place, message)| Finding {
+            place,
+            level: Level::Note,
+            message,
+        })
+        .collect()
 }
 
-fn translated(rule: &Rule, pattern: &Pattern) -> Option<String> {
+/// What is said of a pattern that nothing keeps from being run on every value that comes from outside.
+fn every_value(link: &plan::Link) -> Option<String> {
+    let test = &link.operator.test;
+    let input = link.targets.iter().any(|target| target.variable != Variable::Tx);
+    let free = matches!(test, Test::Pattern(_)) && test.needs("rx", None).is_none_or(|needs| needs.is_empty());
+    (input && free).then(|| {
+        format!(
+            "nothing is known that must occur in what the pattern matches, so that every value runs it: {:.0} ns a value",
+            cost(test)
+        )
+    })
+}
+
+fn translated(rule: &Rule) -> Option<String> {
+    if !rule.operator.name.eq_ignore_ascii_case("rx") {
+        return None;
+    }
     let written = &rule.operator.argument;
+    // What does not compile is an error that the compiler has reported.
+    let pattern: Pattern = compile(written, Case::AsWritten).ok()?;
     if pattern.exact.is_some() {
         return Some(format!(
             "the pattern needs to go back (look-around, a back-reference or a possessive quantifier): it runs with a limit of steps, \
@@ -79,16 +89,12 @@ fn shown(pattern: &str) -> String {
     }
 }
 
-/// Whether values come from outside: what rules keep for themselves is short, and seldom asked about.
-fn looks_at_input(rule: &Rule) -> bool {
-    rule.targets.iter().any(|target| target.variable != "TX")
-}
-
 /// Nanoseconds a value.
-fn cost(pattern: &Pattern) -> f64 {
+fn cost(test: &Test) -> f64 {
+    let values = ORDINARY.map(|value| (value.as_bytes(), ByteSet::present_in(value.as_bytes())));
     let round = || {
-        for value in ORDINARY {
-            black_box(pattern.regex.is_match(black_box(value.as_bytes())));
+        for (value, present) in &values {
+            black_box(test.ask(black_box(value), present, b""));
         }
     };
     round();

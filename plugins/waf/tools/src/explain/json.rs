@@ -70,8 +70,12 @@ fn rule(explanation: &Explanation<'_>, asked: &Asked) -> Value {
         "place": rule.map(|rule| rule.place.to_string()),
         "matched": asked.end == End::Matched,
         "stopped_at_link": match asked.end {
-            End::Matched => None,
             End::StoppedAt(link) => Some(link + 1),
+            End::Matched | End::HasLiteral(_) => None,
+        },
+        "literal": match &asked.end {
+            End::HasLiteral(found) => Some(found),
+            End::Matched | End::StoppedAt(_) => None,
         },
         "message": found.map(|found| found.message.as_str()),
         "data": found.map(|found| found.data.as_str()),

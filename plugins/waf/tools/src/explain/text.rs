@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
+use weir_waf::compile::plan::Rule;
 use weir_waf::evaluate::observe::{Answer, Seen};
 use weir_waf::evaluate::{self, Cause, Decision, Disruption};
 
@@ -56,8 +57,16 @@ fn near(explanation: &Explanation<'_>, detail: Detail, out: &mut impl Write) -> 
     }
     writeln!(out, "\nNearly matched:")?;
     for asked in listed {
-        let (Some(rule), End::StoppedAt(stop)) = (explanation.engine.plan().rules.get(asked.index), asked.end) else {
+        let Some(rule) = explanation.engine.plan().rules.get(asked.index) else {
             continue;
+        };
+        let stop = match &asked.end {
+            End::StoppedAt(stop) => *stop,
+            End::HasLiteral(found) => {
+                literal(rule, found, asked, out)?;
+                continue;
+            }
+            End::Matched => continue,
         };
         let message = rule
             .message
@@ -97,6 +106,27 @@ fn near(explanation: &Explanation<'_>, detail: Detail, out: &mut impl Write) -> 
     Ok(())
 }
 
+fn literal(rule: &Rule, found: &str, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
+    let message = rule
+        .message
+        .as_ref()
+        .and_then(|message| message.constant())
+        .unwrap_or_default();
+    writeln!(
+        out,
+        "{}  its pattern did not match, although {found} is there: {}",
+        asked.id,
+        printable(message)
+    )?;
+    match asked.links.first().and_then(|link| link.seen.first()) {
+        Some(seen) => {
+            let form = seen.steps.last().map_or(&seen.value, |(_, form)| form);
+            writeln!(out, "    {} = {}", printable(seen.name.as_bytes()), cut(form, &(0..0)))
+        }
+        None => Ok(()),
+    }
+}
+
 fn rule(explanation: &Explanation<'_>, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
     let plan = explanation.engine.plan();
     let Some(rule) = plan.rules.get(asked.index) else {
@@ -104,7 +134,8 @@ fn rule(explanation: &Explanation<'_>, asked: &Asked, out: &mut impl Write) -> i
     };
     let found = explanation.judged.matches.iter().find(|found| found.id == asked.id);
     let message = found.map(|found| found.message.as_str()).unwrap_or_default();
-    let how = match asked.end {
+    let how = match &asked.end {
+        End::HasLiteral(found) => format!("nearly matched: {} is there", printable(found.as_bytes())),
         End::Matched => "matched".to_owned(),
         End::StoppedAt(link) => format!("nearly matched: link {} of {} did not", link + 1, rule.links.len()),
     };

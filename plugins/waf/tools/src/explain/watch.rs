@@ -6,6 +6,9 @@ use weir_waf::compile::plan::{Disruption, Logging, Phase, Rule};
 use weir_waf::evaluate::observe::{Answer, Glimpse, Observer, Seen};
 use weir_waf::operators::Outcome;
 
+/// Shorter texts are in too much that has nothing to do with the rule.
+const LEAST_LITERAL: usize = 4;
+
 /// A rule that matched or nearly did.
 #[derive(Debug, Clone)]
 pub struct Asked {
@@ -26,12 +29,14 @@ pub struct Asked {
 }
 
 /// How a rule ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// All links matched.
     Matched,
     /// The links before this one matched, this one did not.
     StoppedAt(usize),
+    /// The rule has one link, which did not match although what it must find is there: this text, in the first value that is left.
+    HasLiteral(String),
 }
 
 /// What a match of a rule amounts to.
@@ -95,14 +100,18 @@ impl Observer for Watch {
 
     fn after(&mut self, glimpse: &mut Glimpse<'_>, outcome: Outcome) {
         let mut links = std::mem::take(&mut self.links);
-        let end = match (outcome, links.len()) {
-            (Outcome::Match, _) => End::Matched,
-            (_, 0 | 1) => return,
-            (_, asked) => End::StoppedAt(asked - 1),
-        };
         let Some(rule) = glimpse.rule() else { return };
+        let end = match (outcome, links.as_mut_slice()) {
+            (Outcome::Match, _) => End::Matched,
+            (_, [only]) => match literal(rule, only) {
+                Some(found) => End::HasLiteral(found),
+                None => return,
+            },
+            (_, asked) if asked.len() > 1 => End::StoppedAt(asked.len() - 1),
+            _ => return,
+        };
         for (number, link) in links.iter_mut().enumerate() {
-            if end != End::StoppedAt(number) {
+            if end != End::StoppedAt(number) && !matches!(end, End::HasLiteral(_)) {
                 link.seen.retain(|seen| matches!(seen.answer, Answer::Match { .. }));
             }
         }
@@ -119,6 +128,36 @@ impl Observer for Watch {
             changes,
         });
     }
+}
+
+/// Keeps of a link the first value in which everything occurs that its pattern needs, and gives the longest text of that.
+fn literal(rule: &Rule, link: &mut LinkAsked) -> Option<String> {
+    let needs = rule.links.first()?.operator.test.needs("", None)?;
+    let occurs = |seen: &Seen| {
+        let form = seen
+            .steps
+            .last()
+            .map_or(&seen.value, |(_, form)| form)
+            .to_ascii_lowercase();
+        let mut longest: &[u8] = b"";
+        for clause in &needs.literals {
+            let found = clause
+                .iter()
+                .filter(|text| form.windows(text.len().max(1)).any(|window| window == &***text))
+                .max_by_key(|text| text.len())?;
+            longest = if found.len() > longest.len() { found } else { longest };
+        }
+        (longest.len() >= LEAST_LITERAL).then(|| String::from_utf8_lossy(longest).into_owned())
+    };
+    let (at, found) = link
+        .seen
+        .iter()
+        .enumerate()
+        .filter(|(_, seen)| seen.answer == Answer::NoMatch)
+        .find_map(|(at, seen)| Some((at, occurs(seen)?)))?;
+    let seen = link.seen.swap_remove(at);
+    link.seen = vec![seen];
+    Some(found)
 }
 
 fn weight(rule: &Rule) -> Weight {
