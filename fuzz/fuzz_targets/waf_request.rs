@@ -1,0 +1,54 @@
+//! Any request can be judged: targets, cookies and bodies of every type become arguments or an error, and operators answer.
+#![no_main]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use weir_waf::compile::compile;
+use weir_waf::evaluate::{Completeness, Engine, RequestHead, Transaction};
+use weir_waf::seclang::{NoFiles, Source, parse};
+
+const RULES: &str = r#"
+SecRequestBodyAccess On
+SecRule REQUEST_HEADERS:Content-Type "@contains json" "id:10,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQUEST_HEADERS:Content-Type "@contains xml" "id:11,phase:1,pass,nolog,ctl:requestBodyProcessor=XML"
+SecRule ARGS|ARGS_NAMES|REQUEST_COOKIES|FILES|FILES_NAMES|XML:/*|XML://@* "@detectSQLi" "id:1,phase:2,pass,nolog"
+SecRule ARGS|ARGS_NAMES|REQUEST_COOKIES|FILES|FILES_NAMES|XML:/*|XML://@* "@detectXSS" "id:2,phase:2,pass,nolog"
+SecRule REQUEST_URI|REQUEST_BODY "@validateUrlEncoding" "id:3,phase:2,pass,nolog"
+SecRule ARGS|REQUEST_BODY "@validateUtf8Encoding" "id:4,phase:2,pass,nolog"
+SecRule ARGS "@rx ^(\w+)\W(.*)$" "id:5,phase:2,pass,nolog,capture,t:urlDecodeUni,t:htmlEntityDecode,setvar:'tx.last=%{TX.2}'"
+"#;
+
+const TYPES: [&[u8]; 4] = [
+    b"application/x-www-form-urlencoded",
+    b"multipart/form-data; boundary=b",
+    b"application/json",
+    b"text/xml",
+];
+
+static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let source = Source { name: "fuzz.conf".into(), text: RULES.into() };
+    let directives = parse(&[source], &NoFiles).expect("rules that parse");
+    Engine::new(compile(&directives, &Vec::new(), &NoFiles).expect("rules that compile"))
+});
+
+fuzz_target!(|data: (u8, bool, &[u8], &[u8], &[u8])| {
+    let (content_type, cut, query, cookie, body) = data;
+    let content_type = TYPES[usize::from(content_type) % TYPES.len()];
+    let head = RequestHead {
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        method: "POST".into(),
+        version: "1.1".into(),
+        host: "example.org".into(),
+        path: b"/".to_vec(),
+        query: Some(query.to_vec()),
+        headers: vec![("content-type".into(), content_type.to_vec()), ("cookie".into(), cookie.to_vec())],
+        id: String::new(),
+    };
+    let mut transaction = Transaction::default();
+    let _ = ENGINE.request_head(&mut transaction, head);
+    let completeness = if cut { Completeness::Cut } else { Completeness::Complete };
+    let _ = ENGINE.request_body(&mut transaction, body, completeness);
+    ENGINE.finish(&mut transaction);
+});
