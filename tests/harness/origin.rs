@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crate::PATIENCE;
+use crate::client::Transport;
 use crate::message::{Request, Response};
 use crate::sync::eventually;
+use crate::tls::Certificate;
 
 /// A server on a loopback port of its own, until it is dropped.
 #[derive(Debug)]
@@ -28,17 +30,16 @@ struct Shared {
 impl Origin {
     /// Answers every request with what the closure makes of it, on kept-alive connections.
     pub fn start(handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
-        Self::scripted(move |connection| {
-            while let Some(request) = connection.request()? {
-                let mut response = handler(&request);
-                if request.method == "HEAD" {
-                    let length = response.body.len().to_string();
-                    response = response.header("Content-Length", &length).body("");
-                }
-                connection.send(&response.to_bytes())?;
-            }
-            Ok(())
-        })
+        Self::scripted(move |connection| connection.answer(&handler))
+    }
+
+    /// As [`Self::start`], through TLS with this certificate.
+    pub fn tls(certificate: &Certificate, handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
+        let config = certificate.server_config();
+        Self::over(
+            move |socket| Box::new(Certificate::accept(&config, socket)),
+            move |connection| connection.answer(&handler),
+        )
     }
 
     /// Answers every request with 200 and this text.
@@ -66,12 +67,19 @@ impl Origin {
 
     /// Runs a script on each connection. Errors end the connection quietly: the peer is under test, not the script.
     pub fn scripted(script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::over(|socket| Box::new(socket), script)
+    }
+
+    fn over(
+        dress: impl Fn(TcpStream) -> Box<dyn Transport> + Send + 'static,
+        script: impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared::default());
         let script = Arc::new(script);
         let accepted = shared.clone();
-        thread::spawn(move || accept(&listener, &accepted, &script));
+        thread::spawn(move || accept(&listener, &accepted, &dress, &script));
         Self { address, shared }
     }
 
@@ -126,6 +134,7 @@ impl Drop for Origin {
 fn accept(
     listener: &TcpListener,
     shared: &Arc<Shared>,
+    dress: &impl Fn(TcpStream) -> Box<dyn Transport>,
     script: &Arc<impl Fn(&mut Connection) -> io::Result<()> + Send + Sync + 'static>,
 ) {
     for stream in listener.incoming() {
@@ -135,7 +144,7 @@ fn accept(
         let Ok(stream) = stream else { continue };
         shared.connections.fetch_add(1, Ordering::SeqCst);
         shared.open.fetch_add(1, Ordering::SeqCst);
-        let mut connection = Connection::new(stream, shared.clone());
+        let mut connection = Connection::new(dress(stream), shared.clone());
         let script = script.clone();
         thread::spawn(move || script(&mut connection));
     }
@@ -144,18 +153,32 @@ fn accept(
 /// One connection from the proxy, as a script sees it.
 #[derive(Debug)]
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Transport>>,
     shared: Arc<Shared>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, shared: Arc<Shared>) -> Self {
-        stream.set_nodelay(true).expect("TCP_NODELAY");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
+    fn new(stream: Box<dyn Transport>, shared: Arc<Shared>) -> Self {
+        let socket = stream.socket();
+        socket.set_nodelay(true).expect("TCP_NODELAY");
+        socket.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
         Self {
             stream: BufReader::new(stream),
             shared,
         }
+    }
+
+    /// Answers every request with what the closure makes of it, until the proxy closes.
+    fn answer(&mut self, handler: &impl Fn(&Request) -> Response) -> io::Result<()> {
+        while let Some(request) = self.request()? {
+            let mut response = handler(&request);
+            if request.method == "HEAD" {
+                let length = response.body.len().to_string();
+                response = response.header("Content-Length", &length).body("");
+            }
+            self.send(&response.to_bytes())?;
+        }
+        Ok(())
     }
 
     /// The next request with its body; nothing when the proxy closed.
@@ -174,7 +197,9 @@ impl Connection {
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes)?;
+        stream.flush()
     }
 
     /// Reads at most this many bytes; an empty answer is the end.
@@ -199,15 +224,13 @@ impl Connection {
 
     /// The socket itself, for protocols that follow an upgrade.
     pub fn socket(&self) -> TcpStream {
-        self.stream
-            .get_ref()
-            .try_clone()
-            .expect("a second handle of the socket")
+        let socket = self.stream.get_ref().socket();
+        socket.try_clone().expect("a second handle of the socket")
     }
 
     /// Closes with a reset instead of a FIN.
     pub fn reset(&mut self) {
-        let socket = socket2::SockRef::from(self.stream.get_ref());
+        let socket = socket2::SockRef::from(self.stream.get_ref().socket());
         socket.set_linger(Some(std::time::Duration::ZERO)).expect("SO_LINGER");
     }
 }

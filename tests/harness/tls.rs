@@ -1,11 +1,12 @@
-//! Certificates made on the spot, and clients that trust exactly those.
+//! Certificates made on the spot, servers that show them, and clients that trust exactly those.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::client::{Client, Transport};
 
@@ -72,6 +73,25 @@ impl Certificate {
         Ok(Client::over(Box::new(StreamOwned::new(connection, socket))))
     }
 
+    /// A server configuration that shows this certificate.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).expect("the key that was made");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the default versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone()], key)
+            .expect("a certificate and its key");
+        Arc::new(config)
+    }
+
+    /// The server's side of a connection; the handshake happens with the first read.
+    pub(crate) fn accept(config: &Arc<ServerConfig>, socket: TcpStream) -> StreamOwned<ServerConnection, TcpStream> {
+        let connection = ServerConnection::new(config.clone()).expect("a server configuration that can be used");
+        StreamOwned::new(connection, socket)
+    }
+
     /// The first name, as TLS wants it.
     pub fn server_name(&self) -> ServerName<'static> {
         ServerName::try_from(self.names[0].clone()).expect("a valid name")
@@ -79,6 +99,12 @@ impl Certificate {
 }
 
 impl Transport for StreamOwned<ClientConnection, TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        &self.sock
+    }
+}
+
+impl Transport for StreamOwned<ServerConnection, TcpStream> {
     fn socket(&self) -> &TcpStream {
         &self.sock
     }

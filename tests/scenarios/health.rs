@@ -7,6 +7,7 @@ use weir_tests::message::Response;
 use weir_tests::origin::{Origin, refusing};
 use weir_tests::proxy::configure;
 use weir_tests::sync::eventually;
+use weir_tests::tls::Certificate;
 
 #[test]
 fn active_checks_take_a_server_out_and_bring_it_back() {
@@ -48,6 +49,40 @@ fn checks_are_sent_even_without_traffic_and_need_no_worker_each() {
     let check = &origin.seen()[0];
     assert_eq!((check.method.as_str(), check.target.as_str()), ("GET", "/check"));
     assert_eq!(check.headers.all("host"), ["health.test"]);
+}
+
+/// A check verifies certificates as traffic does: a server with another one is out before a request was lost on it.
+#[test]
+fn checks_go_through_tls_where_the_traffic_does() {
+    let certificate = Certificate::new(&["origin.test"]);
+    let known = Origin::tls(&certificate, |_| Response::text("known"));
+    let stranger = Origin::tls(&Certificate::new(&["origin.test"]), |_| Response::text("stranger"));
+    let builder = configure()
+        .listener("http")
+        .route("all", "app", "retries = 0")
+        .upstream("app", &[known.address(), stranger.address()], "")
+        .tables("[upstream.tls]\nserver_name = \"origin.test\"\nroots = \"cert.pem\"")
+        .tables("[upstream.health]\npath = \"/health\"\ninterval = \"20ms\"\nunhealthy_after = 1")
+        .tables("[upstream.ejection]\nfailures = 0");
+    certificate.write(builder.folder());
+    let proxy = builder.start();
+
+    let healthy = |server: &Origin| {
+        let server = server.address().to_string();
+        proxy.metric("weir_upstream_healthy", &[("server", &server)])
+    };
+    eventually("the stranger out of use", || (healthy(&stranger) == 0.0).then_some(()));
+    known.await_requests(2);
+    assert_eq!(healthy(&known), 1.0);
+    assert_eq!(known.seen()[0].target, "/health");
+    for _ in 0..4 {
+        assert_eq!(proxy.get("/").text_body(), "known");
+    }
+    assert_eq!(
+        stranger.requests(),
+        0,
+        "no byte of HTTP for a server that nobody vouches for"
+    );
 }
 
 #[test]
