@@ -11,6 +11,8 @@
 //! [`history`] keeps the last good ones on disk. What makes a bundle run is [`crate::plugin`].
 
 pub mod document;
+#[cfg(test)]
+mod documents;
 pub mod history;
 pub mod manifest;
 pub mod problem;
