@@ -47,6 +47,30 @@ fn options_of_the_server_as_a_whole() {
     );
 }
 
+/// RFC 9110 §7.6.2: each proxy takes one off, and the one that gets 0 answers itself.
+#[test]
+fn max_forwards_is_counted_down_to_the_proxy_that_answers() {
+    let with = |method: &str, hops: &str| {
+        format!("{method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: {hops}\r\n\r\n").into_bytes()
+    };
+    for (method, hops, seen) in [
+        ("OPTIONS", "7", "6"),
+        ("TRACE", "1", "0"),
+        ("OPTIONS", "many", "many"),
+        ("GET", "0", "0"),
+    ] {
+        let request = forwarded(&with(method, hops));
+        assert_eq!(request.headers.all("max-forwards"), [seen], "{method} {hops}");
+    }
+    let (origin, proxy) = pair();
+    for (method, status) in [("OPTIONS", 204), ("TRACE", 501)] {
+        let mut client = proxy.connect();
+        client.send(with(method, "0"));
+        assert_eq!(client.response().status, status, "{method}");
+    }
+    assert_eq!(origin.requests(), 0);
+}
+
 #[test]
 fn a_target_is_forwarded_as_it_came() {
     let seen = forwarded(b"GET /a%2Fb//c/../d;e?f=%20&g=[h] HTTP/1.1\r\nHost: a\r\n\r\n");

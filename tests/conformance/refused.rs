@@ -245,6 +245,27 @@ fn request_lines() {
     ]);
 }
 
+/// The only expectation of HTTP is `100-continue` (RFC 9110 §10.1.1), and HTTP/1.0 has none.
+#[test]
+fn expectations_that_nobody_can_meet() {
+    let (origin, proxy) = pair();
+    for value in [
+        "200-ok",
+        "100-continue, 200-ok",
+        "100-continued",
+        "100-continue\r\nExpect: 200-ok",
+    ] {
+        let mut client = proxy.connect();
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nExpect: {value}\r\n\r\n"));
+        assert_eq!(client.response().status, 417, "{value}");
+    }
+    assert_eq!(origin.requests(), 0);
+    let mut client = proxy.connect();
+    client.send(b"GET / HTTP/1.0\r\nHost: a\r\nExpect: 200-ok\r\n\r\n");
+    assert_eq!(client.response().status, 200, "HTTP/1.0 ignores it");
+    assert_eq!(origin.only_request().headers.get("expect"), None);
+}
+
 /// The bytes behind a refused request are not read as the next one: that is what smuggling is.
 #[test]
 fn nothing_behind_a_refused_request_is_answered() {

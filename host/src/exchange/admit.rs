@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::str;
 
 use bytes::Bytes;
-use http::header::{EXPECT, FORWARDED, HOST, HeaderMap, HeaderValue};
+use http::header::{EXPECT, FORWARDED, HOST, HeaderMap, HeaderValue, MAX_FORWARDS};
 use http::uri::Authority;
 use http::{Method, Version};
 use ipnet::IpNet;
@@ -67,11 +67,43 @@ pub fn host(parts: &http::request::Parts) -> Result<Bytes, Refusal> {
 /// # Errors
 /// [`Refusal::Expectation`].
 pub fn expectation(parts: &http::request::Parts) -> Result<(), Refusal> {
-    match parts.headers.get(EXPECT) {
-        Some(value) if parts.version > Version::HTTP_10 && !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
-            Err(Refusal::Expectation)
+    let met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if parts.version <= Version::HTTP_10 || parts.headers.get_all(EXPECT).iter().all(met) {
+        Ok(())
+    } else {
+        Err(Refusal::Expectation)
+    }
+}
+
+/// How far a request may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// To a server.
+    Onward,
+    /// To this proxy, which answers it.
+    Here,
+}
+
+/// Counts `Max-Forwards` down, in the methods that have it (RFC 9110 §7.6.2). A value that is no number is passed on.
+///
+/// # Errors
+/// [`Refusal::NotImplemented`] for a TRACE that ends here: what it would show are headers that are meant for servers.
+pub fn reach(parts: &mut http::request::Parts) -> Result<Reach, Refusal> {
+    if !matches!(parts.method, Method::OPTIONS | Method::TRACE) {
+        return Ok(Reach::Onward);
+    }
+    let told = parts.headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok());
+    let digits = told.filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some(hops) = digits.and_then(|digits| digits.parse::<u64>().ok()) else {
+        return Ok(Reach::Onward);
+    };
+    match hops.checked_sub(1) {
+        Some(left) => {
+            parts.headers.insert(MAX_FORWARDS, left.into());
+            Ok(Reach::Onward)
         }
-        _ => Ok(()),
+        None if parts.method == Method::TRACE => Err(Refusal::NotImplemented),
+        None => Ok(Reach::Here),
     }
 }
 

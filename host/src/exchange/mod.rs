@@ -18,12 +18,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use scopeguard::ScopeGuard;
 
 pub use self::refusal::Refusal;
 
+use self::admit::Reach;
 use self::body::{Content, Received, RequestBody, ResponseBody};
 use self::finish::Finish;
 use self::forward::Forwarded;
@@ -163,6 +164,13 @@ impl Exchange {
         admit::bounds(&subject.request, &self.state.snapshot.config.limits)?;
         subject.host = admit::host(&subject.request)?;
         admit::expectation(&subject.request)?;
+        if admit::reach(&mut subject.request)? == Reach::Here {
+            return Err(Ending::Replied(Box::new(Reply {
+                status: StatusCode::NO_CONTENT,
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+            })));
+        }
         let trusted = &self.state.snapshot.config.trusted_proxies;
         if !trusted.is_empty() {
             subject.client_ip = admit::client_ip(subject.peer.ip(), trusted, &subject.request.headers);

@@ -24,7 +24,7 @@ pub enum Refusal {
     NotFound,
     /// A route fits for other methods.
     MethodNotAllowed(Vec<Method>),
-    /// CONNECT.
+    /// CONNECT, or a TRACE that ends here.
     NotImplemented,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
     Expectation,
