@@ -3,8 +3,8 @@
 //! From a bundle to a call, and the file where each step happens:
 //!
 //! 1. [`runtime`] takes a bundle and makes a [`Generation`] of it, off the serving path: [`contract`] checks each component,
-//!    [`artefact`] finds what was compiled before, [`snapshot`] runs `configure` once and keeps the memory, [`selftest`] sends the
-//!    bundle's own requests through the whole chain.
+//!    [`artefact`] finds what was compiled before (in a [`folder`]), [`snapshot`] runs `configure` once and keeps the memory,
+//!    [`selftest`] sends the bundle's own requests through the whole chain.
 //! 2. [`chain`] is what a worker has of a generation (warm instances), and what an exchange has of a worker ([`Session`]).
 //! 3. [`instance`] is one plugin in its own memory; [`state`] is what it has on the host's side, [`hostcalls`] what it may call,
 //!    [`engine`] what stops it, and [`failure`] what is told when it fails.
@@ -16,6 +16,7 @@ mod contract;
 mod custom;
 mod engine;
 mod failure;
+mod folder;
 mod generation;
 mod hostcalls;
 mod instance;

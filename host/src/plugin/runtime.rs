@@ -10,21 +10,24 @@ use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::artefact::{Artefacts, Facts, Key, KeyBuilder};
+use super::artefact::{Artefacts, Facts};
 use super::contract;
 use super::custom::Gauges;
 use super::failure::FailureLog;
+use super::folder::{Key, KeyBuilder};
 use super::generation::{Generation, Plugin, Resources, Start};
 use super::instance::{Mould, drive};
 use super::phases::PhaseSet;
 use super::shared::clock::Clock;
 use super::shared::counters::{self, Space};
 use super::shared::kv::{Budget, Namespace};
-use super::shared::tables::{self, Table};
+use super::shared::tables::Table;
+use super::shared::tables::csv::LineProblem;
+use super::shared::tables::kept::KeptTables;
 use super::snapshot::Instrumented;
 use super::state::{NamedSpace, NamedTable};
 use super::{engine, hostcalls, selftest};
-use crate::bundle::{Bundle, Manifest, Problem, Problems, TableCheck, TableFile, TableKind};
+use crate::bundle::{Bundle, Manifest, Problem, Problems, TableFile};
 use crate::config;
 use crate::telemetry::{Registry, families};
 
@@ -34,6 +37,7 @@ pub struct Runtime {
     /// Whether the engine's clock was started.
     ticks: Mutex<bool>,
     artefacts: Option<Artefacts>,
+    tables: KeptTables,
     registry: Arc<Registry>,
     /// Bytes that counters may take together.
     counters_limit: u64,
@@ -49,15 +53,7 @@ struct Kept {
     namespaces: HashMap<String, Weak<Namespace>>,
     gauges: HashMap<String, Weak<Gauges>>,
     /// By what they were loaded from.
-    tables: HashMap<TableKey, Weak<Table>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct TableKey {
-    kind: TableKind,
-    header: bool,
-    check: TableCheck,
-    content: [u8; 32],
+    tables: HashMap<Key, Weak<Table>>,
 }
 
 impl Runtime {
@@ -69,7 +65,10 @@ impl Runtime {
         let folder = config.state.join("artefacts");
         let artefacts = Artefacts::open(&folder)
             .with_context(|| format!("cannot use {} (plugins.state) for compiled plugins", folder.display()))?;
-        Self::start(Some(artefacts), config.counters, config.kv, metrics)
+        let folder = config.state.join("tables");
+        let tables = KeptTables::open(&folder)
+            .with_context(|| format!("cannot use {} (plugins.state) for tables", folder.display()))?;
+        Self::start(Some(artefacts), tables, config.counters, config.kv, metrics)
     }
 
     /// A runtime that keeps nothing on disk.
@@ -77,11 +76,12 @@ impl Runtime {
     /// # Errors
     /// When the machine cannot give the engine what it needs.
     pub fn in_memory() -> anyhow::Result<Arc<Self>> {
-        Self::start(None, 64 << 20, 64 << 20, Registry::new())
+        Self::start(None, KeptTables::none(), 64 << 20, 64 << 20, Registry::new())
     }
 
     fn start(
         artefacts: Option<Artefacts>,
+        tables: KeptTables,
         counters: u64,
         kv: u64,
         registry: Arc<Registry>,
@@ -92,6 +92,7 @@ impl Runtime {
             engine,
             ticks: Mutex::new(false),
             artefacts,
+            tables,
             registry,
             counters_limit: counters,
             kv_budget: Budget::new(kv),
@@ -445,21 +446,13 @@ impl Runtime {
         space.shown_by(probe);
     }
 
-    fn table(&self, file: &TableFile) -> Result<Arc<Table>, Vec<super::shared::tables::csv::LineProblem>> {
-        let key = TableKey {
-            kind: file.kind,
-            header: file.header,
-            check: file.check,
-            content: *blake3::hash(&file.content).as_bytes(),
-        };
+    fn table(&self, file: &TableFile) -> Result<Arc<Table>, Vec<LineProblem>> {
+        let key = KeptTables::key(file);
         if let Some(table) = self.kept.lock().tables.get(&key).and_then(Weak::upgrade) {
             return Ok(table);
         }
         // Without the lock: a table of millions takes a while. Two at once would be waste, not harm.
-        let table = Arc::new(Table::load(file.kind, &file.content, file.header)?);
-        if let (TableCheck::Redirects, Table::Exact(redirects)) = (file.check, &*table) {
-            tables::redirects::check(redirects, &file.content, file.header)?;
-        }
+        let table = Arc::new(self.tables.table(key, file)?);
         let mut kept = self.kept.lock();
         kept.tables.retain(|_, table| table.strong_count() > 0);
         kept.tables.insert(key, Arc::downgrade(&table));

@@ -3,9 +3,13 @@
 //! A slot holds 32 bits of the key's hash and the offset of key and value in the arena. A lookup touches the index once and the
 //! arena once, whatever the size; an entry costs its bytes and about 16 more.
 
+use std::io::{self, Write};
+
 use ahash::RandomState;
+use bytes::Bytes;
 
 use super::csv::{Build, LineProblem};
+use super::image::{Reader, Writer};
 use super::text::Texts;
 
 /// A map from keys to values.
@@ -13,29 +17,27 @@ use super::text::Texts;
 pub struct Exact {
     /// Each key, followed by its value.
     texts: Texts,
-    /// A power of two, never more than three quarters full, so that every search ends.
-    slots: Box<[Slot]>,
+    /// [`Slot`]s: a power of two, never more than three quarters full, so that every search ends.
+    slots: Bytes,
+    seeds: Seeds,
     hasher: RandomState,
     len: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    hash: u32,
-    /// One more than the offset; 0 is an empty slot.
-    entry: u32,
-}
+/// Two little-endian words: one more than the offset of an entry, then the hash of its key. All zeros are an empty slot.
+type Slot = [u8; 8];
+
+/// What the hash function began with: drawn when the table was built, so that nobody can know which keys collide.
+type Seeds = [u64; 4];
 
 impl Exact {
     /// The value of a key.
     #[must_use]
     pub fn lookup(&self, key: &[u8]) -> Option<&[u8]> {
-        find(&self.slots, &self.texts, self.hasher.hash_one(key), key)
-            .ok()
-            .map(|offset| {
-                let (_, value) = self.texts.get(offset);
-                self.texts.get(value).0
-            })
+        let slots = self.slots.as_chunks().0;
+        let offset = find(slots, &self.texts, self.hasher.hash_one(key), key).ok()?;
+        let (_, value) = self.texts.get(offset);
+        Some(self.texts.get(value).0)
     }
 
     /// The number of entries.
@@ -51,29 +53,76 @@ impl Exact {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.texts.bytes() + size_of_val(&*self.slots)
+        self.texts.bytes().len() + self.slots.len()
     }
+
+    pub(super) fn write(&self, image: &mut Writer<impl Write>) -> io::Result<()> {
+        image.number(self.len as u64)?;
+        for seed in self.seeds {
+            image.number(seed)?;
+        }
+        image.number(sample(&self.hasher))?;
+        image.part(&self.slots)?;
+        image.part(self.texts.bytes())
+    }
+
+    pub(super) fn read(image: &mut Reader) -> Option<Self> {
+        let len = usize::try_from(image.number()?).ok()?;
+        let seeds = [image.number()?, image.number()?, image.number()?, image.number()?];
+        let hasher = hasher(seeds);
+        // The hash function is another one in another build, perhaps: its index would find nothing.
+        if image.number()? != sample(&hasher) {
+            return None;
+        }
+        let slots = image.part()?;
+        let capacity = slots.as_chunks::<8>().0.len();
+        if !capacity.is_power_of_two() || len >= capacity {
+            return None;
+        }
+        Some(Self {
+            slots,
+            texts: Texts::from_bytes(image.part()?),
+            seeds,
+            hasher,
+            len,
+        })
+    }
+}
+
+fn hasher([first, second, third, fourth]: Seeds) -> RandomState {
+    RandomState::with_seeds(first, second, third, fourth)
+}
+
+/// What a hash function makes of texts of every length that it treats differently.
+fn sample(hasher: &RandomState) -> u64 {
+    let text = [b'w'; 200];
+    let hashes = [0, 3, 7, 8, 16, 30, 64, 128, 200].map(|length| hasher.hash_one(text.get(..length)));
+    hasher.hash_one(hashes)
 }
 
 /// The offset of a key's entry, or the slot where it would go.
 #[inline]
-fn find(slots: &[Slot], texts: &Texts, hash: u64, key: &[u8]) -> Result<u32, usize> {
-    let mask = slots.len() - 1;
+fn find(slots: &[Slot], texts: &Texts<impl AsRef<[u8]>>, hash: u64, key: &[u8]) -> Result<u32, usize> {
+    let mask = slots.len().wrapping_sub(1);
     let fragment = (hash >> 32) as u32;
     let mut at = hash as usize & mask;
-    loop {
-        match slots.get(at) {
-            Some(Slot { entry: 0, .. }) | None => return Err(at),
-            Some(slot) if slot.hash == fragment && texts.get(slot.entry - 1).0 == key => return Ok(slot.entry - 1),
-            Some(_) => at = (at + 1) & mask,
+    while let Some(slot) = slots.get(at) {
+        let slot = u64::from_le_bytes(*slot);
+        let Some(offset) = (slot as u32).checked_sub(1) else {
+            break;
+        };
+        if (slot >> 32) as u32 == fragment && texts.get(offset).0 == key {
+            return Ok(offset);
         }
+        at = (at + 1) & mask;
     }
+    Err(at)
 }
 
 /// Takes rows in.
 #[derive(Default)]
 pub(super) struct Builder {
-    texts: Texts,
+    texts: Texts<Vec<u8>>,
     /// Where each entry begins, in the order of the file, and its line.
     entries: Vec<(u32, u32)>,
 }
@@ -91,11 +140,12 @@ impl Build for Builder {
         Ok(())
     }
 
-    fn build(mut self) -> Result<Exact, Vec<LineProblem>> {
-        self.texts.shrink();
-        let hasher = RandomState::new();
+    fn build(self) -> Result<Exact, Vec<LineProblem>> {
+        let drawn = RandomState::new();
+        let seeds: Seeds = [0, 1, 2, 3].map(|nth: u64| drawn.hash_one(nth));
+        let hasher = hasher(seeds);
         let capacity = (self.entries.len() + self.entries.len() / 3 + 1).next_power_of_two();
-        let mut slots = vec![Slot { hash: 0, entry: 0 }; capacity].into_boxed_slice();
+        let mut slots = vec![Slot::default(); capacity];
         let mut problems = Vec::new();
         for &(offset, line) in &self.entries {
             let key = self.texts.get(offset).0;
@@ -103,10 +153,7 @@ impl Build for Builder {
             match find(&slots, &self.texts, hash, key) {
                 Err(at) => {
                     if let Some(slot) = slots.get_mut(at) {
-                        *slot = Slot {
-                            hash: (hash >> 32) as u32,
-                            entry: offset + 1,
-                        };
+                        *slot = ((hash >> 32 << 32) | u64::from(offset + 1)).to_le_bytes();
                     }
                 }
                 Ok(other) => {
@@ -126,8 +173,9 @@ impl Build for Builder {
             return Err(problems);
         }
         Ok(Exact {
-            texts: self.texts,
-            slots,
+            texts: self.texts.finish(),
+            slots: slots.into_flattened().into(),
+            seeds,
             hasher,
             len: self.entries.len(),
         })

@@ -4,28 +4,32 @@
 //! beginnings of the ranges are kept sorted; a lookup is one binary search.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::csv::{Build, LineProblem, PROBLEMS};
+use super::image::{Reader, Writer};
 use super::text::Texts;
 
 /// A map from networks to values.
 #[derive(Debug)]
 pub struct Networks {
-    v4: Ranges<u32>,
-    v6: Ranges<u128>,
+    v4: Ranges<4>,
+    v6: Ranges<16>,
     values: Texts,
     len: usize,
 }
 
-/// Ranges without gaps: each goes to the beginning of the next.
+/// Ranges of addresses of so many bytes, without gaps: each goes to the beginning of the next.
 #[derive(Debug)]
-struct Ranges<A> {
-    begins: Box<[A]>,
-    /// The value of each range; `NOTHING` where no network contains it.
-    values: Box<[u32]>,
+struct Ranges<const BYTES: usize> {
+    /// Addresses in network order, which compare as the addresses do.
+    begins: Bytes,
+    /// The value of each range, as a little-endian offset; `NOTHING` where no network contains it.
+    values: Bytes,
 }
 
 const NOTHING: u32 = u32::MAX;
@@ -35,8 +39,8 @@ impl Networks {
     #[must_use]
     pub fn lookup(&self, address: IpAddr) -> Option<&[u8]> {
         let value = match address.to_canonical() {
-            IpAddr::V4(address) => self.v4.lookup(address.to_bits()),
-            IpAddr::V6(address) => self.v6.lookup(address.to_bits()),
+            IpAddr::V4(address) => self.v4.lookup(address.octets()),
+            IpAddr::V6(address) => self.v6.lookup(address.octets()),
         };
         value.map(|offset| self.values.get(offset).0)
     }
@@ -54,17 +58,57 @@ impl Networks {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.values.bytes() + self.v4.begins.len() * 8 + self.v6.begins.len() * 20
+        self.values.bytes().len() + self.v4.bytes() + self.v6.bytes()
+    }
+
+    pub(super) fn write(&self, image: &mut Writer<impl Write>) -> io::Result<()> {
+        image.number(self.len as u64)?;
+        self.v4.write(image)?;
+        self.v6.write(image)?;
+        image.part(self.values.bytes())
+    }
+
+    pub(super) fn read(image: &mut Reader) -> Option<Self> {
+        Some(Self {
+            len: usize::try_from(image.number()?).ok()?,
+            v4: Ranges::read(image)?,
+            v6: Ranges::read(image)?,
+            values: Texts::from_bytes(image.part()?),
+        })
     }
 }
 
-impl<A: Copy + Ord> Ranges<A> {
-    fn lookup(&self, address: A) -> Option<u32> {
-        let after = self.begins.partition_point(|begin| *begin <= address);
-        self.values
-            .get(after.checked_sub(1)?)
-            .copied()
-            .filter(|value| *value != NOTHING)
+impl<const BYTES: usize> Ranges<BYTES> {
+    fn new(ranges: &[([u8; BYTES], u32)]) -> Self {
+        let begins: Vec<[u8; BYTES]> = ranges.iter().map(|(begin, _)| *begin).collect();
+        let values: Vec<[u8; 4]> = ranges.iter().map(|(_, value)| value.to_le_bytes()).collect();
+        Self {
+            begins: begins.into_flattened().into(),
+            values: values.into_flattened().into(),
+        }
+    }
+
+    fn lookup(&self, address: [u8; BYTES]) -> Option<u32> {
+        let begins = self.begins.as_chunks::<BYTES>().0;
+        let after = begins.partition_point(|begin| *begin <= address);
+        let value = self.values.as_chunks().0.get(after.checked_sub(1)?)?;
+        Some(u32::from_le_bytes(*value)).filter(|value| *value != NOTHING)
+    }
+
+    fn bytes(&self) -> usize {
+        self.begins.len() + self.values.len()
+    }
+
+    fn write(&self, image: &mut Writer<impl Write>) -> io::Result<()> {
+        image.part(&self.begins)?;
+        image.part(&self.values)
+    }
+
+    fn read(image: &mut Reader) -> Option<Self> {
+        Some(Self {
+            begins: image.part()?,
+            values: image.part()?,
+        })
     }
 }
 
@@ -73,7 +117,7 @@ impl<A: Copy + Ord> Ranges<A> {
 pub(super) struct Builder {
     v4: Vec<Network<u32>>,
     v6: Vec<Network<u128>>,
-    values: Texts,
+    values: Texts<Vec<u8>>,
     /// Where each different value begins: there are few of them in most lists.
     known: HashMap<Vec<u8>, u32>,
 }
@@ -116,8 +160,7 @@ impl Build for Builder {
         Ok(())
     }
 
-    fn build(mut self) -> Result<Networks, Vec<LineProblem>> {
-        self.values.shrink();
+    fn build(self) -> Result<Networks, Vec<LineProblem>> {
         let len = self.v4.len() + self.v6.len();
         let mut problems = Vec::new();
         let v4 = cut(
@@ -133,10 +176,12 @@ impl Build for Builder {
             &mut problems,
         );
         if problems.is_empty() {
+            let octets_v4 = |(begin, value)| (Ipv4Addr::from_bits(begin).octets(), value);
+            let octets_v6 = |(begin, value)| (Ipv6Addr::from_bits(begin).octets(), value);
             Ok(Networks {
-                v4,
-                v6,
-                values: self.values,
+                v4: Ranges::new(&v4.into_iter().map(octets_v4).collect::<Vec<_>>()),
+                v6: Ranges::new(&v6.into_iter().map(octets_v6).collect::<Vec<_>>()),
+                values: self.values.finish(),
                 len,
             })
         } else {
@@ -176,13 +221,13 @@ fn network(text: &[u8]) -> Result<IpNet, String> {
     }
 }
 
-/// Cuts nested networks into ranges.
+/// Cuts nested networks into ranges: where each begins, and its value.
 fn cut<A: Copy + Ord>(
     mut networks: Vec<Network<A>>,
     next: impl Fn(A) -> Option<A>,
     shown: impl Fn(A) -> IpAddr,
     problems: &mut Vec<LineProblem>,
-) -> Ranges<A> {
+) -> Vec<(A, u32)> {
     // Outer networks before the inner ones that begin where they do.
     networks.sort_by(|left, right| {
         left.first
@@ -227,11 +272,7 @@ fn cut<A: Copy + Ord>(
         open.push(network);
     }
     close(&mut open, None, &mut begin);
-    let (begins, values): (Vec<A>, Vec<u32>) = ranges.into_iter().unzip();
-    Ranges {
-        begins: begins.into_boxed_slice(),
-        values: values.into_boxed_slice(),
-    }
+    ranges
 }
 
 #[cfg(test)]

@@ -1,19 +1,26 @@
 //! Large read-only maps: loaded once from the bundle's files, shared by all workers, looked up in place.
 //!
-//! [`csv`] reads the file; each kind of lookup has a file of its own.
+//! [`csv`] reads the file; each kind of lookup has a file of its own. A table that was built is an [`image`], and [`kept`] on disk
+//! for the next start.
 
 pub mod csv;
 mod exact;
+mod image;
 mod ip;
+pub(in crate::plugin) mod kept;
 mod prefix;
 pub mod redirects;
 mod text;
 
+use std::io::{self, Write};
 use std::net::IpAddr;
+
+use bytes::Bytes;
 
 use crate::bundle::TableKind;
 
 use exact::Exact;
+use image::{Reader, Writer};
 use ip::Networks;
 use prefix::Prefixes;
 
@@ -28,6 +35,11 @@ pub enum Table {
     Ip(Networks),
 }
 
+/// The kinds in an [`image`].
+const EXACT: u64 = 0;
+const PREFIX: u64 = 1;
+const IP: u64 = 2;
+
 impl Table {
     /// Loads a table from CSV.
     ///
@@ -39,6 +51,43 @@ impl Table {
             TableKind::Prefix => csv::load(content, header, prefix::Builder::default()).map(Self::Prefix),
             TableKind::Ip => csv::load(content, header, ip::Builder::default()).map(Self::Ip),
         }
+    }
+
+    /// Writes the table in the form in which it is looked up.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&self, out: impl Write) -> io::Result<()> {
+        let mut image = Writer::begin(out)?;
+        match self {
+            Self::Exact(table) => {
+                image.number(EXACT)?;
+                table.write(&mut image)?;
+            }
+            Self::Prefix(table) => {
+                image.number(PREFIX)?;
+                table.write(&mut image)?;
+            }
+            Self::Ip(table) => {
+                image.number(IP)?;
+                table.write(&mut image)?;
+            }
+        }
+        image.finish()
+    }
+
+    /// Takes what [`Self::write`] has written, without copying it. Nothing when it is damaged, or was written by a Weir that does
+    /// it in another way.
+    #[must_use]
+    pub fn read(image: Bytes) -> Option<Self> {
+        let mut image = Reader::begin(image)?;
+        let table = match image.number()? {
+            EXACT => Self::Exact(Exact::read(&mut image)?),
+            PREFIX => Self::Prefix(Prefixes::read(&mut image)?),
+            IP => Self::Ip(Networks::read(&mut image)?),
+            _ => return None,
+        };
+        image.finish().map(|()| table)
     }
 
     /// The number of entries.

@@ -3,8 +3,13 @@
 //! The key that is the last one not after the given one shares the longest start with it. Either it is the answer, or the
 //! answer is among those that it is linked to.
 
+use std::io::{self, Write};
+
+use bytes::Bytes;
+
 use super::csv::{Build, LineProblem, PROBLEMS};
 use super::exact::duplicate;
+use super::image::{Reader, Writer};
 use super::text::Texts;
 
 /// A map from prefixes to values.
@@ -12,9 +17,12 @@ use super::text::Texts;
 pub struct Prefixes {
     /// Each key, followed by its value.
     texts: Texts,
-    /// In the order of their keys.
-    entries: Box<[Entry]>,
+    /// [`Packed`], in the order of their keys.
+    entries: Bytes,
 }
+
+/// An [`Entry`] as it lies in memory: its two numbers, little-endian.
+type Packed = [u8; 8];
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -25,38 +33,58 @@ struct Entry {
 
 const NONE: u32 = u32::MAX;
 
+impl Entry {
+    fn pack(self) -> Packed {
+        (u64::from(self.parent) << 32 | u64::from(self.offset)).to_le_bytes()
+    }
+
+    fn unpack(packed: &Packed) -> Self {
+        let both = u64::from_le_bytes(*packed);
+        Self {
+            offset: both as u32,
+            parent: (both >> 32) as u32,
+        }
+    }
+}
+
 impl Prefixes {
     /// The longest key that the given one starts with: its length and its value.
     #[must_use]
     pub fn longest_prefix(&self, key: &[u8]) -> Option<(usize, &[u8])> {
-        let after = self
-            .entries
-            .partition_point(|entry| self.texts.get(entry.offset).0 <= key);
-        let mut entry = self.entries.get(after.checked_sub(1)?)?;
+        let entries = self.entries();
+        let after = entries.partition_point(|entry| self.key(entry) <= key);
+        let mut at = after.checked_sub(1)?;
         loop {
+            let entry = Entry::unpack(entries.get(at)?);
             let (prefix, value) = self.texts.get(entry.offset);
             if key.starts_with(prefix) {
                 return Some((prefix.len(), self.texts.get(value).0));
             }
-            entry = self.entries.get(entry.parent as usize)?;
+            at = entry.parent as usize;
         }
     }
 
     /// The value of exactly this key.
     #[must_use]
     pub fn lookup(&self, key: &[u8]) -> Option<&[u8]> {
-        let at = self
-            .entries
-            .binary_search_by(|entry| self.texts.get(entry.offset).0.cmp(key))
-            .ok()?;
-        let (_, value) = self.texts.get(self.entries.get(at)?.offset);
+        let entries = self.entries();
+        let at = entries.binary_search_by(|entry| self.key(entry).cmp(key)).ok()?;
+        let (_, value) = self.texts.get(Entry::unpack(entries.get(at)?).offset);
         Some(self.texts.get(value).0)
+    }
+
+    fn entries(&self) -> &[Packed] {
+        self.entries.as_chunks().0
+    }
+
+    fn key(&self, entry: &Packed) -> &[u8] {
+        self.texts.get(Entry::unpack(entry).offset).0
     }
 
     /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries().len()
     }
 
     /// Whether there is none.
@@ -66,14 +94,26 @@ impl Prefixes {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.texts.bytes() + size_of_val(&*self.entries)
+        self.texts.bytes().len() + self.entries.len()
+    }
+
+    pub(super) fn write(&self, image: &mut Writer<impl Write>) -> io::Result<()> {
+        image.part(&self.entries)?;
+        image.part(self.texts.bytes())
+    }
+
+    pub(super) fn read(image: &mut Reader) -> Option<Self> {
+        Some(Self {
+            entries: image.part()?,
+            texts: Texts::from_bytes(image.part()?),
+        })
     }
 }
 
 /// Takes rows in.
 #[derive(Default)]
 pub(super) struct Builder {
-    texts: Texts,
+    texts: Texts<Vec<u8>>,
     /// Where each entry begins, and its line.
     entries: Vec<(u32, u32)>,
 }
@@ -89,8 +129,7 @@ impl Build for Builder {
     }
 
     fn build(mut self) -> Result<Prefixes, Vec<LineProblem>> {
-        self.texts.shrink();
-        let texts = self.texts;
+        let texts = self.texts.finish();
         // Stable, so that of two equal keys the one on the earlier line comes first.
         self.entries
             .sort_by(|(left, _), (right, _)| texts.get(*left).0.cmp(texts.get(*right).0));
@@ -117,9 +156,10 @@ impl Build for Builder {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let packed: Vec<Packed> = entries.into_iter().map(Entry::pack).collect();
         Ok(Prefixes {
             texts,
-            entries: entries.into_boxed_slice(),
+            entries: packed.into_flattened().into(),
         })
     }
 }

@@ -1,15 +1,17 @@
 //! Many byte strings in one allocation.
 
-/// Byte strings, each known by where it begins.
+use bytes::Bytes;
+
+/// Byte strings, each known by where it begins. More can be added while they lie in a `Vec`.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
-    bytes: Vec<u8>,
+pub(super) struct Texts<B = Bytes> {
+    bytes: B,
 }
 
 /// Where a string begins.
 pub(super) type Offset = u32;
 
-impl Texts {
+impl Texts<Vec<u8>> {
     /// Adds a string: its length in as few bytes as it needs, then itself.
     ///
     /// # Errors
@@ -27,12 +29,35 @@ impl Texts {
         Ok(offset)
     }
 
+    /// No more will be added.
+    pub(super) fn finish(mut self) -> Texts {
+        self.bytes.shrink_to_fit();
+        Texts {
+            bytes: self.bytes.into(),
+        }
+    }
+}
+
+impl Texts {
+    /// What [`Self::bytes`] were.
+    pub(super) fn from_bytes(bytes: Bytes) -> Self {
+        Self { bytes }
+    }
+
+    /// All strings, as they lie in memory.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<B: AsRef<[u8]>> Texts<B> {
     /// The string that begins here, and the offset of the next one.
     #[inline]
     pub(super) fn get(&self, offset: Offset) -> (&[u8], Offset) {
+        let bytes = self.bytes.as_ref();
         let mut at = offset as usize;
         let (mut length, mut shift) = (0_usize, 0);
-        while let Some(&byte) = self.bytes.get(at) {
+        while let Some(&byte) = bytes.get(at) {
             at += 1;
             length |= usize::from(byte & 0x7f) << shift;
             shift += 7;
@@ -40,16 +65,8 @@ impl Texts {
                 break;
             }
         }
-        let text = self.bytes.get(at..at + length).unwrap_or_default();
+        let text = bytes.get(at..at + length).unwrap_or_default();
         (text, Offset::try_from(at + length).unwrap_or(Offset::MAX))
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    pub(super) fn shrink(&mut self) {
-        self.bytes.shrink_to_fit();
     }
 }
 
