@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::transaction::{Datum, Item, Key, Transaction};
 use super::tx::Value;
-use super::{collect, effects, expand};
+use super::{collect, effects, expand, screen};
 use crate::bytes::leading_number;
 use crate::compile::names::Slot;
 use crate::compile::plan::{Capture, Forms, Link, Plan, Rule};
@@ -40,8 +40,16 @@ pub(super) fn evaluate(plan: &Plan, tx: &mut Transaction, at: Position<'_>) -> O
     }
     let mut items = std::mem::take(&mut tx.scratch);
     items.clear();
-    for target in &at.link.targets {
-        collect::collect(plan, tx, target, &mut items);
+    let interest = match at.role {
+        Role::Starter => plan.screens.of(at.index),
+        Role::Follower => Interest::Looks,
+    };
+    for (number, target) in at.link.targets.iter().enumerate() {
+        // Most targets of a rule that may match have no value in which it may.
+        match interest {
+            Interest::Screened(screen) if !screen::may_match_in(plan, tx, screen, number) => {}
+            _ => collect::collect(plan, tx, target, &mut items),
+        }
     }
     if !items.is_empty() {
         let argument = Argument::of(plan, tx, at.link);

@@ -95,6 +95,16 @@ pub(super) fn may_match(plan: &Plan, tx: &mut Transaction, screen: Screen) -> bo
     known.is_none_or(|set| sieve::has(set, usize::from(screen.question)))
 }
 
+/// Whether a rule with this screen may match in a value of one of its targets. Its group has been asked before.
+pub(super) fn may_match_in(plan: &Plan, tx: &Transaction, screen: Screen, target: usize) -> bool {
+    let group = plan.screens.groups.get(usize::from(screen.group));
+    let Some(&cell) = group.and_then(|group| group.cells.get(target)) else {
+        return true;
+    };
+    let known = tx.screening.cells.get(cell, words(plan));
+    known.is_none_or(|set| sieve::has(set, usize::from(screen.question)))
+}
+
 /// So that sets of both sides have the same length.
 fn words(plan: &Plan) -> usize {
     let [request, response] = &plan.screens.sieves;
