@@ -32,6 +32,8 @@ pub struct Judged {
     pub matches: Vec<Match>,
     /// How many more there were than are kept.
     pub unreported: usize,
+    /// What the origin answered, where it was asked and its answer let through.
+    pub response: Option<Response>,
 }
 
 /// Judges what arrived, with a transaction that can be asked afterwards.
@@ -46,8 +48,8 @@ pub fn judge_observed(
     transaction: &mut Transaction,
     observer: &mut impl Observer,
 ) -> Judged {
-    let (reply, decision) = match &received.request {
-        None => (Reply::Status(400), Decision::Pass),
+    let (reply, decision, response) = match &received.request {
+        None => (Reply::Status(400), Decision::Pass, None),
         Some(request) => phases(engine, request, received.refusal, transaction, observer),
     };
     Judged {
@@ -56,6 +58,7 @@ pub fn judge_observed(
         refusal: received.refusal,
         matches: transaction.matches().to_vec(),
         unreported: transaction.unreported(),
+        response,
     }
 }
 
@@ -65,7 +68,8 @@ fn phases(
     refusal: Option<Refusal>,
     transaction: &mut Transaction,
     observer: &mut impl Observer,
-) -> (Reply, Decision) {
+) -> (Reply, Decision, Option<Response>) {
+    let mut passed = None;
     let mut observed = engine.observed(observer);
     let mut decision = observed.request_head(transaction, request.head.clone());
     if decision == Decision::Pass {
@@ -84,9 +88,10 @@ fn phases(
             Decision::Pass => Reply::Status(response.status),
             disrupted => reply_to(disrupted),
         };
+        passed = (decision == Decision::Pass).then_some(response);
     }
     observed.finish(transaction);
-    (reply, decision)
+    (reply, decision, passed)
 }
 
 fn respond<O: Observer>(

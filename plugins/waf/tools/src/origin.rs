@@ -37,6 +37,18 @@ impl Response {
         Self::new(status, Vec::new(), body.as_bytes().to_vec())
     }
 
+    /// Header lines and body, as a client sees them.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value)));
+        }
+        text.push_str("\r\n");
+        text.push_str(&String::from_utf8_lossy(&self.body));
+        text
+    }
+
     /// One with the media type that its body looks to be of, where its headers name none.
     fn new(status: u16, mut headers: Vec<(String, Vec<u8>)>, body: Vec<u8>) -> Self {
         let named = headers

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::schema::Output;
 use crate::exchange::{Judged, LogLines, Reply};
+use crate::origin::Response;
 
 /// One thing that did not come as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum Failure {
     Answered,
     /// No line of the log has this.
     NotInLog(String),
+    /// The response does not have this.
+    NotInResponse(String),
     /// A line of the log has this.
     InLog {
         /// The pattern.
@@ -54,6 +57,7 @@ impl fmt::Display for Failure {
             }
             Self::Answered => f.write_str("expected no response that could be read"),
             Self::NotInLog(pattern) => write!(f, "no line of the log has {pattern}"),
+            Self::NotInResponse(pattern) => write!(f, "the response does not have {pattern}"),
             Self::InLog { pattern, line } => write!(f, "the log must not have {pattern}: {line}"),
             Self::NotIsolated(ids) => write!(f, "expected one rule to match, got {ids:?}"),
             Self::Broken(reason) => write!(f, "the test is wrong: {reason}"),
@@ -67,6 +71,18 @@ pub fn failures(output: &Output, judged: &Judged, log: &LogLines<'_>) -> Vec<Fai
     let mut failures = Vec::new();
     let ids = judged.ids();
     reply(output, judged, &mut failures);
+    if let Some(pattern) = output
+        .response_contains
+        .as_deref()
+        .filter(|pattern| !pattern.is_empty())
+    {
+        let text = judged.response.as_ref().map(Response::to_text).unwrap_or_default();
+        match Regex::new(pattern) {
+            Ok(regex) if regex.is_match(&text) => {}
+            Ok(_) => failures.push(Failure::NotInResponse(pattern.to_owned())),
+            Err(error) => failures.push(Failure::Broken(error.to_string())),
+        }
+    }
     let missing = |id: &&u64| !ids.contains(*id);
     let absent: Vec<u64> = output.log.expect_ids.iter().filter(missing).copied().collect();
     if !absent.is_empty() {

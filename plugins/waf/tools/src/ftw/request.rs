@@ -14,6 +14,16 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// # Errors
 /// What is not base64, or contradicts itself.
 pub fn messages(input: &Input) -> Result<Vec<Vec<u8>>, Error> {
+    if input.response.is_some() {
+        return Err(Error::new(
+            "input.response needs a network: describe the response in the body of a POST to /reflect",
+        ));
+    }
+    if input.follow_redirect == Some(true) {
+        return Err(Error::new(
+            "input.follow_redirect needs a network: name the target of the redirect in uri",
+        ));
+    }
     if let Some(encoded) = input.encoded_request.as_deref().filter(|text| !text.is_empty()) {
         if input.data.is_some() || input.encoded_data.is_some() {
             return Err(Error::new(
