@@ -210,8 +210,7 @@ fn tx_values(plan: &Plan, tx: &mut Transaction, selector: &Selector, items: &mut
         items.extend(item(Key::Slot(*slot), tx.tx.get(*slot)));
         return;
     }
-    let held: Vec<(usize, Value)> = tx.tx.slots().collect();
-    for (index, value) in held {
+    for (index, value) in tx.tx.slots() {
         let key = Key::Slot(Slot::at(index));
         if selects(plan, tx, selector, key) {
             items.extend(item(key, value));

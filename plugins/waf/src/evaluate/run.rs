@@ -21,7 +21,7 @@ pub(super) fn phase(plan: &Plan, tx: &mut Transaction, phase: Phase, observer: &
         return Decision::Pass;
     }
     observer.phase(phase);
-    screen::reset(plan, tx);
+    screen::refresh(plan, tx);
     let mut at = 0;
     while let Some(&index) = rules.get(at) {
         at += 1;

@@ -1,5 +1,5 @@
 //! Whether a rule may match at all: the union, over all values that it looks at, of what the sieve says about them. It is made
-//! when the first rule of a group asks, and holds until the phase ends.
+//! when the first rule of a group asks, and holds until the exchange brings other values.
 
 use super::collect;
 use super::texts::TextId;
@@ -10,14 +10,23 @@ use crate::compile::screens::{Cell, Screen, Source};
 use crate::compile::sieve;
 use crate::transformations::Touches;
 
-/// What the groups, cells and sources of a plan know in this phase.
+/// What the groups, cells and sources of a plan know.
 #[derive(Debug, Default)]
 pub(super) struct Screening {
+    age: Age,
     groups: Known,
     cells: Known,
     sources: Vec<Option<Values>>,
     /// The values of all sources, one after the other.
     texts: Vec<TextId>,
+}
+
+/// Whether what is known is about the values that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Age {
+    Current,
+    #[default]
+    Outdated,
 }
 
 /// The values of a source.
@@ -62,8 +71,19 @@ impl Known {
 /// A set of tests while it is made.
 type Set = [u64; sieve::MOST_WORDS];
 
-/// Forgets what was known, because there are other values now.
-pub(super) fn reset(plan: &Plan, tx: &mut Transaction) {
+impl Screening {
+    /// There are other values now.
+    pub(super) fn outdate(&mut self) {
+        self.age = Age::Outdated;
+    }
+}
+
+/// Forgets what is known, where there are other values now. A phase that brings no value, like that of an empty body, does not
+/// ask again.
+pub(super) fn refresh(plan: &Plan, tx: &mut Transaction) {
+    if std::mem::replace(&mut tx.screening.age, Age::Current) == Age::Current {
+        return;
+    }
     let screens = &plan.screens;
     let words = words(plan);
     tx.screening.groups.reset(screens.groups.len(), words);

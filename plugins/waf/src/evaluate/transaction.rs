@@ -275,6 +275,7 @@ impl Transaction {
 
     /// Takes the head of the response.
     pub(super) fn take_response(&mut self, status: u16, headers: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        self.screening.outdate();
         self.response_status = Some(status);
         self.response_headers.clear();
         for (name, value) in headers {
@@ -288,6 +289,7 @@ impl Transaction {
 
     /// Takes the body of the response, or its start.
     pub(super) fn take_response_body(&mut self, body: &[u8], completeness: Completeness) {
+        self.screening.outdate();
         self.response_text = Some(self.texts.push(body));
         if completeness == Completeness::Cut {
             self.outbound_error = Parsed::TooMany;
@@ -296,6 +298,9 @@ impl Transaction {
 
     /// Takes the body of the request, or its start, and makes arguments of it.
     pub(super) fn take_body(&mut self, plan: &Plan, body: &[u8], completeness: Completeness) {
+        if !body.is_empty() {
+            self.screening.outdate();
+        }
         let headers = self
             .head
             .as_ref()
