@@ -132,6 +132,7 @@ impl Waf {
         match cause {
             Cause::Rule(id) => request.note("refused-by", &id.to_string()),
             Cause::BodyLimit => request.note("refused-by", "request body limit"),
+            Cause::ResponseBodyLimit => request.note("refused-by", "response body limit"),
             Cause::MemoryLimit => request.note("refused-by", "memory limit"),
         }
         match answer {

@@ -21,16 +21,26 @@ const NAMES: &[&str] = &[
     "requestBodyAccess",
     "requestBodyProcessor",
     "forceRequestBodyVariable",
+    "requestBodyLimit",
     "responseBodyAccess",
+    "responseBodyLimit",
 ];
 
-const NOT_YET: &[&str] = &[
-    "debugLogLevel",
-    "hashEngine",
-    "hashEnforcement",
-    "parseXmlIntoArgs",
-    "requestBodyLimit",
-    "responseBodyLimit",
+/// What Weir reads and cannot follow, and what that means.
+const INERT: &[(&str, &str)] = &[
+    (
+        "debugLogLevel",
+        "ctl:debugLogLevel has no effect: there is no debug log",
+    ),
+    ("hashEngine", "ctl:hashEngine has no effect: links are not signed"),
+    (
+        "hashEnforcement",
+        "ctl:hashEnforcement has no effect: links are not signed",
+    ),
+    (
+        "parseXmlIntoArgs",
+        "ctl:parseXmlIntoArgs has no effect: XML does not become arguments; look at XML:/* and XML://@*",
+    ),
 ];
 
 pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), String> {
@@ -38,6 +48,10 @@ pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Re
         return Err(format!("\"{value}\" has no =; write name=value"));
     };
     let (name, value) = (name.trim(), value.trim());
+    if let Some((_, caveat)) = INERT.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+        draft.caveats.push(caveat);
+        return Ok(());
+    }
     let control = match name.to_ascii_lowercase().as_str() {
         "ruleengine" => Control::Engine(settings::mode(value)?),
         "auditengine" => Control::AuditEngine(settings::audit_mode(value)?),
@@ -51,6 +65,8 @@ pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Re
         "ruleremovetargetbymsg" => remove_target(By::Message, value, scope)?,
         "requestbodyaccess" => Control::RequestBodyAccess(settings::access(value)?),
         "forcerequestbodyvariable" => Control::ForceRequestBodyVariable(settings::access(value)?),
+        "requestbodylimit" => Control::RequestBodyLimit(settings::number(value)?),
+        "responsebodylimit" => Control::ResponseBodyLimit(settings::number(value)?),
         "responsebodyaccess" => Control::ResponseBodyAccess(settings::access(value)?),
         "requestbodyprocessor" => Control::RequestBodyProcessor(match value.to_ascii_uppercase().as_str() {
             "URLENCODED" => BodyProcessor::UrlEncoded,
@@ -60,9 +76,6 @@ pub(super) fn apply(value: &str, draft: &mut Draft, scope: &mut Scope<'_>) -> Re
             "RAW" => BodyProcessor::Raw,
             _ => return Err(format!("\"{value}\" is not URLENCODED, JSON, XML, MULTIPART or RAW")),
         }),
-        _ if NOT_YET.iter().any(|known| known.eq_ignore_ascii_case(name)) => {
-            return Err(format!("\"{name}\" is not supported yet"));
-        }
         _ => return Err(unknown("setting", name, NAMES.iter().copied())),
     };
     draft.effects.push(Effect::Control(control));

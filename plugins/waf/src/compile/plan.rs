@@ -413,6 +413,10 @@ pub enum Control {
     RequestBodyProcessor(BodyProcessor),
     /// `ctl:forceRequestBodyVariable`
     ForceRequestBodyVariable(Access),
+    /// `ctl:requestBodyLimit`, in bytes
+    RequestBodyLimit(u64),
+    /// `ctl:responseBodyLimit`, in bytes
+    ResponseBodyLimit(u64),
     /// `ctl:responseBodyAccess`
     ResponseBodyAccess(Access),
 }

@@ -384,7 +384,7 @@ pub(crate) fn audit_parts(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn number(text: &str) -> Result<u64, String> {
+pub(crate) fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("\"{text}\" is not a whole number"))
 }
 

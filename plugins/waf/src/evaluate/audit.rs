@@ -263,6 +263,7 @@ fn action(tx: &Transaction) -> Action {
         (Cause::Rule(id), Answer::Redirect { .. }) => (Some(id), "redirected"),
         (Cause::Rule(id), Answer::Close) => (Some(id), "dropped"),
         (Cause::BodyLimit, _) => (None, "body limit"),
+        (Cause::ResponseBodyLimit, _) => (None, "response body limit"),
         (Cause::MemoryLimit, _) => (None, "memory limit"),
     };
     Action {

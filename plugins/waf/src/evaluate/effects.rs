@@ -151,6 +151,8 @@ fn control(plan: &Plan, tx: &mut Transaction, control: &Control) {
                 tx.excluded.push((*rules, *variable, selector.clone()));
             }
         }
+        Control::RequestBodyLimit(limit) => tx.request_limit = Some(*limit),
+        Control::ResponseBodyLimit(limit) => tx.response_limit = Some(*limit),
         Control::RequestBodyAccess(access) => tx.request_body = *access,
         Control::RequestBodyProcessor(processor) => tx.body.processor = (*processor).into(),
         Control::ForceRequestBodyVariable(Access::On) => tx.body.force(),

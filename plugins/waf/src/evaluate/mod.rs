@@ -75,6 +75,8 @@ pub enum Cause {
     Rule(u64),
     /// The request body is longer than `SecRequestBodyLimit`.
     BodyLimit,
+    /// The response body is longer than `SecResponseBodyLimit`.
+    ResponseBodyLimit,
     /// The values of the transaction take more memory than they may.
     MemoryLimit,
 }
@@ -126,7 +128,7 @@ impl Engine {
     #[must_use]
     pub fn request_body_limit(&self, transaction: &Transaction) -> Option<u64> {
         let wanted = transaction.mode != Mode::Off && transaction.request_body == Access::On;
-        wanted.then_some(self.plan.settings.request_body_limit)
+        wanted.then(|| self.request_limit(transaction))
     }
 
     /// Phase 2, with the body as far as it is known; empty where there is none or it is not looked at.
@@ -153,7 +155,7 @@ impl Engine {
         let has_rules = self.has_rules(Phase::ResponseBody);
         let wanted = has_rules && transaction.mode != Mode::Off && transaction.response_body == Access::On;
         (wanted && transaction.response_is_one_of(&settings.response_body_types))
-            .then_some(settings.response_body_limit)
+            .then(|| transaction.response_limit.unwrap_or(settings.response_body_limit))
     }
 
     /// Phase 4.
@@ -209,7 +211,7 @@ impl Engine {
 
     /// The body, before rules run. A body that is too long may be refused by itself.
     fn take_body(&self, transaction: &mut Transaction, body: &[u8], completeness: Completeness) -> Decision {
-        let limit = usize::try_from(self.plan.settings.request_body_limit).unwrap_or(usize::MAX);
+        let limit = usize::try_from(self.request_limit(transaction)).unwrap_or(usize::MAX);
         let (body, completeness) = match body.get(..limit) {
             Some(start) if start.len() < body.len() => (start, Completeness::Cut),
             _ => (body, completeness),
@@ -228,6 +230,28 @@ impl Engine {
             return run::stop(transaction, disruption);
         }
         Decision::Pass
+    }
+
+    /// The body of a response, before rules run. One that is too long may be withheld by itself.
+    fn take_response_body(&self, transaction: &mut Transaction, body: &[u8], completeness: Completeness) -> Decision {
+        transaction.take_response_body(body, completeness);
+        let reject = completeness == Completeness::Cut
+            && self.plan.settings.response_body_overflow == Overflow::Reject
+            && transaction.mode == Mode::On;
+        if reject {
+            let disruption = Disruption {
+                cause: Cause::ResponseBodyLimit,
+                answer: Answer::Status(500),
+            };
+            return run::stop(transaction, disruption);
+        }
+        Decision::Pass
+    }
+
+    fn request_limit(&self, transaction: &Transaction) -> u64 {
+        transaction
+            .request_limit
+            .unwrap_or(self.plan.settings.request_body_limit)
     }
 
     fn write_back(&self, transaction: &mut Transaction) {

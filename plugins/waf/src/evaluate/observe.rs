@@ -73,7 +73,10 @@ impl<O: Observer> Observed<'_, '_, O> {
         body: &[u8],
         completeness: Completeness,
     ) -> Decision {
-        transaction.take_response_body(body, completeness);
+        let decision = self.engine.take_response_body(transaction, body, completeness);
+        if decision != Decision::Pass {
+            return decision;
+        }
         self.engine.run(transaction, Phase::ResponseBody, self.observer)
     }
 

@@ -71,6 +71,10 @@ pub struct Transaction {
     pub(super) audit: AuditMode,
     pub(super) request_body: Access,
     pub(super) response_body: Access,
+    /// What `ctl:requestBodyLimit` has set, in bytes.
+    pub(super) request_limit: Option<u64>,
+    /// What `ctl:responseBodyLimit` has set, in bytes.
+    pub(super) response_limit: Option<u64>,
     pub(super) allowed: Option<Allowance>,
     pub(super) texts: Texts,
     pub(super) args_get: Vec<Field>,
@@ -165,6 +169,8 @@ impl Default for Transaction {
             audit: AuditMode::RelevantOnly,
             request_body: Access::Off,
             response_body: Access::Off,
+            request_limit: None,
+            response_limit: None,
             allowed: None,
             texts: Texts::default(),
             args_get: Vec::new(),

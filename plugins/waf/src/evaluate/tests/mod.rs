@@ -451,3 +451,27 @@ fn xml_is_looked_at_where_a_rule_says_so() {
     assert_eq!(matched(b"<a b='attack'/>"), [2, 5, 6]);
     assert_eq!(matched(b"<a>attack"), [2, 4, 5]);
 }
+
+#[test]
+fn a_response_over_its_limit_is_withheld_or_cut() {
+    let rules = |action: &str| {
+        format!(
+            "SecResponseBodyAccess On\nSecResponseBodyLimit 9\nSecResponseBodyLimitAction {action}\n\
+             SecAction \"id:1,phase:1,nolog,pass,ctl:responseBodyLimit=3,ctl:requestBodyLimit=5\"\n\
+             SecRule OUTBOUND_DATA_ERROR \"@eq 1\" \"id:2,phase:4,deny,status:502\""
+        )
+    };
+    for (action, expected) in [("Reject", 500), ("ProcessPartial", 502)] {
+        let engine = engine(&rules(action));
+        let mut transaction = Transaction::default();
+        let _ = engine.request_head(&mut transaction, head("/", &[]));
+        assert_eq!(engine.request_body_limit(&transaction), Some(5));
+        let headers = [("content-type".to_owned(), b"text/html".to_vec())];
+        let _ = engine.response_head(&mut transaction, 200, headers);
+        assert_eq!(engine.response_body_limit(&transaction), Some(3));
+        let Decision::Disrupt(disruption) = engine.response_body(&mut transaction, b"tex", Completeness::Cut) else {
+            panic!("{action}: it passes");
+        };
+        assert_eq!(disruption.answer, Answer::Status(expected), "{action}");
+    }
+}

@@ -40,6 +40,7 @@ fn verdict(decision: &Decision) -> Value {
             let (rule, reason) = match cause {
                 Cause::Rule(id) => (Some(*id), "rule"),
                 Cause::BodyLimit => (None, "body-limit"),
+                Cause::ResponseBodyLimit => (None, "response-body-limit"),
                 Cause::MemoryLimit => (None, "memory-limit"),
             };
             let status = match answer {

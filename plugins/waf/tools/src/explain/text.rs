@@ -264,6 +264,12 @@ fn verdict(explanation: &Explanation<'_>, out: &mut impl Write) -> io::Result<()
             match cause {
                 Cause::Rule(id) => writeln!(out, "Verdict: refused by rule {id}, {answer}."),
                 Cause::BodyLimit => writeln!(out, "Verdict: refused because its body is too long, {answer}."),
+                Cause::ResponseBodyLimit => {
+                    writeln!(
+                        out,
+                        "Verdict: refused because the response's body is too long, {answer}."
+                    )
+                }
                 Cause::MemoryLimit => writeln!(
                     out,
                     "Verdict: refused because its values take too much memory, {answer}."
