@@ -276,8 +276,7 @@ fn part(test: &Test, form: &[u8], argument: &[u8]) -> Range<usize> {
         Test::Text(_) => memchr::memmem::find(form, argument).map(|at| at..at + argument.len()),
         _ => test
             .groups(form)
-            .iter()
-            .next()
+            .first()
             .and_then(|group| group.as_ref().map(|(start, end)| *start as usize..*end as usize)),
     };
     found.filter(|part| !part.is_empty()).unwrap_or(0..form.len())

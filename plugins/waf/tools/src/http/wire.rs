@@ -50,7 +50,7 @@ pub fn read(message: &[u8]) -> Received {
 /// The head and what follows it.
 fn split(message: &[u8]) -> Result<(Head<'_>, &[u8]), Refusal> {
     let (line, mut rest) = next_line(message);
-    let (method, target, version) = request_line(line)?;
+    let [method, target, version] = request_line(line)?;
     let mut fields: Vec<(&[u8], Vec<u8>)> = Vec::new();
     while !rest.is_empty() {
         let (line, after) = next_line(rest);
@@ -82,7 +82,7 @@ fn split(message: &[u8]) -> Result<(Head<'_>, &[u8]), Refusal> {
 }
 
 /// `GET /path HTTP/1.1`, split at the spaces of which there must be two; one where there is no version.
-fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Refusal> {
+fn request_line(line: &[u8]) -> Result<[&[u8]; 3], Refusal> {
     const WRONG: Refusal = Refusal("the request line is not a method, a target and a version (RFC 9112 §3)");
     let mut words = line.split(|&b| b == b' ');
     let (Some(method), Some(target)) = (words.next(), words.next()) else {
@@ -96,7 +96,7 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Refusal> {
     if !version.is_empty() && edge::version(version).is_none() {
         return Err(Refusal("the version is not HTTP/ and two numbers (RFC 9112 §2.3)"));
     }
-    Ok((method, target, version))
+    Ok([method, target, version])
 }
 
 fn next_line(text: &[u8]) -> (&[u8], &[u8]) {
