@@ -22,6 +22,7 @@ mod policy;
 mod reload;
 mod retries;
 mod routing;
+mod rule_tools;
 mod streaming;
 mod swap;
 mod timeouts;

@@ -13,6 +13,7 @@ mod reload;
 mod rollback;
 mod run;
 mod status;
+mod waf;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ pub fn run() -> ExitCode {
         Command::Rollback(command) => rollback::run(&command),
         Command::Reload(command) => reload::run(&command),
         Command::Plugin { command } => plugin::run(command).unwrap_or_else(|error| fail(format!("{error:#}"))),
+        Command::Waf { command } => waf::run(command),
         Command::Demo(command) => demo::run(&command),
         Command::Version => version(),
         Command::ConfigReference => reference::run(),
@@ -59,6 +61,12 @@ enum Command {
         /// What to do.
         #[command(subcommand)]
         command: plugin::PluginCommand,
+    },
+    /// Check, test, explain and measure WAF rules.
+    Waf {
+        /// What to do.
+        #[command(subcommand)]
+        command: waf::WafCommand,
     },
     /// See Weir at work: a small origin, Weir in front of it, and what to try.
     Demo(demo::Arguments),
