@@ -9,6 +9,11 @@ use weir_waf_tools::crs::{Crs, Profile};
 use weir_waf_tools::exchange::judge;
 use weir_waf_tools::http::wire;
 
+/// CRS 4. Where only Debian's is there, its own test judges it.
+fn newer() -> Option<Crs> {
+    Crs::find().filter(|crs| Some(crs) != Crs::debian().as_ref())
+}
+
 fn engine(found: Option<Crs>, which: &str) -> Option<Engine> {
     let Some(crs) = found else {
         assert!(std::env::var_os("CI").is_none() || which != "CRS", "no {which}");
@@ -52,7 +57,7 @@ fn attacks_are_refused(engine: &Engine, unknown: &[&str]) {
 
 #[test]
 fn crs_refuses_attacks_and_nothing_else() {
-    let Some(engine) = engine(Crs::find(), "CRS") else {
+    let Some(engine) = engine(newer(), "CRS") else {
         return;
     };
     ordinary_requests_pass(&engine);
