@@ -85,7 +85,10 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Error> {
 pub fn engine(rules: &Rules) -> Result<Engine, Error> {
     let mut plan = rules.plan()?.0;
     plan.settings.memory_limit = plan.settings.memory_limit.saturating_mul(MORE_ROOM);
-    Ok(Engine::new(plan))
+    let mut engine = Engine::new(plan);
+    // What is passed over cannot be shown.
+    engine.remove_screens();
+    Ok(engine)
 }
 
 /// Judges a request and keeps what happened.
