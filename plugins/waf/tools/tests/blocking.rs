@@ -16,7 +16,10 @@ fn newer() -> Option<Crs> {
 
 fn engine(found: Option<Crs>, which: &str) -> Option<Engine> {
     let Some(crs) = found else {
-        assert!(std::env::var_os("CI").is_none() || which != "CRS", "no {which}");
+        assert!(
+            std::env::var_os("CI").is_none() || Crs::find().is_some(),
+            "no rule set: install modsecurity-crs, or set WEIR_CRS"
+        );
         println!("NOT RUN: {which} is not installed");
         return None;
     };
