@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""What judging by the OWASP Core Rule Set costs: Weir's WAF beside nginx with ModSecurity, the same rules in both.
+
+    make plugins && scripts/install-packages.sh libnginx-mod-http-modsecurity modsecurity-crs nginx wrk && benches/waf.py
+
+For each proxy the CPU time of a request is measured with and without the WAF, by the method of README.md: one worker pinned to
+core 0, origin and wrk on core 1, the kernel's account of the process divided by the requests, everybody in turn within a round.
+The difference is the WAF's share; what is printed are medians over the rounds. A status other than 2xx voids the run.
+
+Options by environment: ROUNDS (3), SECONDS (3), WEIR (target/release/weir), CRS (/usr/share/modsecurity-crs).
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = int(os.environ.get("ROUNDS", 3))
+SECONDS = int(os.environ.get("SECONDS", 3))
+WEIR = Path(os.environ.get("WEIR", ROOT / "target/release/weir"))
+CRS = Path(os.environ.get("CRS", "/usr/share/modsecurity-crs"))
+PROXY_CORE, LOAD_CORE = "0", "1"
+CONNECTIONS = 4
+
+ORIGIN = """
+worker_processes 1; daemon off; master_process off; pid {dir}/origin.pid; error_log {dir}/origin.log crit;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; default_type text/plain; keepalive_requests 1000000000; keepalive_timeout 1h;
+    server {{ listen 127.0.0.1:{origin}; location / {{ return 200 "{body}"; }} }}
+}}
+"""
+
+NGINX = """
+load_module modules/ngx_http_modsecurity_module.so;
+worker_processes 1; daemon off; master_process off; pid {dir}/nginx-{waf}.pid; error_log {dir}/nginx-{waf}.log crit;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; client_body_buffer_size 256k;
+    upstream origin {{ server 127.0.0.1:{origin}; keepalive 128; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            modsecurity {waf}; modsecurity_rules_file {dir}/rules.conf;
+            proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
+        }}
+    }}
+}}
+"""
+
+WEIR_TOML = """
+workers = 1
+[admin]
+address = "127.0.0.1:{admin}"
+[[listener]]
+address = "127.0.0.1:{port}"
+[[upstream]]
+name = "origin"
+servers = ["127.0.0.1:{origin}"]
+[[route]]
+name = "all"
+upstream = "origin"
+[access_log]
+format = "off"
+[plugins]
+state = "{dir}/state-{waf}"
+{bundle}
+"""
+
+BROWSER = {
+    "Host": "www.example.org",
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-US,en;q=0.5",
+    "Accept-Encoding": "gzip, deflate, br",
+    "Referer": "https://www.example.org/library/list",
+    "Cookie": "session=0f3a9c1b2d4e5f60718293a4b5c6d7e8; theme=dark",
+    "Upgrade-Insecure-Requests": "1",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-User": "?1",
+    "Cache-Control": "max-age=0",
+}
+SMALL = {"Host": "www.example.org", "User-Agent": "wrk/4", "Accept": "*/*"}
+
+
+def main():
+    for needed in (WEIR, ROOT / "target/plugins/waf.wasm", Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"), CRS / "rules"):
+        if not needed.exists():
+            sys.exit(f"{needed} is missing; the first lines of this file say how to get it")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.chmod(folder, 0o755)
+        proxies = start(folder)
+        try:
+            for scenario, (path, headers, body) in requests().items():
+                measure(scenario, proxies, script(folder, scenario, path, headers, body))
+        finally:
+            for process, _ in proxies.values():
+                process.send_signal(signal.SIGTERM)
+
+
+def requests():
+    random.seed(1)
+    words = "the quick manga chapter of volume reader page title search about summer house river light story night".split()
+    prose = lambda count: [random.choice(words) for _ in range(count)]
+    form = "&".join(f"field_{index}={'+'.join(prose(9))}" for index in range(60))[:2048]
+    items = [{"id": n, "title": " ".join(prose(3)), "tags": prose(3), "price": n * 3.5} for n in range(110)]
+    content = json.dumps({"items": items})
+    typed = lambda kind: SMALL | {"Content-Type": kind}
+    return {
+        "a small GET": ("/", SMALL, None),
+        "a browser's GET": ("/library/series/one-summer-house?page=3&sort=title&lang=en&view=grid", BROWSER, None),
+        f"a form of {len(form)} bytes": ("/", typed("application/x-www-form-urlencoded"), form),
+        f"{len(content)} bytes of JSON": ("/", typed("application/json"), content),
+    }
+
+
+def start(folder):
+    """All proxies and the origin; each by its name, with its port."""
+    origin = free_port()
+    (folder / "origin.conf").write_text(ORIGIN.format(dir=folder, origin=origin, body="x" * 1024))
+    bundle = folder / "bundle"
+    subprocess.run([ROOT / "scripts/crs-bundle.sh", CRS, bundle], check=True, stdout=subprocess.DEVNULL)
+    setup = (bundle / "rules/modsecurity.conf").read_text()
+    # What libmodsecurity 3.0 of Debian does not know; its default is as much.
+    setup = re.sub(r"(?m)^Sec(RequestBodyJsonDepthLimit|ArgumentsLimit).*$", "", setup)
+    (folder / "modsecurity.conf").write_text(setup)
+    included = [folder / "modsecurity.conf", bundle / "rules/crs-setup.conf"]
+    included += sorted(path for path in (bundle / "rules").glob("RE*.conf"))
+    (folder / "rules.conf").write_text("".join(f"Include {path}\n" for path in included) + "SecAuditEngine Off\n")
+
+    proxies = {"origin": (spawn(LOAD_CORE, "nginx", "-c", folder / "origin.conf"), origin)}
+    for waf in ("off", "on"):
+        port = free_port()
+        config = folder / f"nginx-{waf}.conf"
+        config.write_text(NGINX.format(dir=folder, waf=waf, port=port, origin=origin))
+        proxies[f"nginx {waf}"] = (spawn(PROXY_CORE, "nginx", "-c", config), port)
+        port = free_port()
+        config = folder / f"weir-{waf}.toml"
+        named = f'bundle = "{bundle}"' if waf == "on" else ""
+        config.write_text(WEIR_TOML.format(dir=folder, waf=waf, port=port, admin=free_port(), origin=origin, bundle=named))
+        proxies[f"weir {waf}"] = (spawn(PROXY_CORE, WEIR, "run", "-c", config), port)
+    for name, (process, port) in proxies.items():
+        listening(name, process, port)
+    return proxies
+
+
+def spawn(core, *command):
+    return subprocess.Popen(["taskset", "-c", core, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def listening(name, process, port):
+    for _ in range(600):
+        if process.poll() is not None:
+            sys.exit(f"{name} ended with {process.returncode}")
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.1)
+    sys.exit(f"{name} does not listen")
+
+
+def measure(scenario, proxies, lua):
+    costs = {name: [] for name in proxies if name != "origin"}
+    for _ in range(ROUNDS):
+        for name, samples in costs.items():
+            samples.append(cost(*proxies[name], name, lua))
+    median = {name: statistics.median(samples) for name, samples in costs.items()}
+    weir, modsecurity = median["weir on"] - median["weir off"], median["nginx on"] - median["nginx off"]
+    print(f"{scenario}: the WAF's share is {weir:.0f} µs in Weir, {modsecurity:.0f} µs in ModSecurity: 1/{modsecurity / weir:.1f}", flush=True)
+
+
+def cost(process, port, name, lua):
+    """Microseconds of CPU time for each request."""
+    before = cpu(process.pid)
+    wrk = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(lua), f"http://127.0.0.1:{port}"]
+    told = subprocess.run(wrk, capture_output=True, text=True, check=True).stdout
+    done = int(re.search(r"(\d+) requests in", told).group(1))
+    if done == 0 or "Non-2xx" in told:
+        sys.exit(f"{name}: {told}")
+    return (cpu(process.pid) - before) / 1000 / done
+
+
+def cpu(pid):
+    """Nanoseconds that all threads of a process have run."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
+def script(folder, scenario, path, headers, body):
+    lines = [f"wrk.path = {json.dumps(path)}"]
+    lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
+    if body is not None:
+        lines += ['wrk.method = "POST"', f"wrk.body = {json.dumps(body)}"]
+    lua = folder / (re.sub(r"\W+", "-", scenario) + ".lua")
+    lua.write_text("\n".join(lines))
+    return lua
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+main()
