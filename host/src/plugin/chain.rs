@@ -94,6 +94,10 @@ struct Seat {
     plugin: Arc<Plugin>,
     services: Arc<Services>,
     /// Instances that serve nobody. The last one used is used next: its memory is in the processor's caches.
+    #[allow(
+        clippy::vec_box,
+        reason = "an instance goes to an exchange and comes back: as a pointer"
+    )]
     idle: RefCell<Vec<Box<Instance>>>,
     /// Instances that exist.
     taken: Rc<Cell<u32>>,

@@ -316,11 +316,11 @@ mod tests {
     }
 
     fn literals(pattern: &str) -> Vec<Vec<String>> {
-        let shown = |text: &Box<[u8]>| String::from_utf8(text.to_vec()).unwrap();
+        let shown = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
         needs(pattern)
             .literals
             .iter()
-            .map(|clause| clause.iter().map(shown).collect())
+            .map(|clause| clause.iter().map(|text| shown(text)).collect())
             .collect()
     }
 
