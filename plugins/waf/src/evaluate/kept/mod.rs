@@ -2,7 +2,8 @@
 //! `setvar`, `expirevar` and `deprecatevar`, and written back when the transaction is over.
 //!
 //! A collection is one entry of the store. It is read when it is opened. Transactions that run at the same time change copies of
-//! their own; what each has added to a number is added to what is there when it is written back, so that no count is lost.
+//! their own; what each has added to a number is added to what is there when it is written back. Of two that are written back at
+//! the same moment by two workers one can be lost: the store has no compare-and-set.
 
 mod form;
 
