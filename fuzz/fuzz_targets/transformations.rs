@@ -7,7 +7,7 @@ use weir_waf::transformations::ALL;
 
 fuzz_target!(|value: &[u8]| {
     let present = ByteSet::present_in(value);
-    for transformation in ALL {
+    for transformation in &ALL {
         let _ = transformation.apply(value, &present);
     }
 });

@@ -41,6 +41,7 @@ fuzz_target!(|data: (u8, bool, &[u8], &[u8], &[u8])| {
         method: "POST".into(),
         version: "1.1".into(),
         host: "example.org".into(),
+        target: None,
         path: b"/".to_vec(),
         query: Some(query.to_vec()),
         headers: vec![("content-type".into(), content_type.to_vec()), ("cookie".into(), cookie.to_vec())],
