@@ -424,7 +424,7 @@ pub struct Timeouts {
     pub body: Duration,
     /// A kept-alive client connection without a request. Default 60 s.
     pub keep_alive: Duration,
-    /// A client that has closed its side before its answer has begun: for so long its request still runs. Default 1 s.
+    /// A client that has closed its side: without a byte of its answer for so long, its request is given up. Default 1 s.
     pub client_fin: Duration,
     /// TCP and TLS to a server. Default 2 s.
     pub connect: Duration,

@@ -628,7 +628,7 @@ pub static TIMEOUTS: Section = Section {
             "client_fin",
             DurationOrOff("1ms", "1h"),
             Value("1s"),
-            "A client that has closed its side of the connection before its answer has begun: for so long its request still runs. One that resets the connection is given up at once.",
+            "A client that has closed its side of the connection: its request is given up after so long without a byte of the answer. One that resets the connection is given up at once.",
         ),
         setting(
             "connect",

@@ -255,6 +255,20 @@ pub enum Logging {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Severity(pub u8);
 
+impl Severity {
+    /// In the order of their numbers, 0 to 7 (RFC 5424 §6.2.1).
+    pub const NAMES: [&str; 8] = [
+        "EMERGENCY",
+        "ALERT",
+        "CRITICAL",
+        "ERROR",
+        "WARNING",
+        "NOTICE",
+        "INFO",
+        "DEBUG",
+    ];
+}
+
 /// What a match does beside what happens to the request.
 #[derive(Debug)]
 pub enum Effect {

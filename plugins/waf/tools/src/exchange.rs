@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
-use weir_waf::compile::plan::Rule;
+use weir_waf::compile::plan::{Rule, Severity};
 use weir_waf::evaluate::observe::{Observed, Observer, Unobserved};
 use weir_waf::evaluate::{Answer, Completeness, Decision, Disruption, Engine, Match, Transaction};
 
@@ -167,7 +167,7 @@ impl<'e> LogLines<'e> {
             if let Some(severity) = rule.severity {
                 part(
                     "severity",
-                    &SEVERITIES.get(usize::from(severity.0)).unwrap_or(&"UNKNOWN"),
+                    Severity::NAMES.get(usize::from(severity.0)).unwrap_or(&"UNKNOWN"),
                 );
             }
             if let Some(version) = &rule.version {
@@ -180,14 +180,3 @@ impl<'e> LogLines<'e> {
         line
     }
 }
-
-const SEVERITIES: [&str; 8] = [
-    "EMERGENCY",
-    "ALERT",
-    "CRITICAL",
-    "ERROR",
-    "WARNING",
-    "NOTICE",
-    "INFO",
-    "DEBUG",
-];

@@ -6,6 +6,8 @@
 //! the same moment by two workers one can be lost: the store has no compare-and-set.
 
 mod form;
+#[cfg(test)]
+pub(super) mod world;
 
 use std::time::Duration;
 
@@ -313,31 +315,8 @@ fn number_of(value: Value, texts: &Texts) -> i64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::HashMap;
-    use std::sync::Mutex;
-
+    use super::world::World;
     use super::*;
-
-    /// A store and a clock that stands where it is put.
-    #[derive(Debug, Default)]
-    struct World {
-        now: Mutex<u64>,
-        entries: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
-    }
-
-    impl Services for World {
-        fn now(&self) -> Duration {
-            Duration::from_secs(*self.now.lock().unwrap())
-        }
-
-        fn load(&self, key: &[u8]) -> Option<Vec<u8>> {
-            self.entries.lock().unwrap().get(key).cloned()
-        }
-
-        fn store(&self, key: &[u8], value: &[u8], _keep: Duration) {
-            self.entries.lock().unwrap().insert(key.to_vec(), value.to_vec());
-        }
-    }
 
     const HOUR: Duration = Duration::from_secs(3600);
 

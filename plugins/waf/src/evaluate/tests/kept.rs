@@ -1,31 +1,7 @@
 //! Collections that outlive a transaction, and what rules see of the world.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-use std::time::Duration;
-
 use super::*;
-
-/// A store, and a clock that a test puts forward.
-#[derive(Debug, Default)]
-struct World {
-    now: Mutex<u64>,
-    entries: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
-}
-
-impl Services for World {
-    fn now(&self) -> Duration {
-        Duration::from_secs(*self.now.lock().unwrap())
-    }
-
-    fn load(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.entries.lock().unwrap().get(key).cloned()
-    }
-
-    fn store(&self, key: &[u8], value: &[u8], _keep: Duration) {
-        self.entries.lock().unwrap().insert(key.to_vec(), value.to_vec());
-    }
-}
+use crate::evaluate::kept::world::World;
 
 fn world() -> &'static World {
     Box::leak(Box::default())

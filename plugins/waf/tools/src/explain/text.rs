@@ -68,11 +68,7 @@ fn near(explanation: &Explanation<'_>, detail: Detail, out: &mut impl Write) -> 
             }
             End::Matched => continue,
         };
-        let message = rule
-            .message
-            .as_ref()
-            .and_then(|message| message.constant())
-            .unwrap_or_default();
+        let message = constant_message(rule);
         writeln!(
             out,
             "{}  link {} of {} did not match: {}",
@@ -106,12 +102,16 @@ fn near(explanation: &Explanation<'_>, detail: Detail, out: &mut impl Write) -> 
     Ok(())
 }
 
-fn literal(rule: &Rule, found: &str, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
-    let message = rule
-        .message
+/// What a rule says whatever it looks at; nothing where that depends on the request.
+fn constant_message(rule: &Rule) -> &[u8] {
+    rule.message
         .as_ref()
         .and_then(|message| message.constant())
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+fn literal(rule: &Rule, found: &str, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
+    let message = constant_message(rule);
     writeln!(
         out,
         "{}  its pattern did not match, although {found} is there: {}",
