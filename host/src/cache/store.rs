@@ -259,6 +259,50 @@ impl Store {
         }
     }
 
+    #[allow(dead_code, reason = "for the admin API, which comes to use it")]
+    /// Removes every entry that the predicate picks by its key ([`Key::to_bytes`]) and itself, and keeps what is being fetched
+    /// meanwhile from being stored, as nobody knows yet whether it would be picked. Returns how many went.
+    ///
+    /// It looks at all there is, one shard at a time: for operators, not for requests.
+    pub(super) fn remove_if(&self, mut picks: impl FnMut(&[u8], &Arc<Entry>) -> bool) -> u64 {
+        let mut removed = 0;
+        for shard in &self.shards {
+            let mut contents = shard.0.lock();
+            for count in &mut contents.invalidations {
+                *count = count.wrapping_add(1);
+            }
+            let (mut bytes, mut empty) = (0, Vec::new());
+            let before = removed;
+            for (hash, slot) in &mut contents.slots {
+                let Slot { key, variants } = slot;
+                for gone in variants.extract_if(.., |entry| picks(key, entry)) {
+                    bytes += gone.size();
+                    removed += 1;
+                }
+                if variants.is_empty() {
+                    bytes += Slot::size(key);
+                    empty.push(*hash);
+                }
+            }
+            for hash in empty {
+                contents.slots.pop(&hash);
+            }
+            drop(contents);
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            self.counts.objects.fetch_sub(removed - before, Ordering::Relaxed);
+        }
+        self.counts.invalidated.fetch_add(removed, Ordering::Relaxed);
+        removed
+    }
+
+    #[allow(dead_code, reason = "for the admin API, which comes to use it")]
+    /// Everything that is stored for a URI, the latest last, without counting as a use: for operators.
+    pub(super) fn variants(&self, hash: u64, key: &Key<'_>) -> Vec<Arc<Entry>> {
+        let contents = self.lock(hash);
+        let slot = contents.slots.peek(&hash).filter(|slot| key.is(&slot.key));
+        slot.map(|slot| slot.variants.clone()).unwrap_or_default()
+    }
+
     /// Evicts until the limit is kept. False when nothing is left to evict.
     fn make_room(&self) -> bool {
         let mut empty = 0;

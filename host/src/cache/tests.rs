@@ -450,6 +450,29 @@ fn objects_over_the_limit_are_given_up_on_their_head_or_on_the_way() {
 }
 
 #[test]
+fn entries_are_found_and_removed_by_what_they_are() {
+    let cache = cache();
+    for target in ["/a/1", "/a/2", "/b"] {
+        cache.store(get(target, &[]), 200, &[FRESH], b"x", 0);
+    }
+    let subject = get("/a/1", &[]);
+    let key = Key::of(&subject);
+    assert_eq!(cache.store.variants(key.hash(&cache.random), &key).len(), 1);
+    let below_a = |key: &[u8], entry: &Arc<entry::Entry>| {
+        entry.status == StatusCode::OK && key.starts_with(b"http://example.org /a/")
+    };
+    let fetching = writer(
+        cache.fetch(&get("/a/3", &[]), 0),
+        with_response(get("/a/3", &[]), 200, &[FRESH]),
+        0,
+    );
+    assert_eq!(cache.store.remove_if(below_a), 2);
+    fetching.finish();
+    assert_eq!((cache.stats().objects, cache.stats().invalidated), (1, 2));
+    assert_eq!(cache.store.recount(), cache.stats().bytes);
+}
+
+#[test]
 fn rfc5861_4_stale_if_error() {
     let cache = cache();
     cache.store(
