@@ -6,7 +6,6 @@
 
 mod operations;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,8 +19,9 @@ use serde_json::Value;
 use crate::bundle::history::{Entry, History};
 use crate::bundle::{self, Bundle};
 use crate::cache::Cache;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Endpoint};
 use crate::plugin::{Generation, Runtime};
+use crate::server::inherited::Inherited;
 use crate::server::listeners::Listeners;
 use crate::server::tls;
 use crate::snapshot::Snapshot;
@@ -64,7 +64,7 @@ impl Control {
     ///
     /// # Errors
     /// When a socket, a file or a bundle is not to be had.
-    pub fn new(config: Config) -> anyhow::Result<Arc<Self>> {
+    pub fn new(config: Config, inherited: Inherited) -> anyhow::Result<Arc<Self>> {
         let metrics = Registry::new();
         let access_log = AccessLog::new(&config.access_log, &metrics)?;
         let cache = Cache::new(&config.cache);
@@ -73,7 +73,7 @@ impl Control {
         let history = History::open(&config.plugins.state, config.plugins.keep)?;
         let plugins = last_active(&runtime, &history, config.plugins.bundle.as_deref())?;
         // After the plugins: a client had better be refused than wait while they are compiled.
-        let listeners = Listeners::bind(&config.listeners, config.workers)?;
+        let listeners = Listeners::bind(&config.listeners, config.workers, inherited)?;
         let snapshot = assemble(1, Arc::new(config), plugins, None)?;
         checker.watch(snapshot.health.clone());
         let control = Arc::new(Self {
@@ -151,7 +151,7 @@ impl Control {
 
     /// Where clients can connect, with real ports.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<(Arc<str>, Endpoint)> {
         self.listeners.addresses()
     }
 

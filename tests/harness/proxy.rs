@@ -1,7 +1,8 @@
 //! The real `weir`, as a process of its own.
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -27,6 +28,7 @@ pub struct Builder {
     tables: String,
     plugins: String,
     log: String,
+    passed: Option<(String, TcpListener)>,
 }
 
 /// Starts from an empty configuration.
@@ -41,6 +43,7 @@ pub fn configure() -> Builder {
         tables: String::new(),
         plugins: "state = \"state\"\n".into(),
         log: "info".into(),
+        passed: None,
     }
 }
 
@@ -119,12 +122,23 @@ impl Builder {
         self
     }
 
+    /// Passes a listening socket under a name, as systemd does for a socket unit.
+    pub fn socket(mut self, name: &str, socket: TcpListener) -> Self {
+        self.passed = Some((name.to_owned(), socket));
+        self
+    }
+
     /// Starts Weir and returns when it is ready.
     pub fn start(self) -> Proxy {
         let text = self.render();
         let config = self.folder.path().join("weir.toml");
         std::fs::write(&config, text).expect("write weir.toml");
-        Proxy::launch(self.folder, &RUN, &self.log)
+        let mut command = match self.passed {
+            None => program(),
+            Some((name, socket)) => activated(&name, socket),
+        };
+        command.args(RUN);
+        Proxy::launch(self.folder, command, &self.log)
     }
 
     /// Runs Weir with a configuration that it has to refuse, and returns what it said.
@@ -136,6 +150,14 @@ impl Builder {
             "weir check accepted the configuration: {}",
             output.stdout
         );
+        output
+    }
+
+    /// Runs Weir with a valid configuration with which it cannot start, and returns what it said.
+    pub fn fails_to_start(self) -> Output {
+        std::fs::write(self.folder.path().join("weir.toml"), self.render()).expect("write weir.toml");
+        let output = weir(&RUN, self.folder.path());
+        assert!(!output.success, "weir started: {}", output.stderr);
         output
     }
 
@@ -171,12 +193,13 @@ pub fn demo(bundle: &Bundle) -> Proxy {
     let ports = ["--http-port", "0", "--tls-port", "0", "--admin-port", "0"];
     let places = ["--state", ".", "--tries", "tries.json"];
     let bundle = bundle.path();
-    let arguments = [&["demo"][..], &ports, &places, &["--bundle", &bundle]].concat();
-    Proxy::launch(folder, &arguments, "info")
+    let mut command = program();
+    command.arg("demo").args(ports).args(places).args(["--bundle", &bundle]);
+    Proxy::launch(folder, command, "info")
 }
 
 impl Proxy {
-    fn launch(folder: TempDir, arguments: &[&str], log: &str) -> Self {
+    fn launch(folder: TempDir, mut command: Command, log: &str) -> Self {
         let path = folder.path();
         let _ = std::fs::remove_file(path.join(ADDRESSES));
         let output = |name: &str| {
@@ -187,11 +210,9 @@ impl Proxy {
                 .expect("a log file");
             Stdio::from(file)
         };
-        let child = Command::new(binary())
-            .args(arguments)
+        let child = command
             .current_dir(path)
             .env("WEIR_LOG", log)
-            .stdin(Stdio::null())
             .stdout(output("stdout"))
             .stderr(output("stderr"))
             .spawn()
@@ -217,8 +238,12 @@ impl Proxy {
         });
         for line in text.lines() {
             let mut words = line.splitn(3, ' ');
-            let (kind, address) = (words.next(), words.next().and_then(|address| address.parse().ok()));
-            match (kind, address, words.next()) {
+            let (kind, address) = (words.next(), words.next().unwrap_or_default());
+            // Unix sockets are where the test has put them.
+            if address.starts_with("unix:") {
+                continue;
+            }
+            match (kind, address.parse().ok(), words.next()) {
                 (Some("listener"), Some(address), Some(name)) => self.listeners.push((name.to_owned(), address)),
                 (Some("admin"), Some(address), None) => self.admin = address,
                 _ => panic!("an odd line in weir's addresses: {line:?}"),
@@ -371,7 +396,9 @@ impl Proxy {
         self.stop();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
         drop(self);
-        Self::launch(folder, &RUN, "info")
+        let mut command = program();
+        command.args(RUN);
+        Self::launch(folder, command, "info")
     }
 
     /// SIGTERM; exit 0, no panic.
@@ -400,6 +427,25 @@ impl Drop for Proxy {
             self.stop();
         }
     }
+}
+
+fn program() -> Command {
+    let mut command = Command::new(binary());
+    command.stdin(Stdio::null());
+    command
+}
+
+/// `weir` as systemd starts it for a socket unit: the socket is descriptor 3, and the environment says so to this very process
+/// (sd_listen_fds(3)).
+fn activated(name: &str, socket: TcpListener) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=$1; export LISTEN_PID LISTEN_FDS LISTEN_FDNAMES; shift; exec \"$@\"")
+        .args(["sh", name])
+        .arg(binary())
+        .stdin(OwnedFd::from(socket));
+    command
 }
 
 /// Runs `weir` with these arguments to its end.

@@ -16,6 +16,7 @@ mod health;
 mod holding;
 mod http2;
 mod limits;
+mod listeners;
 mod misbehaving;
 mod observed;
 mod policy;

@@ -1,7 +1,7 @@
 //! `weir run --addresses FILE`: where Weir really listens, for whoever asked for port 0.
 //!
 //! One line a socket, written once everything is bound and before `/readyz` turns green: `listener ADDRESS NAME` for each
-//! listener, in the order of the configuration, and `admin ADDRESS` where the admin API is on. The file appears whole or not
+//! address of each listener, in the order of the configuration (`unix:PATH` for a Unix socket), and `admin ADDRESS` where the admin API is on. The file appears whole or not
 //! at all.
 
 use std::fmt::Write as _;
@@ -10,11 +10,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::config::Endpoint;
+
 /// The addresses that are bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses {
     /// Each listener's name and real address.
-    pub listeners: Vec<(Arc<str>, SocketAddr)>,
+    pub listeners: Vec<(Arc<str>, Endpoint)>,
     /// The admin API's real address.
     pub admin: Option<SocketAddr>,
 }

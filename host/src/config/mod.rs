@@ -6,6 +6,7 @@
 //!
 //! The types in this file are what the rest of Weir sees. They hold no strings that still need parsing.
 
+pub mod endpoint;
 #[cfg(test)]
 mod golden;
 mod raw;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
+pub use endpoint::{Endpoint, Place};
 pub use report::{Position, Problem, Report, Style};
 pub use resolve::load_certificate;
 
@@ -176,20 +178,40 @@ pub struct Config {
 }
 
 /// A place where clients connect.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// For logs and metrics. Default: the address.
     pub name: Arc<str>,
-    /// Address and port.
-    pub address: SocketAddr,
+    /// Where it listens. At least one.
+    pub places: Vec<Place>,
+    /// How its sockets are bound.
+    pub socket: SocketOptions,
     /// TLS, where the listener speaks it.
     pub tls: Option<ListenerTls>,
     /// Offer HTTP/2 by ALPN (TLS only). Default true.
     pub http2: bool,
 }
 
+/// How a listener's sockets are bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// What `[::]` takes. Default [`IpVersions::OnlyV6`].
+    pub v6: IpVersions,
+    /// Permissions of a Unix socket's file. Default 0660.
+    pub mode: u32,
+}
+
+/// Whether an IPv6 socket takes IPv4 connections too (`IPV6_V6ONLY`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpVersions {
+    /// IPv6 alone.
+    OnlyV6,
+    /// IPv4 as mapped addresses, too.
+    Both,
+}
+
 /// A listener's certificates. The files are watched and read again when they change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerTls {
     /// Chosen by SNI; the first is the default.
     pub certificates: Vec<CertificateFiles>,
@@ -302,9 +324,26 @@ pub struct Server {
     /// `host:port` as written, for logs and metrics.
     pub name: Arc<str>,
     /// Resolved when the configuration is loaded.
-    pub address: SocketAddr,
+    pub address: Endpoint,
     /// Share of the traffic, 1 to 1000. Default 1.
     pub weight: u32,
+}
+
+impl Server {
+    /// What its `Host` field says: its address as written. A Unix socket has none, and is `localhost`.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        authority(&self.name, &self.address)
+    }
+}
+
+/// What a `Host` field says of a server, see [`Server::authority`].
+#[must_use]
+pub fn authority<'a>(name: &'a str, address: &Endpoint) -> &'a str {
+    match address {
+        Endpoint::Tcp(_) => name,
+        Endpoint::Unix(_) => "localhost",
+    }
 }
 
 /// How a server is picked.
@@ -685,7 +724,7 @@ mod tests {
             [1, 1000, 1]
         );
         assert_eq!(
-            upstream.servers[2].address,
+            upstream.servers[2].address.tcp().unwrap(),
             "127.0.0.1:3".parse().unwrap(),
             "IPv4 is preferred"
         );

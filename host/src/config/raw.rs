@@ -257,7 +257,7 @@ impl<'a> Table<'a> {
     pub(super) fn text(&self, key: &str) -> Option<At<&'a str>> {
         let value = self.get(key)?;
         let expected = match self.declared(key).kind {
-            Kind::Text(what) => what,
+            Kind::Text(what) | Kind::TextOrTexts(what) => what,
             _ => "a path",
         };
         let DeValue::String(text) = value.get_ref() else {
@@ -298,11 +298,19 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A string or a list of strings, none of them empty; empty where it is not given.
+    pub(super) fn text_or_texts(&self, key: &str) -> Vec<At<&'a str>> {
+        match self.get(key).map(Spanned::get_ref) {
+            Some(DeValue::Array(_)) => self.texts(key),
+            _ => self.text(key).into_iter().collect(),
+        }
+    }
+
     /// A list of strings, none of them empty; empty where it is not given.
     pub(super) fn texts(&self, key: &str) -> Vec<At<&'a str>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let expected = match self.declared(key).kind {
-            Kind::Texts(what) => what,
+            Kind::Texts(what) | Kind::TextOrTexts(what) => what,
             _ => "strings",
         };
         let DeValue::Array(items) = value.get_ref() else {
@@ -394,7 +402,7 @@ impl<'a> Table<'a> {
             return;
         }
         let expected = match self.declared(key).kind {
-            Kind::Text(what) => format!("add `{key} = \"…\"`: {what}"),
+            Kind::Text(what) | Kind::TextOrTexts(what) => format!("add `{key} = \"…\"`: {what}"),
             Kind::Path => format!("add `{key} = \"…\"`: a path"),
             Kind::Other(what) => format!("add `{key} = …`: {what}"),
             Kind::Section(path) => format!("add a section [[{path}]]"),

@@ -61,6 +61,7 @@ fn takes(kind: &Kind) -> String {
             .join(", "),
         Kind::Text(what) | Kind::Other(what) => (*what).to_owned(),
         Kind::Texts(what) => format!("list of {what}"),
+        Kind::TextOrTexts(what) => format!("{what}; or a list of them"),
         Kind::Path => "path".to_owned(),
         Kind::Section(path) => format!("section `{path}`"),
     }

@@ -57,6 +57,8 @@ pub enum Kind {
     Text(&'static str),
     /// A list of strings, described.
     Texts(&'static str),
+    /// A string or a list of strings, described.
+    TextOrTexts(&'static str),
     /// A path; relative ones start at the folder of the configuration file.
     Path,
     /// Something with a reader of its own, described.
@@ -95,7 +97,9 @@ impl Section {
 }
 
 use Fallback::{Described, Required, Value};
-use Kind::{Choice, Duration, DurationOrOff, Flag, Integer, Other, Path, Section as Table, Size, Text, Texts};
+use Kind::{
+    Choice, Duration, DurationOrOff, Flag, Integer, Other, Path, Section as Table, Size, Text, TextOrTexts, Texts,
+};
 
 const fn setting(key: &'static str, kind: Kind, default: Fallback, prose: &'static str) -> Setting {
     Setting {
@@ -213,9 +217,21 @@ pub static LISTENER: Section = Section {
         ),
         setting(
             "address",
-            Text("an IP address and a port"),
+            TextOrTexts("an IP address and a port, `unix:` and a path, or `systemd:` and a name"),
             Required,
-            "For example `0.0.0.0:80` or `[::]:443`. Port 0 lets the system choose one.",
+            "For example `0.0.0.0:80`, `[::]:443` or `unix:/run/weir.sock`; several as a list. Port 0 lets the system choose one. `systemd:NAME` takes the sockets that a systemd socket unit passes with `FileDescriptorName=NAME`. A client of a Unix socket has the address 127.0.0.1.",
+        ),
+        setting(
+            "v6_only",
+            Flag,
+            Value("true"),
+            "Whether `[::]` takes IPv6 alone. With `false` it takes IPv4 too.",
+        ),
+        setting(
+            "unix_mode",
+            Text("an octal number"),
+            Value("0660"),
+            "Permissions of the files of Unix sockets.",
         ),
         setting(
             "http2",
@@ -412,7 +428,7 @@ pub static UPSTREAM: Section = Section {
         setting("name", Text("a name"), Required, "What routes call it. Unique."),
         setting(
             "servers",
-            Other("a list of `host:port` or `{ address, weight }`"),
+            Other("a list of `host:port`, `unix:PATH` or `{ address, weight }`"),
             Required,
             "The servers. Host names are resolved when the configuration is loaded; IPv4 addresses are preferred.",
         ),
@@ -467,7 +483,12 @@ pub static SERVER: Section = Section {
     shape: Shape::Array,
     prose: "A server written as a table: `{ address = \"10.0.0.1:8080\", weight = 2 }`.",
     settings: &[
-        setting("address", Text("`host:port`"), Required, "Where it listens."),
+        setting(
+            "address",
+            Text("`host:port`, or `unix:` and a path"),
+            Required,
+            "Where it listens.",
+        ),
         setting(
             "weight",
             Integer(1, 1000),
@@ -810,7 +831,7 @@ mod tests {
                     Integer(low, high) => (low..=high).contains(&default.parse().unwrap()),
                     Flag => default.parse::<bool>().is_ok(),
                     Choice(words) => words.contains(&default),
-                    Text(_) | Texts(_) | Path | Other(_) | Table(_) => true,
+                    Text(_) | Texts(_) | TextOrTexts(_) | Path | Other(_) | Table(_) => true,
                 };
                 assert!(fits, "{}.{}", section.path, setting.key);
             }

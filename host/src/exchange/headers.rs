@@ -132,14 +132,14 @@ impl UpstreamRequest<'_> {
     fn write_host(&self, out: &mut BytesMut) {
         match &self.route.host_header {
             HostHeader::Fixed(value) => out.put_slice(value.as_bytes()),
-            HostHeader::Server => out.put_slice(self.server.name.as_bytes()),
+            HostHeader::Server => out.put_slice(self.server.authority().as_bytes()),
             HostHeader::Client => match (
                 self.subject.request.headers.get(HOST),
                 self.subject.request.uri.authority(),
             ) {
                 (Some(value), _) => out.put_slice(value.as_bytes()),
                 (None, Some(authority)) => out.put_slice(authority.as_str().as_bytes()),
-                (None, None) => out.put_slice(self.server.name.as_bytes()),
+                (None, None) => out.put_slice(self.server.authority().as_bytes()),
             },
         }
     }

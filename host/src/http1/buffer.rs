@@ -46,7 +46,7 @@ impl Buffered {
     /// Wraps a stream; `input` holds what was read from it before.
     #[must_use]
     pub fn new(stream: Stream, input: BytesMut) -> Self {
-        let needs_flush = !matches!(stream, Stream::Tcp(_));
+        let needs_flush = !matches!(stream, Stream::Plain(_));
         Self {
             stream,
             input,

@@ -1,18 +1,24 @@
 //! From an accepted socket to a served connection.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
-use super::listeners::Socket;
+use super::inherited::Listening;
+use super::listeners;
+use super::tls::ListenerTls;
 use super::worker::Worker;
 use crate::connection::{Client, http1, http2};
 use crate::exchange::subject::Scheme;
-use crate::http1::stream::Stream;
+use crate::http1::stream::{Socket, Stream};
 use crate::telemetry::{Counter, Gauge, families};
 
 /// How long a worker waits when the system gives no more descriptors.
@@ -23,7 +29,7 @@ struct Acceptor {
     worker: Rc<Worker>,
     name: Arc<str>,
     slot: usize,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ListenerTls>>,
     accepted: Counter,
     refused: Counter,
     failed_handshakes: Counter,
@@ -38,8 +44,8 @@ enum Protocol {
 }
 
 /// Accepts until told to stop, and then what waits already.
-pub async fn run(worker: Rc<Worker>, socket: Socket, stop: tokio::sync::oneshot::Receiver<()>) {
-    let listener = match TcpListener::from_std(socket.socket) {
+pub async fn run(worker: Rc<Worker>, socket: listeners::Socket, stop: tokio::sync::oneshot::Receiver<()>) {
+    let listener = match Listener::new(socket.socket) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(%error, listener = %socket.listener.name, "cannot accept connections");
@@ -51,7 +57,7 @@ pub async fn run(worker: Rc<Worker>, socket: Socket, stop: tokio::sync::oneshot:
     let refused = |reason| metrics.counter(&families::CONNECTIONS_REFUSED, &[&name, reason]);
     let acceptor = Rc::new(Acceptor {
         slot: worker.slot(&name),
-        tls: socket.tls.map(|tls| TlsAcceptor::from(tls.config.clone())),
+        tls: socket.tls,
         accepted: metrics.counter(&families::CONNECTIONS_ACCEPTED, &[&name]),
         refused: refused("limit"),
         failed_handshakes: refused("handshake"),
@@ -64,8 +70,8 @@ pub async fn run(worker: Rc<Worker>, socket: Socket, stop: tokio::sync::oneshot:
     loop {
         tokio::select! {
             biased;
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => acceptor.clone().admit(stream),
+            accepted = poll_fn(|cx| listener.poll_accept(cx)) => match accepted {
+                Ok((stream, peer)) => acceptor.clone().admit(stream, peer),
                 Err(error) => {
                     // Out of descriptors, most likely: connections that end give some back.
                     tracing::warn!(%error, listener = %acceptor.name, "cannot accept a connection");
@@ -77,14 +83,14 @@ pub async fn run(worker: Rc<Worker>, socket: Socket, stop: tokio::sync::oneshot:
     }
     // What the kernel has completed for this socket would be reset with it.
     let waker = std::task::Waker::noop();
-    let mut context = std::task::Context::from_waker(waker);
-    while let std::task::Poll::Ready(Ok((stream, _))) = listener.poll_accept(&mut context) {
-        acceptor.clone().admit(stream);
+    let mut context = Context::from_waker(waker);
+    while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut context) {
+        acceptor.clone().admit(stream, peer);
     }
 }
 
 impl Acceptor {
-    fn admit(self: Rc<Self>, stream: TcpStream) {
+    fn admit(self: Rc<Self>, stream: Socket, peer: SocketAddr) {
         self.accepted.increment();
         let limit = self.worker.state().snapshot.config.limits.connections;
         if self.worker.connections.get() >= limit {
@@ -92,7 +98,6 @@ impl Acceptor {
             self.refused.increment();
             return;
         }
-        let Ok(peer) = stream.peer_addr() else { return };
         let open = Open::new(&self);
         tokio::task::spawn_local(async move {
             let _open = open;
@@ -109,8 +114,8 @@ impl Acceptor {
                 running: Cell::new(0),
                 active: self.requests.clone(),
             });
-            // Small answers leave at once; a socket that cannot be told so still works.
-            let _ = stream.set_nodelay(true);
+            // Small answers leave at once.
+            stream.set_nodelay();
             let Some((stream, protocol)) = self.handshake(stream).await else {
                 return;
             };
@@ -121,13 +126,14 @@ impl Acceptor {
         });
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Option<(Stream, Protocol)> {
+    async fn handshake(&self, stream: Socket) -> Option<(Stream, Protocol)> {
         let Some(tls) = &self.tls else {
-            return Some((Stream::Tcp(stream), Protocol::Http1));
+            return Some((Stream::Plain(stream), Protocol::Http1));
         };
         let deadline = self.worker.timer.deadline();
         let limit = self.worker.state().snapshot.config.timeouts.handshake;
-        match deadline.within(limit, tls.accept(stream)).await {
+        let acceptor = TlsAcceptor::from(tls.config());
+        match deadline.within(limit, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let protocol = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Protocol::Http2,
@@ -144,6 +150,33 @@ impl Acceptor {
                 self.failed_handshakes.increment();
                 None
             }
+        }
+    }
+}
+
+/// A socket on which connections arrive, in the worker's event loop.
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    fn new(socket: Listening) -> io::Result<Self> {
+        match socket {
+            Listening::Tcp(socket) => TcpListener::from_std(socket).map(Self::Tcp),
+            Listening::Unix(socket) => UnixListener::from_std(socket).map(Self::Unix),
+        }
+    }
+
+    /// A connection and the address at its other end, for which the loopback stands in where it is a Unix socket's.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
+        match self {
+            Self::Tcp(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(stream, peer)| (Socket::Tcp(stream), peer)),
+            Self::Unix(listener) => listener
+                .poll_accept(cx)
+                .map_ok(|(stream, _)| (Socket::Unix(stream), (Ipv4Addr::LOCALHOST, 0).into())),
         }
     }
 }

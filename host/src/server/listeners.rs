@@ -1,39 +1,42 @@
 //! All listeners of the process, and how a reload changes them without a connection lost.
 //!
-//! New sockets are bound before old ones are closed, and a worker that closes one first takes the connections that wait in it.
+//! New sockets are bound before old ones are closed, a listener whose settings change goes on with the sockets that it has, and
+//! a worker that closes one first takes the connections that wait in it.
 
-use std::net::SocketAddr;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::listen::{Bound, bind};
-use super::tls::ListenerTls;
-use crate::config::Listener;
+use super::inherited::{Inherited, Listening};
+use super::listen::bind;
+use super::tls::{ListenerTls, Loaded};
+use crate::config::{Endpoint, Listener, Place};
 
 /// What a worker is told.
 #[derive(Debug)]
 pub enum Command {
     /// Accept on this.
     Listen(Socket),
-    /// Accept no longer on this address.
-    Close(SocketAddr),
+    /// Accept no longer on the socket of this [`Socket::id`].
+    Close(u64),
     /// Accept nothing any more, finish what runs, and end.
     Drain,
 }
 
-/// One worker's share of a listener.
+/// One worker's share of a listener's address.
 #[derive(Debug)]
 pub struct Socket {
+    /// Unique in the process.
+    pub id: u64,
     /// Name, protocols.
-    pub listener: Listener,
-    /// The real address.
-    pub address: SocketAddr,
+    pub listener: Arc<Listener>,
     /// Certificates.
     pub tls: Option<Arc<ListenerTls>>,
     /// Already listening.
-    pub socket: std::net::TcpListener,
+    pub socket: Listening,
 }
 
 /// Every listener that is open.
@@ -42,22 +45,37 @@ pub struct Listeners {
     open: Mutex<Vec<Open>>,
     workers: Mutex<Vec<UnboundedSender<Command>>>,
     count: usize,
+    inherited: Inherited,
 }
 
+/// One address of a listener.
 #[derive(Debug)]
 struct Open {
-    listener: Listener,
-    address: SocketAddr,
+    id: u64,
+    listener: Arc<Listener>,
+    /// What the configuration asks for.
+    place: Place,
+    /// What was got.
+    address: Endpoint,
     tls: Option<Arc<ListenerTls>>,
-    /// Until the workers have them.
-    sockets: Vec<std::net::TcpListener>,
+    /// The workers have handles of their own. These are kept for a reload that changes the listener's settings.
+    sockets: Vec<Listening>,
 }
 
 /// Listeners that a reload will switch to.
 #[derive(Debug)]
 pub struct Prepared {
-    kept: Vec<(usize, Listener)>,
-    added: Vec<Open>,
+    next: Vec<Next>,
+    tls: Vec<(Arc<ListenerTls>, Loaded)>,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// Nothing changes for the accept loops.
+    Kept(usize),
+    /// The sockets of an address go on with other settings.
+    Changed(usize, Arc<Listener>, Option<Arc<ListenerTls>>),
+    Added(Open),
 }
 
 impl Listeners {
@@ -65,23 +83,41 @@ impl Listeners {
     ///
     /// # Errors
     /// With the address that cannot be bound, or the certificate that cannot be read.
-    pub fn bind(listeners: &[Listener], workers: usize) -> anyhow::Result<Self> {
-        let open = listeners.iter().map(|listener| bind(listener, workers).map(Open::from));
-        let open = open.collect::<anyhow::Result<_>>()?;
+    pub fn bind(listeners: &[Listener], workers: usize, inherited: Inherited) -> anyhow::Result<Self> {
+        let mut open = Vec::new();
+        for listener in listeners {
+            let tls = listener
+                .tls
+                .as_ref()
+                .map(|tls| ListenerTls::load(tls, listener.http2))
+                .transpose()?
+                .map(Arc::new);
+            let listener = Arc::new(listener.clone());
+            for place in &listener.places {
+                open.extend(Open::bind(&listener, place, tls.as_ref(), workers, &inherited)?);
+            }
+        }
+        for name in inherited.names() {
+            let used = |open: &Open| matches!(&open.place, Place::Systemd(used) if **used == *name);
+            if !open.iter().any(used) {
+                tracing::warn!(name, "systemd has passed a socket that no listener uses");
+            }
+        }
         Ok(Self {
             open: Mutex::new(open),
             workers: Mutex::default(),
             count: workers,
+            inherited,
         })
     }
 
     /// Name and real address of each.
     #[must_use]
-    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<(Arc<str>, Endpoint)> {
         self.open
             .lock()
             .iter()
-            .map(|open| (open.listener.name.clone(), open.address))
+            .map(|open| (open.listener.name.clone(), open.address.clone()))
             .collect()
     }
 
@@ -89,14 +125,16 @@ impl Listeners {
     #[must_use]
     pub fn tls(&self) -> Vec<(Arc<str>, Arc<ListenerTls>)> {
         let open = self.open.lock();
+        let mut seen = HashSet::new();
         open.iter()
             .filter_map(|open| Some((open.listener.name.clone(), open.tls.clone()?)))
+            .filter(|(name, _)| seen.insert(name.clone()))
             .collect()
     }
 
     /// Gives the workers their sockets; from here on connections are accepted.
     pub fn start(&self, workers: Vec<UnboundedSender<Command>>) {
-        for open in self.open.lock().iter_mut() {
+        for open in self.open.lock().iter() {
             open.hand_out(&workers);
         }
         *self.workers.lock() = workers;
@@ -108,21 +146,30 @@ impl Listeners {
     /// As [`Listeners::bind`]; nothing has changed then.
     pub fn prepare(&self, listeners: &[Listener]) -> anyhow::Result<Prepared> {
         let open = self.open.lock();
+        let mut taken = HashSet::new();
         let mut prepared = Prepared {
-            kept: Vec::new(),
-            added: Vec::new(),
+            next: Vec::new(),
+            tls: Vec::new(),
         };
         for listener in listeners {
-            let same = open.iter().position(|open| open.is_for(listener));
-            match same {
-                Some(index) => {
-                    // Read once to know that they can be; `commit` reads them into place.
-                    if let Some(tls) = &listener.tls {
-                        ListenerTls::load(tls, listener.http2)?;
-                    }
-                    prepared.kept.push((index, listener.clone()));
+            let tls = prepared.tls_of(listener, &open)?;
+            let listener = Arc::new(listener.clone());
+            for place in &listener.places {
+                let same: Vec<_> = (0..open.len())
+                    .filter(|index| !taken.contains(index) && open[*index].is_at(place, &listener))
+                    .collect();
+                if same.is_empty() {
+                    let added = Open::bind(&listener, place, tls.as_ref(), self.count, &self.inherited)?;
+                    prepared.next.extend(added.into_iter().map(Next::Added));
                 }
-                None => prepared.added.push(bind(listener, self.count)?.into()),
+                for index in same {
+                    taken.insert(index);
+                    prepared.next.push(if open[index].listener == listener {
+                        Next::Kept(index)
+                    } else {
+                        Next::Changed(index, listener.clone(), tls.clone())
+                    });
+                }
             }
         }
         Ok(prepared)
@@ -132,35 +179,45 @@ impl Listeners {
     pub fn commit(&self, prepared: Prepared) {
         let workers = self.workers.lock();
         let mut open = self.open.lock();
-        let mut next = Vec::new();
+        for (tls, loaded) in prepared.tls {
+            tls.switch(loaded);
+        }
         let mut before: Vec<_> = open.drain(..).map(Some).collect();
-        for (index, listener) in prepared.kept {
-            let Some(kept) = before.get_mut(index).and_then(Option::take) else {
-                continue;
-            };
-            if let (Some(tls), Some(files)) = (&kept.tls, &listener.tls)
-                && let Err(error) = tls.reload(Some(&files.certificates))
-            {
-                tracing::error!(%error, listener = %listener.name, "the certificates changed again while reloading");
+        let mut take = |index: usize| before.get_mut(index).and_then(Option::take);
+        let mut closed = Vec::new();
+        for next in prepared.next {
+            match next {
+                Next::Kept(index) => open.extend(take(index)),
+                Next::Changed(index, listener, tls) => {
+                    let Some(old) = take(index) else { continue };
+                    closed.push(old.id);
+                    let changed = Open {
+                        id: next_id(),
+                        listener,
+                        tls,
+                        ..old
+                    };
+                    changed.hand_out(&workers);
+                    open.push(changed);
+                }
+                Next::Added(added) => {
+                    added.hand_out(&workers);
+                    open.push(added);
+                }
             }
-            next.push(Open { listener, ..kept });
         }
-        for mut added in prepared.added {
-            added.hand_out(&workers);
-            next.push(added);
-        }
-        for closed in before.into_iter().flatten() {
+        closed.extend(before.iter().flatten().map(|open| open.id));
+        for id in closed {
             for worker in workers.iter() {
-                let _ = worker.send(Command::Close(closed.address));
+                let _ = worker.send(Command::Close(id));
             }
         }
-        *open = next;
     }
 
     /// Reads certificates again that may have changed.
     pub fn reload_certificates(&self) {
         for (name, tls) in self.tls() {
-            match tls.reload(None) {
+            match tls.reload() {
                 Ok(()) => tracing::info!(listener = %name, "read the certificates again"),
                 Err(error) => tracing::error!(listener = %name, %error, "keeping the certificates in use"),
             }
@@ -172,24 +229,75 @@ impl Listeners {
         for worker in self.workers.lock().iter() {
             let _ = worker.send(Command::Drain);
         }
+        // With the workers' handles gone too, the kernel refuses connections instead of keeping them waiting for nobody.
+        for open in self.open.lock().iter_mut() {
+            open.sockets.clear();
+        }
+    }
+}
+
+impl Prepared {
+    /// The TLS state of a listener: the one that it has, with what the configuration now says put beside, or a new one.
+    fn tls_of(&mut self, listener: &Listener, open: &[Open]) -> anyhow::Result<Option<Arc<ListenerTls>>> {
+        let Some(settings) = &listener.tls else { return Ok(None) };
+        let known = open.iter().find(|open| open.listener.name == listener.name);
+        match known.and_then(|open| open.tls.clone()) {
+            Some(tls) => {
+                let loaded = tls.prepare(settings, listener.http2)?;
+                self.tls.push((tls.clone(), loaded));
+                Ok(Some(tls))
+            }
+            None => Ok(Some(Arc::new(ListenerTls::load(settings, listener.http2)?))),
+        }
     }
 }
 
 impl Open {
-    /// Whether a listener can go on with these sockets. What the accept loop has copied has to be the same.
-    fn is_for(&self, listener: &Listener) -> bool {
-        let asked = self.listener.address == listener.address || self.address == listener.address;
-        asked
-            && self.listener.name == listener.name
-            && self.listener.http2 == listener.http2
-            && self.tls.is_some() == listener.tls.is_some()
+    fn bind(
+        listener: &Arc<Listener>,
+        place: &Place,
+        tls: Option<&Arc<ListenerTls>>,
+        workers: usize,
+        inherited: &Inherited,
+    ) -> anyhow::Result<Vec<Self>> {
+        let bound = bind(listener, place, workers, inherited)?;
+        let open = bound.into_iter().map(|bound| Self {
+            id: next_id(),
+            listener: listener.clone(),
+            place: place.clone(),
+            address: bound.address,
+            tls: tls.cloned(),
+            sockets: bound.sockets,
+        });
+        Ok(open.collect())
     }
 
-    fn hand_out(&mut self, workers: &[UnboundedSender<Command>]) {
-        for (worker, socket) in workers.iter().zip(self.sockets.drain(..)) {
+    /// Whether these sockets are what a place of a listener asks for. A port that the system chose belongs to its listener.
+    fn is_at(&self, place: &Place, listener: &Listener) -> bool {
+        if self.listener.socket != listener.socket {
+            return false;
+        }
+        match place {
+            Place::Bind(Endpoint::Tcp(address)) if address.port() == 0 => {
+                self.place == *place && self.listener.name == listener.name
+            }
+            Place::Bind(endpoint) => self.address == *endpoint,
+            Place::Systemd(_) => self.place == *place,
+        }
+    }
+
+    fn hand_out(&self, workers: &[UnboundedSender<Command>]) {
+        for (worker, socket) in workers.iter().zip(self.sockets.iter().cycle()) {
+            let socket = match socket.try_clone() {
+                Ok(socket) => socket,
+                Err(error) => {
+                    tracing::error!(%error, listener = %self.listener.name, "a worker cannot listen");
+                    continue;
+                }
+            };
             let socket = Socket {
+                id: self.id,
                 listener: self.listener.clone(),
-                address: self.address,
                 tls: self.tls.clone(),
                 socket,
             };
@@ -198,13 +306,7 @@ impl Open {
     }
 }
 
-impl From<Bound> for Open {
-    fn from(bound: Bound) -> Self {
-        Self {
-            listener: bound.listener,
-            address: bound.address,
-            tls: bound.tls,
-            sockets: bound.sockets,
-        }
-    }
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

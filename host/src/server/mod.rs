@@ -4,6 +4,7 @@
 //! connections of what arrives, [`worker`] is what it owns, [`state`] its side of the active snapshot, [`timer`] its clock.
 
 pub mod accept;
+pub mod inherited;
 pub mod listen;
 pub mod listeners;
 pub mod state;
@@ -13,7 +14,6 @@ pub mod watch;
 pub mod worker;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
+use self::inherited::Inherited;
 use self::listeners::Command;
 use self::worker::Worker;
 use crate::admin::{Admin, Operations};
@@ -46,7 +47,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub fn run(config: Config, addresses: Option<&Path>) -> anyhow::Result<()> {
     // Caught before anything can be seen from outside: whoever sees Weir may already send it a signal.
     let signals = Signals::catch()?;
-    let server = Server::start(config)?;
+    let server = Server::start(config, Inherited::from_systemd()?)?;
     if let Some(file) = addresses {
         server
             .addresses()
@@ -67,15 +68,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds, starts the workers, and returns when all of them accept connections.
+    /// Binds, starts the workers, and returns when all of them accept connections. `inherited` are sockets that were bound
+    /// before the process began.
     ///
     /// # Errors
     /// When a socket, a file, the active bundle or a thread is not to be had.
-    pub fn start(config: Config) -> anyhow::Result<Self> {
+    pub fn start(config: Config, inherited: Inherited) -> anyhow::Result<Self> {
         let begun = Instant::now();
         let count = config.workers.max(1);
         let admin_address = config.admin.address;
-        let control = Control::new(config)?;
+        let control = Control::new(config, inherited)?;
         let (ready, started) = mpsc::channel();
         let mut senders = Vec::new();
         let mut workers = Vec::new();
@@ -223,15 +225,15 @@ fn work(
 async fn serve(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     tokio::task::spawn_local(worker.timer.clone().run());
     tokio::task::spawn_local(keep_house(worker.clone()));
-    let mut accepting = HashMap::<SocketAddr, oneshot::Sender<()>>::new();
+    let mut accepting = HashMap::<u64, oneshot::Sender<()>>::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Listen(socket) => {
                 let (stop, stopped) = oneshot::channel();
-                accepting.insert(socket.address, stop);
+                accepting.insert(socket.id, stop);
                 tokio::task::spawn_local(accept::run(worker.clone(), socket, stopped));
             }
-            Command::Close(address) => drop(accepting.remove(&address)),
+            Command::Close(id) => drop(accepting.remove(&id)),
             Command::Drain => break,
         }
     }

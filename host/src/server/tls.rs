@@ -17,13 +17,18 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::config::{self, CertificateFiles};
 
-/// A listener's TLS: its configuration stays, its certificates are replaced.
+/// A listener's TLS. What handshakes use is replaced as a whole: by a reload, and when a file changes.
 #[derive(Debug)]
 pub struct ListenerTls {
-    /// What handshakes use.
-    pub config: Arc<ServerConfig>,
-    certificates: Arc<Certificates>,
-    files: ArcSwap<Vec<CertificateFiles>>,
+    current: ArcSwap<Loaded>,
+}
+
+/// Settings, and what was made of them and of the files that they name.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    config: Arc<ServerConfig>,
+    settings: config::ListenerTls,
+    http2: bool,
 }
 
 impl ListenerTls {
@@ -31,58 +36,83 @@ impl ListenerTls {
     ///
     /// # Errors
     /// With the file's name, when one cannot be read or a key does not fit its certificate.
-    pub fn load(tls: &config::ListenerTls, http2: bool) -> anyhow::Result<Self> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let certificates = Arc::new(Certificates {
-            current: ArcSwap::from_pointee(read_all(&tls.certificates, &provider)?),
-        });
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(certificates.clone());
-        config.alpn_protocols = if http2 {
-            vec![b"h2".to_vec(), b"http/1.1".to_vec()]
-        } else {
-            vec![b"http/1.1".to_vec()]
-        };
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
-        config.max_early_data_size = 0;
+    pub fn load(settings: &config::ListenerTls, http2: bool) -> anyhow::Result<Self> {
         Ok(Self {
-            config: Arc::new(config),
-            certificates,
-            files: ArcSwap::from_pointee(tls.certificates.clone()),
+            current: ArcSwap::from_pointee(Loaded::new(settings, http2, None)?),
         })
     }
 
-    /// Reads the files again, or others; handshakes that follow use what was read.
+    /// What a handshake that begins now uses.
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.current.load().config.clone()
+    }
+
+    /// Makes what other settings ask for, for [`ListenerTls::switch`].
     ///
     /// # Errors
-    /// As [`ListenerTls::load`]; the certificates in use stay.
-    pub fn reload(&self, files: Option<&[CertificateFiles]>) -> anyhow::Result<()> {
-        let files = files.map_or_else(|| self.files.load_full(), |files| Arc::new(files.to_vec()));
-        let provider = aws_lc_rs::default_provider();
-        self.certificates.current.store(Arc::new(read_all(&files, &provider)?));
-        self.files.store(files);
+    /// As [`ListenerTls::load`].
+    pub fn prepare(&self, settings: &config::ListenerTls, http2: bool) -> anyhow::Result<Loaded> {
+        Loaded::new(settings, http2, Some(&self.current.load()))
+    }
+
+    /// Handshakes that begin from now on use this.
+    pub fn switch(&self, loaded: Loaded) {
+        self.current.store(Arc::new(loaded));
+    }
+
+    /// Reads the files again.
+    ///
+    /// # Errors
+    /// As [`ListenerTls::load`]; what is in use stays.
+    pub fn reload(&self) -> anyhow::Result<()> {
+        let current = self.current.load_full();
+        self.switch(self.prepare(&current.settings, current.http2)?);
         Ok(())
     }
 
     /// Every file that this depends on.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
-        let files = self.files.load();
-        files
-            .iter()
+        let current = self.current.load();
+        let certificates = current.settings.certificates.iter();
+        certificates
             .flat_map(|files| [files.certificate.clone(), files.key.clone()])
             .collect()
     }
 }
 
-/// What a client may be shown, by name.
-#[derive(Debug)]
-struct Certificates {
-    current: ArcSwap<ByName>,
+impl Loaded {
+    /// Sessions of `before` can be resumed.
+    fn new(settings: &config::ListenerTls, http2: bool, before: Option<&Self>) -> anyhow::Result<Self> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let certificates = read_all(&settings.certificates, &provider)?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(certificates));
+        config.alpn_protocols = if http2 {
+            vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+        } else {
+            vec![b"http/1.1".to_vec()]
+        };
+        match before {
+            Some(before) => {
+                config.ticketer = before.config.ticketer.clone();
+                config.session_storage = before.config.session_storage.clone();
+            }
+            None => config.ticketer = aws_lc_rs::Ticketer::new()?,
+        }
+        config.max_early_data_size = 0;
+        Ok(Self {
+            config: Arc::new(config),
+            settings: settings.clone(),
+            http2,
+        })
+    }
 }
 
+/// What a client may be shown, by name.
 #[derive(Debug)]
 struct ByName {
     exact: HashMap<String, Arc<CertifiedKey>>,
@@ -91,18 +121,17 @@ struct ByName {
     default: Arc<CertifiedKey>,
 }
 
-impl ResolvesServerCert for Certificates {
+impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let names = self.current.load();
         let Some(name) = hello.server_name() else {
-            return Some(names.default.clone());
+            return Some(self.default.clone());
         };
         let name = name.to_ascii_lowercase();
-        let found = names.exact.get(&name).or_else(|| {
+        let found = self.exact.get(&name).or_else(|| {
             let (_, parent) = name.split_once('.')?;
-            names.wildcard.get(parent)
+            self.wildcard.get(parent)
         });
-        Some(found.unwrap_or(&names.default).clone())
+        Some(found.unwrap_or(&self.default).clone())
     }
 }
 

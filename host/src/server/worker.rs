@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use super::state::State;
 use super::timer::Timer;
 use crate::cache::Cache;
-use crate::config::Server;
+use crate::config::{Endpoint, Server};
 use crate::connection::Client;
 use crate::control::Control;
 use crate::exchange::subject::{RequestId, Subject};
@@ -50,7 +49,7 @@ pub struct Worker {
 /// Connections are shared by upstreams that reach the same server in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PoolKey {
-    address: SocketAddr,
+    address: Endpoint,
     /// The upstream's name, where TLS settings are its own.
     tls: Option<Arc<str>>,
 }
@@ -203,7 +202,7 @@ fn prepare(
         let tls = snapshot.client_tls.get(at).and_then(Option::as_ref);
         let pool_of = |server: &Server| {
             let key = PoolKey {
-                address: server.address,
+                address: server.address.clone(),
                 tls: tls.map(|_| upstream.name.clone()),
             };
             let mut pools = pools.borrow_mut();

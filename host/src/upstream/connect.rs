@@ -1,18 +1,19 @@
 //! New connections to a server.
 
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::Fault;
 use super::pool::Connection;
+use crate::config::Endpoint;
 use crate::http1::buffer::Buffered;
-use crate::http1::stream::Stream;
+use crate::http1::stream::{Socket, Stream};
 use crate::server::timer::Timer;
 
 /// How TLS is spoken to a server.
@@ -29,7 +30,7 @@ pub struct ClientTls {
 /// # Errors
 /// [`Fault::Connect`], [`Fault::ConnectTimeout`] or [`Fault::Tls`].
 pub async fn connect(
-    address: SocketAddr,
+    address: &Endpoint,
     tls: Option<&ClientTls>,
     limit: Duration,
     timer: &Timer,
@@ -45,14 +46,28 @@ pub async fn connect(
     })
 }
 
-async fn open(address: SocketAddr, tls: Option<&ClientTls>) -> Result<Stream, Fault> {
-    let stream = TcpStream::connect(address).await.map_err(Fault::Connect)?;
-    stream.set_nodelay(true).map_err(Fault::Connect)?;
-    let Some(tls) = tls else { return Ok(Stream::Tcp(stream)) };
+async fn open(address: &Endpoint, tls: Option<&ClientTls>) -> Result<Stream, Fault> {
+    let socket = dial(address).await.map_err(Fault::Connect)?;
+    let Some(tls) = tls else {
+        return Ok(Stream::Plain(socket));
+    };
     let stream = TlsConnector::from(tls.config.clone())
-        .connect(tls.name.clone(), stream)
+        .connect(tls.name.clone(), socket)
         .await;
     stream
         .map(|stream| Stream::TlsClient(Box::new(stream)))
         .map_err(|error| Fault::Tls(error.to_string()))
+}
+
+/// A connection in clear.
+///
+/// # Errors
+/// When none can be made.
+pub async fn dial(address: &Endpoint) -> io::Result<Socket> {
+    let socket = match address {
+        Endpoint::Tcp(address) => Socket::Tcp(TcpStream::connect(address).await?),
+        Endpoint::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
+    };
+    socket.set_nodelay();
+    Ok(socket)
 }

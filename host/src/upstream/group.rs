@@ -133,7 +133,7 @@ impl Group {
             return Ok((connection, Origin::Kept));
         }
         member.metrics.connections.increment();
-        let connection = connect(member.server.address, member.tls.as_ref(), limit, timer).await?;
+        let connection = connect(&member.server.address, member.tls.as_ref(), limit, timer).await?;
         Ok((connection, Origin::Fresh))
     }
 
@@ -187,9 +187,9 @@ fn own(name: &Arc<str>) -> Arc<str> {
 /// The name that a server is asked for through TLS: configured, or the host of its address.
 fn server_name(upstream: &config::Upstream, server: &Server) -> ServerName<'static> {
     let configured = upstream.tls.as_ref().and_then(|tls| tls.server_name.clone());
-    let name = configured.unwrap_or_else(|| match server.name.rsplit_once(':') {
+    let name = configured.unwrap_or_else(|| match server.authority().rsplit_once(':') {
         Some((host, _)) => host.trim_matches(['[', ']']).to_owned(),
-        None => server.name.to_string(),
+        None => server.authority().to_owned(),
     });
     ServerName::try_from(name).unwrap_or_else(|_| ServerName::IpAddress(server.address.ip().into()))
 }

@@ -11,7 +11,6 @@
 
 pub mod checker;
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::config::{self, Ejection, HealthCheck};
+use crate::config::{self, Ejection, Endpoint, HealthCheck};
 use crate::telemetry::{Probe as Shown, Registry, families};
 
 /// How one attempt on a server ended, as far as its health is concerned.
@@ -47,7 +46,7 @@ pub struct Servers {
 #[derive(Debug)]
 struct Server {
     name: Arc<str>,
-    address: SocketAddr,
+    address: Endpoint,
     weight: u32,
     state: Arc<State>,
 }
@@ -110,7 +109,7 @@ impl Servers {
             }
             Server {
                 name: Arc::clone(&server.name),
-                address: server.address,
+                address: server.address.clone(),
                 weight: server.weight,
                 state,
             }
@@ -314,7 +313,7 @@ pub struct ServerStatus {
     /// As written in the configuration.
     pub name: String,
     /// What it resolved to.
-    pub address: SocketAddr,
+    pub address: Endpoint,
     /// Its share of the traffic.
     pub weight: u32,
     /// In one word.
@@ -373,7 +372,7 @@ impl Server {
         });
         ServerStatus {
             name: self.name.to_string(),
-            address: self.address,
+            address: self.address.clone(),
             weight: self.weight,
             state,
             failures: self.state.failures.load(Ordering::Relaxed),
@@ -404,7 +403,7 @@ pub(super) mod tests {
     pub(in crate::upstream) fn upstream(servers: usize) -> config::Upstream {
         let server = |number: usize| config::Server {
             name: format!("s{number}:1").into(),
-            address: SocketAddr::from(([127, 0, 0, number as u8 + 1], 1)),
+            address: std::net::SocketAddr::from(([127, 0, 0, number as u8 + 1], 1)).into(),
             weight: 1,
         };
         config::Upstream {

@@ -25,7 +25,7 @@ impl Places {
                 .listeners
                 .iter()
                 .find(|(name, _)| &**name == wanted)
-                .map(|(_, address)| *address)
+                .and_then(|(_, address)| address.tcp())
         };
         Some(Self {
             http: named("http")?,

@@ -8,9 +8,10 @@ use toml::de::DeValue;
 
 use super::super::raw::{At, Table, kind_of};
 use super::super::settings;
-use super::super::{Balance, Ejection, HashKey, HealthCheck, Outside, Server, Upstream, UpstreamTls};
+use super::super::{Balance, Ejection, Endpoint, HashKey, HealthCheck, Outside, Server, Upstream, UpstreamTls};
 use super::certificate::check_roots;
 use super::check_name;
+use super::listener::unix_path;
 
 pub(super) fn upstreams(root: &Table<'_>) -> Vec<Upstream> {
     root.require("upstream");
@@ -105,7 +106,14 @@ fn servers(upstream: &Table<'_>) -> Vec<Server> {
 
 /// The address of `host:port`. Where a name has several, the first IPv4 address is taken: services on a name such as
 /// `localhost` listen there more often than on IPv6.
-fn resolve(upstream: &Table<'_>, name: &At<&str>) -> Option<SocketAddr> {
+fn resolve(upstream: &Table<'_>, name: &At<&str>) -> Option<Endpoint> {
+    match unix_path(upstream, "address", name) {
+        Some(path) => path,
+        None => resolve_tcp(upstream, name).map(Endpoint::Tcp),
+    }
+}
+
+fn resolve_tcp(upstream: &Table<'_>, name: &At<&str>) -> Option<SocketAddr> {
     let refuse = |message: String, label: &str| {
         upstream.problem(name.span.clone(), message, label);
         None
@@ -120,10 +128,11 @@ fn resolve(upstream: &Table<'_>, name: &At<&str>) -> Option<SocketAddr> {
         };
     }
     let Some((host, port)) = name.value.rsplit_once(':') else {
-        return refuse(
-            format!("`{}` has no port", name.value),
-            "a server is written \"host:port\"",
-        );
+        let label = match name.value.starts_with('/') {
+            true => "a Unix socket is written \"unix:/run/app.sock\"",
+            false => "a server is written \"host:port\"",
+        };
+        return refuse(format!("`{}` has no port", name.value), label);
     };
     if name.value.contains("://") || name.value.contains('/') {
         return refuse(

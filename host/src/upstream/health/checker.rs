@@ -10,14 +10,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 use tokio_rustls::TlsConnector;
 
+use super::super::connect::dial;
 use super::{Server, Servers, now};
-use crate::config::HealthCheck;
+use crate::config::{HealthCheck, authority};
 use crate::telemetry::{Probe, Registry};
 
 /// The thread that checks. Dropping it ends the checks.
@@ -102,8 +102,7 @@ async fn check_server(upstream: Arc<Servers>, index: usize) {
 
 /// One check: the status, if it is one of those that count as healthy.
 async fn probe(upstream: &Servers, server: &Server, check: &HealthCheck) -> io::Result<u16> {
-    let stream = TcpStream::connect(server.address).await?;
-    stream.set_nodelay(true)?;
+    let stream = dial(&server.address).await?;
     let status = match (&upstream.client, &upstream.tls) {
         (Some(client), Some(tls)) => {
             let name = server_name(tls.server_name.as_deref(), server)?;
@@ -136,7 +135,9 @@ async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, server: &Server, c
         check
             .host
             .as_ref()
-            .map_or(server.name.as_bytes(), |host| host.as_bytes()),
+            .map_or(authority(&server.name, &server.address).as_bytes(), |host| {
+                host.as_bytes()
+            }),
     );
     request.extend_from_slice(b"\r\nUser-Agent: weir-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n");
     stream.write_all(&request).await?;
@@ -184,7 +185,8 @@ fn parse(head: &[u8]) -> io::Result<Option<(u16, usize)>> {
 /// The name to verify: what is configured, else the host in the server's address.
 fn server_name(configured: Option<&str>, server: &Server) -> io::Result<ServerName<'static>> {
     let name = configured.unwrap_or_else(|| {
-        let host = server.name.rsplit_once(':').map_or(&*server.name, |(host, _port)| host);
+        let authority = authority(&server.name, &server.address);
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
         host.trim_start_matches('[').trim_end_matches(']')
     });
     ServerName::try_from(name.to_owned()).map_err(|_| {
@@ -199,7 +201,7 @@ struct Jitter(u64);
 
 impl Jitter {
     fn new(server: &Server) -> Self {
-        Self(ahash::RandomState::new().hash_one(server.address))
+        Self(ahash::RandomState::new().hash_one(&server.address))
     }
 
     fn up_to(&mut self, most: Duration) -> Duration {
@@ -249,7 +251,7 @@ mod tests {
     fn servers(addresses: &[SocketAddr]) -> Arc<Servers> {
         let mut config = upstream(addresses.len());
         for (server, address) in config.servers.iter_mut().zip(addresses) {
-            server.address = *address;
+            server.address = (*address).into();
         }
         config.health = Some(HealthCheck {
             interval: Duration::from_millis(5),
