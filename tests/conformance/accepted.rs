@@ -113,6 +113,42 @@ fn hop_by_hop_headers_stay_on_their_hop() {
     assert_eq!(seen.headers.get("x-stays"), Some("yes"));
 }
 
+/// With HTTP/2 or TLS behind an upgrade, a client would speak to the server past the proxy; and behind content nobody could say
+/// where the new protocol begins.
+#[test]
+fn upgrades_that_are_not_passed_on() {
+    for (upgrade, length) in [
+        ("h2c", 0),
+        ("websocket, h2c", 0),
+        ("HTTP/2.0", 0),
+        ("TLS/1.0", 0),
+        ("websocket", 2),
+    ] {
+        let seen = forwarded(
+            format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\n\
+                 HTTP2-Settings: AAMAAABk\r\nContent-Length: {length}\r\n\r\n{}",
+                "x".repeat(length)
+            )
+            .as_bytes(),
+        );
+        for name in ["upgrade", "connection", "http2-settings"] {
+            assert_eq!(seen.headers.get(name), None, "{upgrade}: {name}");
+        }
+    }
+}
+
+/// Servers that make variables of names read `X_Forwarded_For` as `X-Forwarded-For`.
+#[test]
+fn names_that_mimic_what_the_proxy_says() {
+    let seen = forwarded(
+        b"GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 6.6.6.6\r\nx-real_ip: 6.6.6.6\r\nX_Other: kept\r\n\r\n",
+    );
+    assert_eq!(seen.headers.get("x_forwarded_for"), None);
+    assert_eq!(seen.headers.get("x-real_ip"), None);
+    assert_eq!(seen.headers.get("x_other"), Some("kept"));
+}
+
 /// `Connection: host` must not make the request lose its host, nor its length.
 #[test]
 fn connection_cannot_name_away_what_frames_a_message() {

@@ -2,12 +2,14 @@
 //!
 //! - [`refused`]: requests that two parsers could read differently, or that no parser should read.
 //! - [`accepted`]: requests that look odd and are right, and what the origin sees of them.
+//! - [`desync`]: some thousand requests, permutations of everything that two parsers could read differently.
 //! - [`framing`]: where responses end.
 //! - [`upstream`]: what becomes of an origin that breaks the protocol.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod accepted;
+mod desync;
 mod framing;
 mod refused;
 mod upstream;

@@ -40,6 +40,42 @@ fn heads_that_nobody_can_read() {
         ("a head that ends early", b"HTTP/1.1 200 OK\r\nContent-Le"),
         ("nothing at all", b""),
         (
+            "an empty line before the status line",
+            b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "a bare LF behind the status line",
+            b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "a head that ends in a bare LF",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\n",
+        ),
+        (
+            "obsolete folding",
+            b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "a blank before the colon",
+            b"HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n",
+        ),
+        (
+            "the same length twice",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        ),
+        (
+            "a length of 2^64",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n\r\n",
+        ),
+        (
+            "chunked twice",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "a coding in HTTP/1.0",
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
             "a switch of protocols that nobody asked for",
             b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",
         ),
@@ -98,6 +134,84 @@ fn bytes_behind_a_response_do_not_answer_the_next_request() {
     let mut client = proxy.connect();
     for _ in 0..4 {
         assert_eq!(client.get("/").text_body(), "first");
+    }
+}
+
+/// A 204 ends with its head, whatever its head says (RFC 9112 §6.3); what follows must not answer another request.
+#[test]
+fn content_of_a_204_does_not_answer_the_next_request() {
+    for framing in ["Content-Length: 44", "Transfer-Encoding: chunked"] {
+        let origin = Origin::scripted(move |connection| {
+            while connection.request()?.is_some() {
+                connection.send(format!("HTTP/1.1 204 No Content\r\n{framing}\r\n\r\n").as_bytes())?;
+                // Late enough that the proxy has long been done with the response.
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                let _ = connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+            }
+            Ok(())
+        });
+        let proxy = in_front_of(&origin).top("workers = 1").start();
+        let mut client = proxy.connect();
+        for _ in 0..3 {
+            assert_eq!(client.get("/").status, 204, "{framing}");
+        }
+        assert_eq!(origin.connections(), 3, "{framing}: no connection is used twice");
+    }
+}
+
+/// RFC 9110 §15.2: interim responses are passed on, but for 100 and to HTTP/1.0.
+#[test]
+fn early_hints_reach_the_client() {
+    let origin = Origin::scripted(|connection| {
+        while connection.request()?.is_some() {
+            connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x-hop\r\nX-Hop: 1\r\n\r\n")?;
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")?;
+        }
+        Ok(())
+    });
+    let proxy = in_front_of(&origin).start();
+    let mut client = proxy.connect();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let hints = client.response_head();
+    assert_eq!(hints.status, 103);
+    assert_eq!(hints.headers.get("link"), Some("</a.css>"));
+    assert_eq!(
+        (hints.headers.get("connection"), hints.headers.get("x-hop")),
+        (None, None)
+    );
+    assert_eq!(client.response_head().status, 200);
+    assert_eq!(client.read_exact(2), b"hi");
+
+    client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response_head().status, 200, "HTTP/1.0 knows none");
+}
+
+#[test]
+fn interim_responses_without_end() {
+    let origin = Origin::scripted(|connection| {
+        connection.request()?;
+        loop {
+            connection.send(b"HTTP/1.1 102 Processing\r\n\r\n")?;
+        }
+    });
+    let proxy = in_front_of(&origin).start();
+    let mut client = proxy.connect();
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let statuses = std::iter::repeat_with(|| client.response_head().status);
+    assert_eq!(statuses.skip_while(|status| *status == 102).next(), Some(502));
+}
+
+/// Without a length, the end of the connection is the end of the content: a response that broke off must not end like that.
+#[test]
+fn a_broken_response_to_http_1_0_does_not_look_whole() {
+    let origin = Origin::raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    let proxy = in_front_of(&origin).start();
+    let mut client = proxy.connect();
+    client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    match client.try_response() {
+        Ok(response) => assert_eq!(response.status, 502, "{response:?}"),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
     }
 }
 

@@ -8,17 +8,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 
 use super::{Client, tunnel};
 use crate::exchange::body::{RequestBody, ResponseBody};
-use crate::exchange::{self, Answer, Refusal};
+use crate::exchange::{self, Answer, Interim, Refusal};
 use crate::http1::buffer::{Buffered, Read};
 use crate::http1::decode::{Decoder, Piece};
 use crate::http1::encode::{self, ResponseLine, Told};
 use crate::http1::framing::{self, Framing};
-use crate::http1::head::{self, Bounds, Malformed, Persistence, RequestHead};
+use crate::http1::head::{self, Bounds, HeadScan, Malformed, Persistence, Progress, RequestHead};
 use crate::http1::stream::Stream;
 use crate::server::timer::{Deadline, Elapsed};
 use crate::server::worker::Worker;
@@ -85,6 +85,8 @@ enum Expectation {
 enum Next {
     Again,
     Close,
+    /// Without a proper end, which the client would take for the end of its response.
+    Reset,
     Tunnel(Stream, BytesMut),
 }
 
@@ -116,6 +118,7 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
             Next::Again if client.draining.get() && link.borrow_mut().io.input().is_empty() => break,
             Next::Again => {}
             Next::Close => break,
+            Next::Reset => return link.borrow_mut().io.reset_on_close(),
             Next::Tunnel(server, sent) => {
                 if let Some(link) = Rc::into_inner(link) {
                     let (stream, received) = link.into_inner().io.into_parts();
@@ -145,29 +148,27 @@ async fn read_head(worker: &Worker, client: &Client, link: &RefCell<Link>, idle:
             target: limits.target,
         }
     };
-    let mut begun = !link.borrow_mut().io.input().is_empty();
-    link.borrow().deadline.set(if begun { limit } else { idle });
+    let mut scan = HeadScan::default();
+    let mut begun = false;
+    link.borrow().deadline.set(idle);
     poll_fn(|cx| {
         let mut link = link.borrow_mut();
         loop {
-            if begun {
-                match next_head(&mut link, &bounds) {
-                    Ok(Some(head)) => {
-                        link.deadline.clear();
-                        return Poll::Ready(Head::Request(head));
-                    }
-                    Ok(None) => {}
-                    Err(fault) => return Poll::Ready(Head::Refused(Refusal::Malformed(fault))),
+            match scan.next(link.io.input(), &bounds) {
+                Ok(Progress::Complete(head)) => {
+                    link.deadline.clear();
+                    return Poll::Ready(Head::Request(head));
                 }
+                Ok(Progress::Begun) if !begun => {
+                    begun = true;
+                    link.deadline.set(limit);
+                }
+                Ok(Progress::Begun | Progress::Idle) => {}
+                Err(fault) => return Poll::Ready(Head::Refused(Refusal::Malformed(fault))),
             }
             match link.io.poll_read_head(cx) {
-                Poll::Ready(Ok(Read::Data)) => {
-                    if !begun {
-                        begun = true;
-                        link.deadline.set(limit);
-                    }
-                }
-                Poll::Ready(Ok(Read::End)) if begun && !link.io.input().is_empty() => {
+                Poll::Ready(Ok(Read::Data)) => {}
+                Poll::Ready(Ok(Read::End)) if begun => {
                     return Poll::Ready(Head::Refused(Refusal::Malformed(Malformed::Truncated)));
                 }
                 Poll::Ready(Ok(Read::End) | Err(_)) => return Poll::Ready(Head::Gone),
@@ -189,24 +190,6 @@ async fn read_head(worker: &Worker, client: &Client, link: &RefCell<Link>, idle:
     .await
 }
 
-/// A server should read over one empty line before a request (RFC 9112 §2.2); not over more.
-fn next_head(link: &mut Link, bounds: &Bounds) -> Result<Option<RequestHead>, Malformed> {
-    let input = link.io.input();
-    if input.starts_with(b"\r\n") {
-        if input.len() > 2 {
-            let _ = input.split_to(2);
-        }
-        if input.starts_with(b"\r") || input.starts_with(b"\n") {
-            return if input.len() <= 2 {
-                Ok(None)
-            } else {
-                Err(Malformed::StartLine)
-            };
-        }
-    }
-    head::parse_request(input, bounds)
-}
-
 /// Runs one exchange and writes its answer.
 async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Link>>, head: RequestHead) -> Next {
     let framing = match framing::of_request(head.version, &head.headers) {
@@ -220,6 +203,11 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
     let method = head.method.clone();
     let persistence = head::persistence(version, &head.headers);
     let body = prepare_body(link, framing, &head);
+    let interim = if version >= Version::HTTP_11 {
+        Interim::Http1(ClientInterim(link.clone()))
+    } else {
+        Interim::Nowhere
+    };
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = head.method;
     parts.uri = head.uri;
@@ -227,7 +215,7 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
     parts.headers = head.headers;
 
     let answer = {
-        let exchange = pin!(exchange::run(worker, client, parts, body));
+        let exchange = pin!(exchange::run(worker, client, parts, body, interim));
         unless_gone(link, exchange).await
     };
     let Some(answer) = answer else {
@@ -245,11 +233,10 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
                 Persistence::KeepAlive if !client.draining.get() && may_drain(&link.borrow()) => Persistence::KeepAlive,
                 _ => Persistence::Close,
             };
-            if write_response(worker, link, response, &method, version, persistence)
-                .await
-                .is_err()
-            {
-                return Next::Close;
+            match write_response(worker, link, response, &method, version, persistence).await {
+                Ok(()) => {}
+                Err(Broken::Shows) => return Next::Close,
+                Err(Broken::LooksWhole) => return Next::Reset,
             }
             match persistence {
                 Persistence::Close => Next::Close,
@@ -353,6 +340,29 @@ impl ClientBody {
     }
 }
 
+/// Where interim responses go (RFC 9110 §15.2).
+#[derive(Debug)]
+pub struct ClientInterim(Rc<RefCell<Link>>);
+
+impl ClientInterim {
+    /// Passes one on; a client that takes nothing at the moment gets it with the final response.
+    pub fn send(&self, cx: &mut Context<'_>, status: StatusCode, headers: &HeaderMap) {
+        let link = &mut *self.0.borrow_mut();
+        encode::interim_head(link.io.out(), status, headers);
+        // A client that is gone shows itself where it is read from.
+        let _ = link.io.poll_flush(cx);
+    }
+}
+
+/// A response that was not written to its end, as its reader sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// Its length or its last chunk is missing.
+    Shows,
+    /// The connection's end is the body's (HTTP/1.0).
+    LooksWhole,
+}
+
 /// Writes a response, its body as it comes. `Err` when the client is gone, too slow, or the body broke off.
 async fn write_response(
     worker: &Worker,
@@ -361,7 +371,7 @@ async fn write_response(
     method: &Method,
     version: Version,
     persistence: Persistence,
-) -> Result<(), ()> {
+) -> Result<(), Broken> {
     let (parts, mut body) = response.into_parts();
     let framing = match body.length() {
         Some(0) => Framing::None,
@@ -374,7 +384,8 @@ async fn write_response(
     } else {
         persistence
     };
-    let without_content = method == Method::HEAD || parts.status == StatusCode::NOT_MODIFIED;
+    let without_content = method == Method::HEAD || encode::has_no_content(parts.status);
+    let framing = if without_content { Framing::None } else { framing };
     let told = match body.told_length() {
         _ if !without_content => Told::Framing(framing),
         Some(length) => Told::Length(length),
@@ -388,11 +399,14 @@ async fn write_response(
         date: &worker.timer.date(),
     };
     encode::response_head(link.borrow_mut().io.out(), &line, &parts.headers);
-    let mut state = Writing::Body;
+    let mut state = if without_content { Writing::End } else { Writing::Body };
     let mut written = None;
-    poll_fn(|cx| poll_write(cx, link, &mut body, framing, &mut state, &mut written)).await?;
+    let written = poll_fn(|cx| poll_write(cx, link, &mut body, framing, &mut state, &mut written)).await;
     link.borrow().deadline.clear();
-    Ok(())
+    written.map_err(|()| match framing {
+        Framing::UntilClose => Broken::LooksWhole,
+        _ => Broken::Shows,
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -464,7 +478,7 @@ fn poll_write(
     }
 }
 
-async fn switch_protocols(link: &RefCell<Link>, headers: &http::HeaderMap) {
+async fn switch_protocols(link: &RefCell<Link>, headers: &HeaderMap) {
     {
         let mut link = link.borrow_mut();
         let out = link.io.out();

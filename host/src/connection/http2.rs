@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 
 use super::Client;
 use crate::exchange::body::{RequestBody, ResponseBody};
-use crate::exchange::{self, Answer};
+use crate::exchange::{self, Answer, Interim};
 use crate::http1::stream::Stream;
 use crate::server::worker::Worker;
 
@@ -53,7 +53,7 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
             let (worker, client) = (worker.clone(), client.clone());
             async move {
                 let (parts, body) = request.into_parts();
-                let answer = exchange::run(&worker, &client, parts, RequestBody::http2(body)).await;
+                let answer = exchange::run(&worker, &client, parts, RequestBody::http2(body), Interim::Nowhere).await;
                 answered(answer)
             }
         })

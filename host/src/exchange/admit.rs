@@ -1,15 +1,16 @@
 //! The first phase: what a request has to be before anything else looks at it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str;
 
 use bytes::Bytes;
 use http::header::{EXPECT, FORWARDED, HOST, HeaderMap, HeaderValue, MAX_FORWARDS};
 use http::uri::Authority;
-use http::{Method, Version};
+use http::{Method, Uri, Version};
 use ipnet::IpNet;
 
 use super::Refusal;
+use super::body::RequestBody;
 use crate::config::Limits;
 use crate::http1::head::Malformed;
 
@@ -37,7 +38,7 @@ pub fn bounds(parts: &http::request::Parts, limits: &Limits) -> Result<(), Refus
 /// What is wrong, with the status that the RFC names.
 pub fn host(parts: &http::request::Parts) -> Result<Bytes, Refusal> {
     if parts.method == Method::CONNECT {
-        return Err(Refusal::NotImplemented);
+        return Err(tunnel(&parts.uri));
     }
     if parts.uri.path_and_query().is_none() {
         return Err(Refusal::Malformed(Malformed::Target));
@@ -45,21 +46,60 @@ pub fn host(parts: &http::request::Parts) -> Result<Bytes, Refusal> {
     if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
         return Err(Refusal::Malformed(Malformed::Target));
     }
+    let default_port = match parts.uri.scheme_str() {
+        None => None,
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        Some(_) => return Err(Refusal::Malformed(Malformed::Target)),
+    };
     let field = host_field(&parts.headers)?;
     // An absolute target outranks the field (RFC 9112 §3.2.2); where both are there and differ, nobody knows who is meant.
     let named = match (parts.uri.authority(), field) {
         (Some(authority), Some(field)) => {
-            if !authority.as_str().as_bytes().eq_ignore_ascii_case(field) {
+            if !is_same_authority(authority.as_str().as_bytes(), field, default_port) {
                 return Err(Refusal::Malformed(Malformed::Host));
             }
             field
         }
-        (Some(authority), None) if parts.version == Version::HTTP_2 => authority.as_str().as_bytes(),
+        (Some(authority), None) if parts.version != Version::HTTP_11 => authority.as_str().as_bytes(),
         (None, Some(field)) => field,
         (None, None) if parts.version <= Version::HTTP_10 => return Ok(Bytes::new()),
         _ => return Err(Refusal::Malformed(Malformed::Host)),
     };
     normalise(named).ok_or(Refusal::Malformed(Malformed::Host))
+}
+
+/// CONNECT asks for a tunnel, which Weir has none of; one without a port is wrong besides (RFC 9110 §9.3.6).
+fn tunnel(target: &Uri) -> Refusal {
+    match target.port_u16() {
+        Some(1..) if target.path_and_query().is_none() => Refusal::Connect,
+        _ => Refusal::Malformed(Malformed::Target),
+    }
+}
+
+/// Whether two name the same host and port; a port that the scheme implies may be left out (RFC 9110 §4.2.3).
+fn is_same_authority(one: &[u8], other: &[u8], default_port: Option<u16>) -> bool {
+    let parts = |text: &[u8]| {
+        let authority: Authority = str::from_utf8(text)
+            .ok()
+            .filter(|text| !text.contains('@'))?
+            .parse()
+            .ok()?;
+        let port = authority.port_u16().or(default_port);
+        Some((authority.host().to_ascii_lowercase(), port))
+    };
+    one.eq_ignore_ascii_case(other) || parts(one).is_some_and(|one| Some(one) == parts(other))
+}
+
+/// A TRACE has no content (RFC 9110 §9.3.8): it would be sent back to whoever can read the answer.
+///
+/// # Errors
+/// [`Malformed::TraceContent`].
+pub fn content(method: &Method, body: &RequestBody) -> Result<(), Refusal> {
+    if *method == Method::TRACE && !body.is_none() {
+        return Err(Refusal::Malformed(Malformed::TraceContent));
+    }
+    Ok(())
 }
 
 /// The only expectation that there is, is `100-continue`; HTTP/1.0 knows none (RFC 9110 §10.1.1).
@@ -139,7 +179,11 @@ fn normalise(named: &[u8]) -> Option<Bytes> {
     }
     // A name may hold sub-delimiters (RFC 3986 §3.2.2), but no host on the network does, and a comma looks like a list.
     let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    if !host.starts_with('[') && !host.bytes().all(named) {
+    let valid = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.bytes().all(named),
+    };
+    if !valid {
         return None;
     }
     let host = host.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(host);
@@ -239,13 +283,20 @@ mod tests {
         ] {
             assert_eq!(host(&parts("/", &[field])).unwrap(), expected, "{field}");
         }
-        for refused in ["", "a b", "a@b", "a/b", "a:b", "a:99999", "a,b", ":80", "[::1", "a\\b"] {
+        for refused in [
+            "", "a b", "a@b", "a/b", "a:b", "a:99999", "a,b", ":80", "[::1", "[::g]", "[v1.a]", "a\\b",
+        ] {
             assert!(host(&parts("/", &[refused])).is_err(), "{refused:?}");
         }
         assert!(host(&parts("/", &[])).is_err());
         assert!(host(&parts("/", &["a", "a"])).is_err());
         assert!(host(&parts("http://a/", &["b"])).is_err());
         assert!(host(&parts("http://a/", &["A"])).is_ok());
+        assert!(host(&parts("http://a/", &["A:80"])).is_ok());
+        assert!(host(&parts("https://a:443/", &["a"])).is_ok());
+        assert!(host(&parts("http://a/", &["a:443"])).is_err());
+        assert!(host(&parts("ftp://a/", &["a"])).is_err());
+        assert!(host(&parts("http://u@a/", &["a"])).is_err());
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! `forward`: pick a server, send, and try another one where that is safe (RFC 9110 §9.2.2).
 
+use std::task::Context;
 use std::time::Instant;
 
 use http::StatusCode;
+use http::header::UPGRADE;
 
 use super::body::{Content, RequestBody, ResponseBody};
 use super::headers::{self, UpstreamRequest};
@@ -105,12 +107,13 @@ async fn attempt(
         .await?;
 
     let body = std::mem::replace(&mut exchange.body, RequestBody::none());
-    let upgrade = headers::wants_upgrade(&exchange.subject);
     let coding = match body.held_length() {
         Some(0) => Framing::None,
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     };
+    // The new protocol begins behind the request (RFC 9110 §7.8): content on the way would be taken for it.
+    let upgrade = coding == Framing::None && headers::wants_upgrade(&exchange.subject);
     let subject = &exchange.subject;
     let head = UpstreamRequest {
         subject,
@@ -126,9 +129,15 @@ async fn attempt(
     let mut call = Call::start(connection, origin, pool, route.timeouts.idle, body, coding, |out| {
         head.write(out)
     });
-    match call.response(&subject.request.method, route.timeouts.response).await {
-        // Nobody asked for another protocol.
-        Ok((head, _)) if head.status == StatusCode::SWITCHING_PROTOCOLS && !upgrade => {
+    let pass_on = |cx: &mut Context<'_>, mut head: ResponseHead| exchange.interim.pass_on(cx, &mut head);
+    match call
+        .response(&subject.request.method, route.timeouts.response, pass_on)
+        .await
+    {
+        // Nobody asked for another protocol, or nobody says which one it is (RFC 9110 §15.2.2).
+        Ok((head, _))
+            if head.status == StatusCode::SWITCHING_PROTOCOLS && !(upgrade && head.headers.contains_key(UPGRADE)) =>
+        {
             Err(Fault::Malformed(Malformed::StartLine))
         }
         Ok((head, expected)) => {

@@ -26,11 +26,27 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Whether the client asks for another protocol on this connection.
+/// Whether the client asks for another protocol on this connection, one that may be passed on.
+///
+/// HTTP/2 and TLS may not: with them the client would speak to the server past everything that Weir is there for ("h2c
+/// smuggling"; RFC 9113 has taken that upgrade away). Such a request is answered as if it had not asked, as RFC 9110 §7.8 allows.
 #[must_use]
 pub fn wants_upgrade(subject: &Subject) -> bool {
+    const NEVER: [&[u8]; 3] = [b"h2", b"http", b"tls"];
+    let never = |protocol: &[u8]| {
+        let protocol = protocol.trim_ascii();
+        NEVER.iter().any(|prefix| {
+            protocol
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        })
+    };
+    let mut protocols = subject.request.headers.get_all(UPGRADE).iter();
     subject.request.version == Version::HTTP_11
-        && subject.request.headers.contains_key(UPGRADE)
+        && protocols
+            .next()
+            .is_some_and(|list| !list.as_bytes().split(|&byte| byte == b',').any(never))
+        && protocols.next().is_none()
         && connection_tokens(&subject.request.headers).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
 }
 
@@ -72,6 +88,9 @@ impl UpstreamRequest<'_> {
         let mut forwarded_for = SmallVec::<[&HeaderValue; 2]>::new();
         for (name, value) in headers {
             if stays_behind(name) || (named && is_named(headers, name)) {
+                continue;
+            }
+            if !trusted && mimics_forwarding(name) {
                 continue;
             }
             if is_forwarding(name) {
@@ -245,6 +264,26 @@ fn is_forwarding(name: &HeaderName) -> bool {
         || *name == X_REQUEST_ID
 }
 
+/// Whether a name is one of those but for underscores: servers that make variables of names (CGI, WSGI) cannot tell the two apart.
+fn mimics_forwarding(name: &HeaderName) -> bool {
+    const FORWARDING: [HeaderName; 6] = [
+        X_FORWARDED_FOR,
+        X_FORWARDED_HOST,
+        X_FORWARDED_PROTO,
+        X_FORWARDED_PORT,
+        X_REAL_IP,
+        X_REQUEST_ID,
+    ];
+    let name = name.as_str().as_bytes();
+    let same = |(&byte, &other): (&u8, &u8)| byte == other || (byte == b'_' && other == b'-');
+    name.first() == Some(&b'x')
+        && name.contains(&b'_')
+        && FORWARDING.iter().any(|forwarding| {
+            let forwarding = forwarding.as_str().as_bytes();
+            forwarding.len() == name.len() && name.iter().zip(forwarding).all(same)
+        })
+}
+
 /// Removes from a server's response what belongs to its connection.
 pub fn strip_response(headers: &mut HeaderMap) {
     if names_fields(headers) {
@@ -275,16 +314,21 @@ fn names_fields(headers: &HeaderMap) -> bool {
 
 /// Whether `Connection` names this field. Fields that a recipient needs cannot be taken away like this (RFC 9110 §7.6.1).
 fn is_named(headers: &HeaderMap, name: &HeaderName) -> bool {
-    const KEPT: [&str; 10] = [
+    const KEPT: [&str; 15] = [
         "host",
         "authorization",
+        "content-length",
         "cookie",
         "content-type",
         "content-encoding",
         "cache-control",
         "set-cookie",
         "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
         "x-forwarded-proto",
+        "x-real-ip",
+        "x-request-id",
         "forwarded",
     ];
     connection_tokens(headers).any(|token| name.as_str().as_bytes().eq_ignore_ascii_case(token))

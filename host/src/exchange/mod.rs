@@ -15,6 +15,7 @@ pub mod subject;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -32,7 +33,9 @@ use self::route::Routed;
 use self::subject::{Reply, RequestId, Subject};
 use crate::cache::{Fetch, Hit, Lookup, Stored, Waited};
 use crate::config::Route;
+use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
+use crate::http1::head::ResponseHead;
 use crate::http1::stream::Stream;
 use crate::plugin::{Decision, Phase, Session};
 use crate::server::state::State;
@@ -56,6 +59,24 @@ pub enum Answer {
     },
     /// Nothing; the connection is closed.
     Close,
+}
+
+/// Where interim responses of a server go: to a client that knows them (RFC 9110 §15.2).
+#[derive(Debug)]
+pub enum Interim {
+    /// The client's protocol has none, or nobody listens.
+    Nowhere,
+    /// To an HTTP/1.1 client.
+    Http1(ClientInterim),
+}
+
+impl Interim {
+    /// Passes a server's interim response on, without what belongs to the server's connection.
+    fn pass_on(&self, cx: &mut Context<'_>, head: &mut ResponseHead) {
+        let Self::Http1(client) = self else { return };
+        headers::strip_response(&mut head.headers);
+        client.send(cx, head.status, &head.headers);
+    }
 }
 
 /// Why a phase is the last one before `finish`.
@@ -84,6 +105,7 @@ struct Exchange {
     subject: Box<Subject>,
     session: Session,
     body: RequestBody,
+    interim: Interim,
     received: Received,
     started: Instant,
     route: Option<usize>,
@@ -98,8 +120,18 @@ struct Exchange {
 
 /// Runs one exchange. Its `finish` phase comes when the body of the answer is dropped, or this future is: a client that is gone
 /// takes its request along.
-pub async fn run(worker: &Rc<Worker>, client: &Rc<Client>, parts: http::request::Parts, body: RequestBody) -> Answer {
-    let mut running = scopeguard::guard(Exchange::new(worker, client, parts, body), Exchange::abandon);
+pub async fn run(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    parts: http::request::Parts,
+    body: RequestBody,
+    interim: Interim,
+) -> Answer {
+    let exchange = Exchange {
+        interim,
+        ..Exchange::new(worker, client, parts, body)
+    };
+    let mut running = scopeguard::guard(exchange, Exchange::abandon);
     let answered = running.answer().await;
     let exchange = ScopeGuard::into_inner(running);
     match answered {
@@ -133,6 +165,7 @@ impl Exchange {
             session: Session::none(),
             received: body.received(),
             body,
+            interim: Interim::Nowhere,
             started: Instant::now(),
             route: None,
             fetch: None,
@@ -163,6 +196,7 @@ impl Exchange {
         let subject = &mut *self.subject;
         admit::bounds(&subject.request, &self.state.snapshot.config.limits)?;
         subject.host = admit::host(&subject.request)?;
+        admit::content(&subject.request.method, &self.body)?;
         admit::expectation(&subject.request)?;
         if admit::reach(&mut subject.request)? == Reach::Here {
             return Err(Ending::Replied(Box::new(Reply {

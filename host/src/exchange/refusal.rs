@@ -24,7 +24,9 @@ pub enum Refusal {
     NotFound,
     /// A route fits for other methods.
     MethodNotAllowed(Vec<Method>),
-    /// CONNECT, or a TRACE that ends here.
+    /// CONNECT.
+    Connect,
+    /// A TRACE that ends here.
     NotImplemented,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
     Expectation,
@@ -45,6 +47,7 @@ impl Refusal {
                 Malformed::TargetTooLong => StatusCode::URI_TOO_LONG,
                 Malformed::HeadTooLarge | Malformed::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 Malformed::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                Malformed::MethodTooLong => StatusCode::NOT_IMPLEMENTED,
                 _ => StatusCode::BAD_REQUEST,
             },
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -52,7 +55,7 @@ impl Refusal {
             Self::ClientGone => client_closed_request(),
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::Connect | Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
             Self::Plugin(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -74,6 +77,7 @@ impl Refusal {
             Self::ClientGone => "client_gone",
             Self::NotFound => "no_route",
             Self::MethodNotAllowed(_) => "method",
+            Self::Connect => "connect",
             Self::NotImplemented => "not_implemented",
             Self::Expectation => "expectation",
             Self::NotCached => "not_cached",
@@ -102,8 +106,12 @@ impl Refusal {
     /// Whether the client may send another request on its connection after this answer.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
-        // Two parsers that disagree about one message may disagree about where the next one begins.
-        matches!(self, Self::Malformed(_) | Self::RequestTimeout | Self::ClientGone)
+        // Two parsers that disagree about one message may disagree about where the next one begins, and what follows a CONNECT is
+        // meant for somebody else.
+        matches!(
+            self,
+            Self::Malformed(_) | Self::Connect | Self::RequestTimeout | Self::ClientGone
+        )
     }
 
     /// The whole answer: short, plain, and with the identifier that finds the log line.

@@ -188,6 +188,11 @@ impl Buffered {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
+    /// Makes the coming close a reset: what was sent is not to be taken for all of it.
+    pub fn reset_on_close(&mut self) {
+        self.stream.reset_on_close();
+    }
+
     /// The stream and what was read from it and not taken.
     #[must_use]
     pub fn into_parts(self) -> (Stream, BytesMut) {

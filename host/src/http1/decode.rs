@@ -5,8 +5,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue, TRAILER, TRANSFER_ENCODING,
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, DATE, EXPECT, EXPIRES, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, MAX_FORWARDS, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, RANGE, RETRY_AFTER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY, VIA,
+    WWW_AUTHENTICATE,
 };
 
 use super::buffer::{Buffered, Read};
@@ -15,6 +18,8 @@ use super::head::Malformed;
 
 /// The longest line that carries a chunk's size, extensions included. Nobody uses extensions; attackers do.
 const CHUNK_LINE: usize = 256;
+/// Bytes of extensions in a whole body: chunks of one byte would else cost hundreds of bytes each (RFC 9112 §7.1.1).
+const EXTENSIONS: usize = 8 * 1024;
 /// Bytes of a whole trailer section.
 const TRAILERS: usize = 8 * 1024;
 /// Lines of a trailer section.
@@ -24,6 +29,8 @@ const TRAILER_LINES: usize = 32;
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
+    /// Bytes that chunk extensions may still take.
+    extensions: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +86,10 @@ impl Decoder {
             Framing::Chunked => State::ChunkSize,
             Framing::UntilClose => State::UntilClose,
         };
-        Self { state }
+        Self {
+            state,
+            extensions: EXTENSIONS,
+        }
     }
 
     /// Whether the whole body has been taken.
@@ -131,11 +141,16 @@ impl Decoder {
                     self.state = if left == 0 { State::Done } else { State::Length(left) };
                     return Ok(Some(Piece::Data(data)));
                 }
-                State::ChunkSize => match chunk_size(input)? {
-                    Some(0) => self.state = State::Trailers,
-                    Some(size) => self.state = State::ChunkData(size),
-                    None => return Ok(None),
-                },
+                State::ChunkSize => {
+                    let Some(line) = chunk_line(input)? else {
+                        return Ok(None);
+                    };
+                    self.extensions = self.extensions.checked_sub(line.extensions).ok_or(Malformed::Chunk)?;
+                    self.state = match line.size {
+                        0 => State::Trailers,
+                        size => State::ChunkData(size),
+                    };
+                }
                 State::ChunkData(left) => {
                     let Some(data) = take(input, left) else { return Ok(None) };
                     let left = left - data.len() as u64;
@@ -173,8 +188,16 @@ fn take(input: &mut BytesMut, most: u64) -> Option<Bytes> {
     (length > 0).then(|| input.split_to(length).freeze())
 }
 
+/// The line before a chunk's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ChunkLine {
+    size: u64,
+    /// Bytes of its extensions, which are read and dropped.
+    extensions: usize,
+}
+
 /// The size line of a chunk, taken off the input when it is complete.
-fn chunk_size(input: &mut BytesMut) -> Result<Option<u64>, Malformed> {
+fn chunk_line(input: &mut BytesMut) -> Result<Option<ChunkLine>, Malformed> {
     let Some(end) = memchr::memchr(b'\n', &input[..input.len().min(CHUNK_LINE)]) else {
         return if input.len() >= CHUNK_LINE {
             Err(Malformed::Chunk)
@@ -182,26 +205,73 @@ fn chunk_size(input: &mut BytesMut) -> Result<Option<u64>, Malformed> {
             Ok(None)
         };
     };
-    let size = parse_chunk_line(&input[..end]).ok_or(Malformed::Chunk)?;
+    let line = parse_chunk_line(&input[..end]).ok_or(Malformed::Chunk)?;
     input.advance(end + 1);
-    Ok(Some(size))
+    Ok(Some(line))
 }
 
-/// `1*HEXDIG [ ";" extensions ] CR`: no sign, no `0x`, no white space around the number. Extensions are read and dropped
-/// (RFC 9112 §7.1.1).
-fn parse_chunk_line(line: &[u8]) -> Option<u64> {
+/// `1*HEXDIG *( BWS ";" BWS extension ) CR`: no sign, no `0x`, no white space around the number alone.
+fn parse_chunk_line(line: &[u8]) -> Option<ChunkLine> {
     let line = line.strip_suffix(b"\r")?;
-    let (digits, extensions) = match memchr::memchr(b';', line) {
-        Some(at) => (line.get(..at)?, line.get(at..)?),
-        None => (line, &[][..]),
-    };
-    if digits.is_empty() || digits.len() > 15 || extensions.iter().any(|&byte| byte < b' ' && byte != b'\t') {
+    let length = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (digits, extensions) = line.split_at_checked(length)?;
+    if digits.is_empty() || digits.len() > 15 || !are_extensions(extensions) {
         return None;
     }
-    digits.iter().try_fold(0_u64, |size, &digit| {
+    let size = digits.iter().try_fold(0_u64, |size, &digit| {
         let digit = char::from(digit).to_digit(16)?;
         Some(size << 4 | u64::from(digit))
+    })?;
+    Some(ChunkLine {
+        size,
+        extensions: extensions.len(),
     })
+}
+
+/// `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112 §7.1.1).
+fn are_extensions(mut rest: &[u8]) -> bool {
+    while !rest.is_empty() {
+        let Some(name) = after_blanks(rest)
+            .strip_prefix(b";")
+            .map(after_blanks)
+            .and_then(after_token)
+        else {
+            return false;
+        };
+        rest = name;
+        if let Some(value) = after_blanks(name).strip_prefix(b"=").map(after_blanks) {
+            match after_token(value).or_else(|| after_quoted(value)) {
+                Some(next) => rest = next,
+                None => return false,
+            }
+        }
+    }
+    true
+}
+
+fn after_blanks(text: &[u8]) -> &[u8] {
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    text.get(blanks..).unwrap_or_default()
+}
+
+fn after_token(text: &[u8]) -> Option<&[u8]> {
+    let token = |byte: &&u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    match text.iter().take_while(token).count() {
+        0 => None,
+        length => text.get(length..),
+    }
+}
+
+/// A quoted string (RFC 9110 §5.6.4) without bytes beyond ASCII, which nobody needs here.
+fn after_quoted(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    loop {
+        rest = match rest {
+            [b'"', after @ ..] => return Some(after),
+            [b'\\', b' '..=b'~' | b'\t', after @ ..] | [b' '..=b'~' | b'\t', after @ ..] => after,
+            _ => return None,
+        };
+    }
 }
 
 /// The trailer section with its empty line, taken off the input when it is complete.
@@ -216,11 +286,12 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
             let mut map = HeaderMap::new();
             for line in lines {
                 let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Malformed::Trailer)?;
+                if frames(&name) {
+                    return Err(Malformed::Trailer);
+                }
                 if may_trail(&name) {
-                    map.append(
-                        name,
-                        HeaderValue::from_bytes(line.value).map_err(|_| Malformed::Trailer)?,
-                    );
+                    let value = HeaderValue::from_bytes(line.value).map_err(|_| Malformed::Trailer)?;
+                    map.append(name, value);
                 }
             }
             input.advance(length);
@@ -231,19 +302,49 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
     }
 }
 
-/// Fields for framing, routing, authentication and content may not stand in a trailer (RFC 9110 §6.5.1).
+/// Fields that a recipient that merges trailers into the head would frame or route the message by: no mistake, but an attempt.
+fn frames(name: &HeaderName) -> bool {
+    matches!(*name, TRANSFER_ENCODING | CONTENT_LENGTH | HOST)
+}
+
+/// Fields for one connection, routing, conditions, authentication, caching and content may not stand in a trailer and are
+/// dropped (RFC 9110 §6.5.1).
 fn may_trail(name: &HeaderName) -> bool {
-    const NEVER: [HeaderName; 8] = [
-        TRANSFER_ENCODING,
-        CONTENT_LENGTH,
-        HOST,
-        CONNECTION,
-        TRAILER,
-        AUTHORIZATION,
-        CONTENT_ENCODING,
-        CONTENT_TYPE,
-    ];
-    !NEVER.contains(name)
+    let never = matches!(
+        *name,
+        AGE | AUTHORIZATION
+            | CACHE_CONTROL
+            | CONNECTION
+            | CONTENT_ENCODING
+            | CONTENT_LOCATION
+            | CONTENT_RANGE
+            | CONTENT_TYPE
+            | COOKIE
+            | DATE
+            | EXPECT
+            | EXPIRES
+            | FORWARDED
+            | IF_MATCH
+            | IF_MODIFIED_SINCE
+            | IF_NONE_MATCH
+            | IF_RANGE
+            | IF_UNMODIFIED_SINCE
+            | LOCATION
+            | MAX_FORWARDS
+            | PROXY_AUTHENTICATE
+            | PROXY_AUTHORIZATION
+            | RANGE
+            | RETRY_AFTER
+            | SET_COOKIE
+            | TE
+            | TRAILER
+            | UPGRADE
+            | VARY
+            | VIA
+            | WWW_AUTHENTICATE
+    );
+    // What proxies say of clients has been written into the head.
+    !never && !name.as_str().starts_with("x-forwarded-") && name.as_str() != "x-real-ip"
 }
 
 #[cfg(test)]
@@ -254,9 +355,15 @@ mod tests {
 
     #[test]
     fn a_chunk_line_is_hexadecimal_and_nothing_else() {
-        assert_eq!(parse_chunk_line(b"0\r"), Some(0));
-        assert_eq!(parse_chunk_line(b"1aF\r"), Some(0x1af));
-        assert_eq!(parse_chunk_line(b"5;name=value\r"), Some(5));
+        for (line, size, extensions) in [
+            ("0\r", 0, 0),
+            ("1aF\r", 0x1af, 0),
+            ("5;name=value\r", 5, 11),
+            ("5 ; name = \"a \\\" b\"\t;other\r", 5, 25),
+        ] {
+            let expected = Some(ChunkLine { size, extensions });
+            assert_eq!(parse_chunk_line(line.as_bytes()), expected, "{line:?}");
+        }
         for refused in [
             "",
             "\r",
@@ -270,6 +377,14 @@ mod tests {
             "g\r",
             "ffffffffffffffff\r",
             "5;a\nb\r",
+            "5;\r",
+            "5;;a\r",
+            "5;a=\r",
+            "5;a=\"b\r",
+            "5;a \r",
+            "5;a=b c\r",
+            "5;a\rb\r",
+            "5,a\r",
         ] {
             assert_eq!(parse_chunk_line(refused.as_bytes()), None, "{refused:?}");
         }
@@ -305,8 +420,20 @@ mod tests {
             ("3\nabc\r\n0\r\n\r\n", Malformed::Chunk),
             ("3\r\nabc\n0\r\n\r\n", Malformed::Chunk),
             ("0\r\nx-sum: 1\n\r\n", Malformed::Trailer),
+            ("0\r\nContent-Length: 1\r\n\r\n", Malformed::Trailer),
+            ("0\r\ntransfer-encoding: chunked\r\n\r\n", Malformed::Trailer),
         ] {
             assert_eq!(decode_all(refused), Err(fault), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn extensions_of_many_chunks_are_bounded_together() {
+        let chunk = format!("1;{}\r\na\r\n", "e".repeat(200));
+        assert!(decode_all(&format!("{}0\r\n\r\n", chunk.repeat(40))).is_ok());
+        assert_eq!(
+            decode_all(&format!("{}0\r\n\r\n", chunk.repeat(41))),
+            Err(Malformed::Chunk)
+        );
     }
 }

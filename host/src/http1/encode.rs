@@ -79,6 +79,7 @@ pub fn response_head(out: &mut BytesMut, line: &ResponseLine<'_>, headers: &Head
     }
     match line.told {
         Told::Nothing => {}
+        Told::Length(_) if line.status == StatusCode::NO_CONTENT => {}
         Told::Length(length) => framing(out, Framing::Length(length)),
         Told::Framing(Framing::None) if has_no_content(line.status) => {}
         Told::Framing(Framing::None) => framing(out, Framing::Length(0)),
@@ -92,8 +93,22 @@ pub fn response_head(out: &mut BytesMut, line: &ResponseLine<'_>, headers: &Head
     out.put_slice(b"\r\n");
 }
 
+/// Writes the head of an interim response, which ends where it ends (RFC 9112 §6.3).
+pub fn interim_head(out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+    out.put_slice(b"HTTP/1.1 ");
+    out.put_slice(status.as_str().as_bytes());
+    out.put_slice(b" ");
+    out.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.put_slice(b"\r\n");
+    for (name, value) in headers {
+        header(out, name.as_str(), value.as_bytes());
+    }
+    out.put_slice(b"\r\n");
+}
+
 /// Statuses whose responses never have content, so that a length would be wrong (RFC 9110 §8.6).
-fn has_no_content(status: StatusCode) -> bool {
+#[must_use]
+pub fn has_no_content(status: StatusCode) -> bool {
     status.is_informational() || matches!(status.as_u16(), 204 | 304)
 }
 

@@ -63,7 +63,7 @@ pub fn of_response(
     })
 }
 
-/// `Content-Length`: one field, digits only, no sign, list or padding (RFC 9110 §8.6 lets a recipient refuse repeats).
+/// `Content-Length`: one field, digits only, no sign, list or leading zero (RFC 9110 §8.6 lets a recipient refuse repeats).
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -73,9 +73,9 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     parse_length(value.as_bytes()).map(Some).ok_or(Malformed::ContentLength)
 }
 
-/// Digits only; nothing over `u64::MAX / 2`, so that sums of lengths cannot overflow.
+/// Digits only, and no zero before others, which some parsers take for an octal number; nothing over `u64::MAX / 2`, so that sums of lengths cannot overflow.
 fn parse_length(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 19 {
+    if digits.is_empty() || digits.len() > 19 || (digits.len() > 1 && digits.first() == Some(&b'0')) {
         return None;
     }
     let length = digits.iter().try_fold(0_u64, |sum, &digit| {
@@ -120,6 +120,8 @@ mod tests {
             "-1",
             " 1",
             "1 ",
+            "01",
+            "00",
             "0x1",
             "1,1",
             "",

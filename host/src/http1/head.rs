@@ -6,12 +6,14 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 /// The largest number of header lines that a head may have, whatever the configuration says.
 pub const MAX_HEADERS: usize = 256;
+/// Bytes of a method. The longest one that is registered has 17; a longer one than a server knows is 501 (RFC 9112 §3).
+const METHOD: usize = 64;
 
 /// Bounds on a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,8 @@ pub enum Malformed {
     Header,
     /// The request target.
     Target,
+    /// A method longer than any that there is.
+    MethodTooLong,
     /// A version that is neither 1.0 nor 1.1.
     Version,
     /// `Content-Length` that is repeated, signed, padded, a list or too large.
@@ -67,6 +71,8 @@ pub enum Malformed {
     LengthAndCoding,
     /// A chunk's size, extension or end.
     Chunk,
+    /// A TRACE with content (RFC 9110 §9.3.8).
+    TraceContent,
     /// A trailer.
     Trailer,
     /// `Host` missing, repeated or malformed (RFC 9112 §3.2).
@@ -89,11 +95,13 @@ impl Malformed {
             Self::StartLine => "start_line",
             Self::Header => "header",
             Self::Target => "target",
+            Self::MethodTooLong => "method_too_long",
             Self::Version => "version",
             Self::ContentLength => "content_length",
             Self::TransferCoding => "transfer_coding",
             Self::LengthAndCoding => "length_and_coding",
             Self::Chunk => "chunk",
+            Self::TraceContent => "trace_content",
             Self::Trailer => "trailer",
             Self::Host => "host",
             Self::HeadTooLarge => "head_too_large",
@@ -129,10 +137,13 @@ pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Req
     if target.len() > bounds.target {
         return Err(Malformed::TargetTooLong);
     }
+    if method.len() > METHOD {
+        return Err(Malformed::MethodTooLong);
+    }
     refuse_bare_line_feeds(&input[..length])?;
-    // A target has no fragment (RFC 9112 §3.2); `Uri` would drop it, and the next hop might not.
-    if target.contains('#') {
-        return Err(Malformed::Target);
+    refuse_odd_target(target.as_bytes())?;
+    if request.headers.iter().any(|line| mimics_framing(line.name.as_bytes())) {
+        return Err(Malformed::Header);
     }
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::StartLine)?;
     let target = range_in(input, target.as_bytes());
@@ -153,8 +164,12 @@ pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Req
 
 /// Takes a response head off the front of `input`; `None` while it is not complete.
 ///
-/// Connection-specific fields are left in; `exchange::headers` removes them.
+/// Connection-specific fields are left in; `exchange::headers` removes them. An empty line before a response, which a recipient
+/// of requests reads over, is a fault here: what stands before a response belongs to none.
 pub fn parse_response(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<ResponseHead>, Malformed> {
+    if matches!(input.first(), Some(b'\r' | b'\n')) {
+        return Err(Malformed::StartLine);
+    }
     let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let lines = &mut lines[..bounds.lines.min(MAX_HEADERS)];
     let mut response = httparse::Response::new(&mut []);
@@ -174,6 +189,7 @@ pub fn parse_response(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Re
     let (Some(code), Some(minor)) = (response.code, response.version) else {
         return Err(Malformed::StartLine);
     };
+    refuse_bare_line_feeds(&input[..length])?;
     let status = StatusCode::from_u16(code).map_err(|_| Malformed::StartLine)?;
     let version = version(minor);
     let mut ranges = [const { MaybeUninit::<LineRange>::uninit() }; MAX_HEADERS];
@@ -195,13 +211,73 @@ fn version(minor: u8) -> Version {
 /// A head that is not complete yet may already be too much.
 fn partial_request(input: &[u8], bounds: &Bounds) -> Result<Option<RequestHead>, Malformed> {
     let line_end = memchr::memchr(b'\n', input);
-    if line_end.is_none() && input.len() > bounds.target + 64 {
+    // Method, version and the blanks between them are the rest of the line.
+    if line_end.is_none() && input.len() > bounds.target + METHOD + 16 {
         return Err(Malformed::TargetTooLong);
     }
     if input.len() > bounds.bytes {
         return Err(Malformed::HeadTooLarge);
     }
     Ok(None)
+}
+
+/// Takes request heads off a connection's input as they arrive.
+///
+/// A head that comes in many small pieces would be parsed from its start for each of them; here only a piece with the end of a
+/// line in it is worth another look. One scan serves one head.
+#[derive(Debug, Default)]
+pub struct HeadScan {
+    leading: Leading,
+    /// Bytes that have been looked at in vain.
+    seen: usize,
+}
+
+/// What stood before the request line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Leading {
+    #[default]
+    Nothing,
+    /// The one empty line that a server should read over (RFC 9112 §2.2); not over more.
+    EmptyLine,
+}
+
+/// How far a request head has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// Nothing but perhaps an empty line: no request has begun.
+    Idle,
+    /// Some of it.
+    Begun,
+    /// All of it.
+    Complete(RequestHead),
+}
+
+impl HeadScan {
+    /// Looks at what there is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn next(&mut self, input: &mut BytesMut, bounds: &Bounds) -> Result<Progress, Malformed> {
+        if self.leading == Leading::Nothing && input.starts_with(b"\r\n") {
+            input.advance(2);
+            self.leading = Leading::EmptyLine;
+        }
+        match input.first() {
+            None => return Ok(Progress::Idle),
+            // Half of an empty line.
+            Some(b'\r') if input.len() == 1 && self.leading == Leading::Nothing => return Ok(Progress::Idle),
+            Some(b'\r' | b'\n') => return Err(Malformed::StartLine),
+            Some(_) => {}
+        }
+        let fresh = input.get(self.seen..).unwrap_or_default();
+        let head = if self.seen > 0 && memchr::memchr(b'\n', fresh).is_none() {
+            partial_request(input, bounds)?
+        } else {
+            parse_request(input, bounds)?
+        };
+        self.seen = input.len();
+        Ok(head.map_or(Progress::Begun, Progress::Complete))
+    }
 }
 
 /// Which part of a request head `httparse` stumbled over.
@@ -211,9 +287,15 @@ fn request_fault(input: &[u8], error: httparse::Error) -> Malformed {
         httparse::Error::Version if names_a_version(input) => Malformed::Version,
         httparse::Error::HeaderName | httparse::Error::HeaderValue => Malformed::Header,
         // `httparse` says Token for a bad method and for a bad target alike.
-        httparse::Error::Token if input.contains(&b' ') => Malformed::Target,
+        httparse::Error::Token if has_method(input) => Malformed::Target,
         _ => Malformed::StartLine,
     }
+}
+
+/// Whether the request line begins with a method.
+fn has_method(input: &[u8]) -> bool {
+    let word = input.split(|&byte| byte == b' ').next().unwrap_or_default();
+    word.len() < input.len() && Method::from_bytes(word).is_ok()
 }
 
 /// Whether a request line ends in a version of HTTP, if not one that Weir speaks (RFC 9112 §2.3).
@@ -234,6 +316,31 @@ fn names_a_version(input: &[u8]) -> bool {
 fn refuse_bare_line_feeds(head: &[u8]) -> Result<(), Malformed> {
     let bare = memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head.get(at - 1) != Some(&b'\r'));
     if bare { Err(Malformed::Header) } else { Ok(()) }
+}
+
+/// What `Uri` would let pass, and the next hop might read differently (RFC 9112 §3.2, RFC 3986 §3.3): bytes beyond ASCII, a
+/// fragment, and in the path a backslash, which some servers take for a slash.
+fn refuse_odd_target(target: &[u8]) -> Result<(), Malformed> {
+    let query = || memchr::memchr(b'?', target).unwrap_or(target.len());
+    let odd = !target.is_ascii()
+        || memchr::memchr2_iter(b'#', b'\\', target).any(|at| target.get(at) == Some(&b'#') || at < query());
+    if odd { Err(Malformed::Target) } else { Ok(()) }
+}
+
+/// Whether a field's name is one that frames messages, but for underscores. Servers that make variables of names (CGI, WSGI)
+/// cannot tell the two apart, and no honest client sends such a name.
+fn mimics_framing(name: &[u8]) -> bool {
+    const LENGTH: &[u8] = b"content-length";
+    const CODING: &[u8] = b"transfer-encoding";
+    let is = |framing: &[u8]| {
+        name.len() == framing.len()
+            && name.contains(&b'_')
+            && name
+                .iter()
+                .zip(framing)
+                .all(|(&byte, &other)| byte.eq_ignore_ascii_case(&other) || (byte == b'_' && other == b'-'))
+    };
+    is(LENGTH) || is(CODING)
 }
 
 /// The place of a header line inside its head.
@@ -347,11 +454,58 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", Malformed::Header),
             ("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", Malformed::Header),
             ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", Malformed::Version),
-            ("G@T / HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
+            ("G@T / HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::StartLine),
+            ("GET /a\tb HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
             ("GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
+            ("GET /a?b#c HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
+            ("GET /a\\b HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
+            ("GET /caf\u{e9} HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
+            ("GET / HTTP/1.1\r\nContent_Length: 1\r\n\r\n", Malformed::Header),
+            ("GET / HTTP/1.1\r\ntransfer_Encoding: x\r\n\r\n", Malformed::Header),
         ] {
             assert_eq!(request(text).err(), Some(fault), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_backslash_in_a_query_is_left_alone() {
+        assert_eq!(request("GET /a?b=\\ HTTP/1.1\r\n\r\n").unwrap().unwrap().uri, "/a?b=\\");
+    }
+
+    fn scan(pieces: &[&str]) -> Result<Vec<String>, Malformed> {
+        let (mut scan, mut input) = (HeadScan::default(), BytesMut::new());
+        let mut steps = Vec::new();
+        for piece in pieces {
+            input.extend_from_slice(piece.as_bytes());
+            steps.push(match scan.next(&mut input, &BOUNDS)? {
+                Progress::Idle => "idle".to_owned(),
+                Progress::Begun => "begun".to_owned(),
+                Progress::Complete(head) => head.uri.to_string(),
+            });
+        }
+        Ok(steps)
+    }
+
+    #[test]
+    fn one_empty_line_is_read_over_however_it_arrives() {
+        assert_eq!(scan(&["\r\nGET /a HTTP/1.1\r\n\r\n"]).unwrap(), ["/a"]);
+        assert_eq!(
+            scan(&["\r", "\n", "GET /a HT", "TP/1.1", "\r\n\r", "\n"]).unwrap(),
+            ["idle", "idle", "begun", "begun", "begun", "/a"]
+        );
+        for refused in [&["\r\n\r\nGET"][..], &["\r\n", "\r"], &["\n"], &["\r", "G"]] {
+            assert_eq!(scan(refused).err(), Some(Malformed::StartLine), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_response_begins_with_its_status_line() {
+        let response = |text: &str| parse_response(&mut BytesMut::from(text), &BOUNDS).map(|head| head.is_some());
+        assert_eq!(response("HTTP/1.1 200 OK\r\nA: b\r\n\r\n"), Ok(true));
+        assert_eq!(response("HTTP/1.1 200\r\n\r\n"), Ok(true));
+        assert_eq!(response("\r\nHTTP/1.1 200 OK\r\n\r\n"), Err(Malformed::StartLine));
+        assert_eq!(response("HTTP/1.1 200 OK\nA: b\r\n\r\n"), Err(Malformed::Header));
+        assert_eq!(response("HTTP/1.1 200 OK\r\nA: b\r\n\n"), Err(Malformed::Header));
     }
 
     #[test]
@@ -363,6 +517,10 @@ mod tests {
         assert_eq!(
             request(&format!("GET /{}", "a".repeat(400))).err(),
             Some(Malformed::TargetTooLong)
+        );
+        assert_eq!(
+            request(&format!("{} / HTTP/1.1\r\n\r\n", "A".repeat(65))).err(),
+            Some(Malformed::MethodTooLong)
         );
         let long = format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(5000));
         assert_eq!(request(&long).err(), Some(Malformed::HeadTooLarge));

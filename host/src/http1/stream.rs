@@ -114,3 +114,17 @@ macro_rules! delegate {
 
 delegate!(Socket, each_socket);
 delegate!(Stream, each);
+
+impl Stream {
+    /// Makes the coming close a reset. A socket that cannot be told so is closed as usual.
+    pub fn reset_on_close(&self) {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::TlsServer(stream) => stream.get_ref().0,
+            Self::TlsClient(stream) => stream.get_ref().0,
+        };
+        if let Socket::Tcp(socket) = socket {
+            let _ = SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+}

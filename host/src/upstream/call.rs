@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::{Method, StatusCode};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::Frame;
 
 use super::Fault;
@@ -18,7 +19,7 @@ use crate::http1::buffer::Read;
 use crate::http1::decode::{Decoder, Piece};
 use crate::http1::encode;
 use crate::http1::framing::{self, Framing};
-use crate::http1::head::{self, Bounds, Persistence, ResponseHead};
+use crate::http1::head::{self, Bounds, Malformed, Persistence, ResponseHead};
 use crate::http1::stream::Stream;
 
 /// Bounds on what a server may send as a head: 64 KiB in 256 lines.
@@ -27,6 +28,9 @@ const BOUNDS: Bounds = Bounds {
     lines: head::MAX_HEADERS,
     target: 0,
 };
+
+/// Interim responses to one request; a server that sends more means no good.
+const INTERIM: u32 = 32;
 
 /// A request under way.
 #[derive(Debug)]
@@ -110,15 +114,22 @@ impl Call {
         }
     }
 
-    /// The response head, within `limit` from the moment the request is sent. Interim responses are read over.
+    /// The response head, within `limit` from the moment the request is sent. `interim` is given the interim responses that come
+    /// before it, but for 100: Weir answers its client's expectations itself and passes none on.
     ///
     /// # Errors
     /// The fault; [`Fault::retry`] says whether another server may be tried.
-    pub async fn response(&mut self, method: &Method, limit: Duration) -> Result<(ResponseHead, Expected), Fault> {
+    pub async fn response(
+        &mut self,
+        method: &Method,
+        limit: Duration,
+        mut interim: impl FnMut(&mut Context<'_>, ResponseHead),
+    ) -> Result<(ResponseHead, Expected), Fault> {
         if let Some(connection) = &self.connection {
             connection.deadline.set(limit);
         }
-        let head = std::future::poll_fn(|cx| self.poll_head(cx)).await?;
+        let mut left = INTERIM;
+        let head = std::future::poll_fn(|cx| self.poll_head(cx, &mut left, &mut interim)).await?;
         let framing = match head.status {
             StatusCode::SWITCHING_PROTOCOLS => Framing::None,
             _ => framing::of_response(method, head.status, head.version, &head.headers).map_err(Fault::Malformed)?,
@@ -126,6 +137,8 @@ impl Call {
         self.incoming = Decoder::new(framing);
         self.persistence = match framing {
             Framing::UntilClose => Persistence::Close,
+            // Whoever frames content that cannot be there may send it as well, and it would answer the next request.
+            _ if head.status == StatusCode::NO_CONTENT && announces_content(&head.headers) => Persistence::Close,
             _ => head::persistence(head.version, &head.headers),
         };
         let expected = match framing {
@@ -140,7 +153,12 @@ impl Call {
         Ok((head, expected))
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Fault>> {
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        left: &mut u32,
+        interim: &mut impl FnMut(&mut Context<'_>, ResponseHead),
+    ) -> Poll<Result<ResponseHead, Fault>> {
         loop {
             let sending = self.poll_outgoing(cx)?;
             let Some(connection) = &mut self.connection else {
@@ -150,6 +168,10 @@ impl Call {
                 && let Some(head) = head::parse_response(connection.io.input(), &BOUNDS).map_err(Fault::Malformed)?
             {
                 if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+                    *left = left.checked_sub(1).ok_or(Fault::Malformed(Malformed::StartLine))?;
+                    if head.status != StatusCode::CONTINUE {
+                        interim(cx, head);
+                    }
                     continue;
                 }
                 return Poll::Ready(Ok(head));
@@ -316,4 +338,9 @@ impl Call {
     pub fn into_tunnel(mut self) -> Option<(Stream, BytesMut)> {
         self.connection.take().map(|connection| connection.io.into_parts())
     }
+}
+
+/// Whether a head frames content of at least one byte.
+fn announces_content(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
