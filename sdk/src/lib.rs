@@ -72,7 +72,7 @@ pub use plugin::{Completeness, Empty, Plugin, Summary, Verdict};
 pub use reply::Reply;
 pub use request::Request;
 pub use response::Response;
-pub use setup::Setup;
+pub use setup::{Condition, Setup};
 pub use table::Table;
 pub use weir_sdk_macros::plugin;
 #[cfg(target_arch = "wasm32")]
@@ -82,8 +82,8 @@ pub use wit_bindgen;
 /// What almost every plugin imports.
 pub mod prelude {
     pub use crate::{
-        Completeness, Counters, EditError, Empty, Error, Phases, Plugin, Reply, Request, Response, Setup, Summary,
-        Table, Verdict, clock, counters, kv, log, metrics, random,
+        Completeness, Condition, Counters, EditError, Empty, Error, Phases, Plugin, Reply, Request, Response, Setup,
+        Summary, Table, Verdict, clock, counters, kv, log, metrics, random,
     };
     pub use serde::Deserialize;
 }

@@ -1,5 +1,7 @@
 //! What `configure` may ask the host for.
 
+use std::net::IpAddr;
+
 use crate::{Counters, Error, Phases, Table, host};
 
 /// The host, while a plugin is being configured.
@@ -17,6 +19,15 @@ impl Setup {
     /// nothing calls it with [`Phases::NONE`] and costs nothing.
     pub fn phases(&mut self, phases: Phases) {
         self.phases = self.phases.intersection(phases);
+    }
+
+    /// Takes part only in exchanges of which one of these holds. The host looks at them without calling the plugin, so that a
+    /// request which the plugin has nothing to say about costs a lookup and no call. A condition that holds too often is
+    /// harmless, one that is missing is a request that the plugin never sees.
+    ///
+    /// They are looked at once an exchange, when the first of the plugin's phases is due. Called again, the last call counts.
+    pub fn only(&mut self, any_of: &[Condition]) {
+        host::only(any_of);
     }
 
     /// The content of a file that the manifest gives to the plugin under this name (`[plugin.data]`).
@@ -52,4 +63,18 @@ impl Setup {
     pub(crate) fn wanted(&self) -> Phases {
         self.phases
     }
+}
+
+/// What an exchange may be about, for [`Setup::only`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// The client's address lies in a network of this table of kind `ip`.
+    ClientInTable(Table),
+    /// The client's address is one of these two or lies between them. IPv4 and IPv6 addresses are different, mapped ones are
+    /// IPv4.
+    ClientBetween(IpAddr, IpAddr),
+    /// [`Request::path`](crate::Request::path) is a key of this table.
+    PathInTable(Table),
+    /// [`Request::host`](crate::Request::host) and the path behind it are a key of this table.
+    HostAndPathInTable(Table),
 }

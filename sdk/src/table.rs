@@ -15,6 +15,10 @@ impl Table {
         Self { handle }
     }
 
+    pub(crate) const fn handle(self) -> u32 {
+        self.handle
+    }
+
     /// The number of entries.
     #[must_use]
     pub fn size(self) -> u64 {

@@ -70,6 +70,66 @@ paths = ["/admin"]
     proxy.await_access("access.rule=\"listed\"");
 }
 
+#[test]
+fn plugins_are_called_only_for_what_concerns_them() {
+    let bundle = Bundle::new("quiet", "1")
+        .file("deny.csv", networks().as_bytes())
+        .file("moved.csv", b"/old,/new\n")
+        .plugin(
+            "access",
+            r#"
+capabilities = ["tables"]
+[[plugin.table]]
+name = "deny"
+kind = "ip"
+file = "deny.csv"
+[[plugin.config.rules]]
+id = "office"
+action = "deny"
+networks = ["203.0.113.0/24"]
+[[plugin.config.rules]]
+id = "listed"
+action = "deny"
+tables = ["deny"]
+"#,
+        )
+        .plugin(
+            "redirect",
+            r#"
+capabilities = ["tables"]
+[[plugin.table]]
+name = "moved"
+kind = "exact"
+check = "redirects"
+file = "moved.csv"
+[[plugin.config.tables]]
+name = "moved"
+"#,
+        );
+    let (_origin, proxy) = with(&bundle, behind_a_proxy);
+    let calls = || {
+        let status = proxy.status();
+        ["access", "redirect"].map(|name| {
+            let plugins = status["plugins"].as_array().expect("plugins");
+            let plugin = plugins.iter().find(|plugin| plugin["name"] == name).expect(name);
+            plugin["calls"].as_u64().expect("a number")
+        })
+    };
+    let rows = [
+        (from("192.0.2.1", "/older"), 200, [0, 0]),
+        (from("192.0.2.1", "/old?x=y"), 301, [0, 1]),
+        (from("203.0.113.255", "/"), 403, [1, 1]),
+        (from("::ffff:203.0.113.0", "/"), 403, [2, 1]),
+        (from("10.1.2.3", "/old"), 403, [3, 1]),
+        (from("2001:db9::1", "/"), 200, [3, 1]),
+        (from("2001:db8:7::1", "/"), 403, [4, 1]),
+    ];
+    for (request, status, called) in rows {
+        assert_eq!(proxy.fetch(&request).status, status, "{request:?}");
+        assert_eq!(calls(), called, "{request:?}");
+    }
+}
+
 /// 20,000 networks, IPv4 and IPv6.
 fn networks() -> String {
     let four = (0..10_000).map(|number| format!("10.{}.{}.0/24\n", number / 256, number % 256));

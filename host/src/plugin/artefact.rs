@@ -12,6 +12,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::folder::{Folder, Key};
+use super::interest::Interest;
 use super::phases::PhaseSet;
 
 /// Bytes that the folder may take; what was not used for longest goes first.
@@ -32,6 +33,9 @@ pub(super) struct Facts {
     pub(super) configured_each: Option<String>,
     /// The tables, where `configure` looked into them.
     pub(super) tables: Option<String>,
+    /// What `configure` said that the plugin takes part in.
+    #[serde(default)]
+    pub(super) interest: Interest,
 }
 
 impl Facts {
@@ -121,6 +125,7 @@ mod tests {
             phases: 1,
             configured_each: None,
             tables: None,
+            interest: Interest::default(),
         }
     }
 

@@ -77,6 +77,7 @@ impl Chain {
             seat.plugin.matcher.fits(subject).then(|| Slot {
                 seat: index,
                 phases: seat.plugin.mould.phases,
+                standing: Standing::New,
                 held: None,
                 instance: None,
             })
@@ -307,10 +308,20 @@ struct Slot {
     seat: usize,
     /// The phases in which it may still be called.
     phases: PhaseSet,
+    standing: Standing,
     /// Bytes of the body that it asked for by holding the message; `None` when it did not.
     held: Option<u64>,
     /// The instance that saw this exchange and will see more of it.
     instance: Option<Box<Instance>>,
+}
+
+/// Whether a plugin takes part in an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Nobody has looked: none of its phases was due.
+    New,
+    /// It does.
+    Concerned,
 }
 
 impl Session {
@@ -389,6 +400,9 @@ impl Session {
             let Some(seat) = chain.seats.get(slot.seat) else {
                 continue;
             };
+            if !slot.takes_part(seat, &subject) {
+                continue;
+            }
             let (back, result) = slot.call(seat, phase, subject, input, &mut watch).await;
             subject = back;
             let nanos = watch.lap();
@@ -467,6 +481,19 @@ impl Slot {
                 Phase::OnRequestBody | Phase::OnResponseBody => self.held.is_some(),
                 Phase::OnRequest | Phase::OnResponse | Phase::OnFinish => true,
             }
+    }
+
+    /// Looks at what the plugin said that it is concerned with, when its first phase is due: earlier plugins may have changed
+    /// the exchange until then.
+    fn takes_part(&mut self, seat: &Seat, subject: &Subject) -> bool {
+        if self.standing == Standing::New {
+            if !seat.plugin.interest.covers(subject, &seat.plugin.resources.tables) {
+                self.phases = PhaseSet::default();
+                return false;
+            }
+            self.standing = Standing::Concerned;
+        }
+        true
     }
 
     async fn call(

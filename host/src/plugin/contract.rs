@@ -237,11 +237,31 @@ impl From<std::net::IpAddr> for IpAddress {
     }
 }
 
+impl From<IpAddress> for std::net::Ipv6Addr {
+    fn from(address: IpAddress) -> Self {
+        Self::from_bits(u128::from(address.high) << 64 | u128::from(address.low))
+    }
+}
+
 impl From<IpAddress> for std::net::IpAddr {
     fn from(address: IpAddress) -> Self {
-        let bits = u128::from(address.high) << 64 | u128::from(address.low);
-        Self::V6(std::net::Ipv6Addr::from_bits(bits))
+        Self::V6(address.into())
     }
+}
+
+/// `condition`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]
+#[allow(dead_code, reason = "plugins make them")]
+#[component(variant)]
+pub(super) enum Condition {
+    #[component(name = "client-in-table")]
+    ClientInTable(u32),
+    #[component(name = "client-between")]
+    ClientBetween((IpAddress, IpAddress)),
+    #[component(name = "path-in-table")]
+    PathInTable(u32),
+    #[component(name = "host-and-path-in-table")]
+    HostAndPathInTable(u32),
 }
 
 /// `header-line`, towards the plugin.

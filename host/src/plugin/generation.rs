@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::custom::{CustomMetrics, Gauges};
 use super::failure::FailureLog;
 use super::instance::Mould;
+use super::interest::Interest;
 use super::shared::clock::Clock;
 use super::shared::counters::Space;
 use super::shared::kv::{Budget, Namespace};
@@ -114,6 +115,7 @@ pub(super) struct Plugin {
     pub(super) name: Arc<str>,
     pub(super) mould: Mould,
     pub(super) matcher: Match,
+    pub(super) interest: Interest,
     pub(super) limits: Limits,
     pub(super) on_failure: OnFailure,
     pub(super) failures: FailureLog,

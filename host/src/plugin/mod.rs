@@ -20,6 +20,7 @@ mod folder;
 mod generation;
 mod hostcalls;
 mod instance;
+mod interest;
 mod matcher;
 mod phases;
 mod runtime;

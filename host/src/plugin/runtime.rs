@@ -17,6 +17,7 @@ use super::failure::FailureLog;
 use super::folder::{Key, KeyBuilder};
 use super::generation::{Generation, Plugin, Resources, Start};
 use super::instance::{Mould, drive};
+use super::interest::Interest;
 use super::phases::PhaseSet;
 use super::shared::clock::Clock;
 use super::shared::counters::{self, Space};
@@ -224,6 +225,7 @@ impl Runtime {
             name: Arc::clone(&manifest.name),
             mould,
             matcher: manifest.matcher.clone(),
+            interest: facts.interest,
             limits: manifest.limits,
             on_failure: manifest.on_failure,
             failures: FailureLog::default(),
@@ -262,6 +264,7 @@ impl Runtime {
         } = self.make(manifest, resources, configure)?;
         let facts = Facts {
             phases: configured.phases.bits(),
+            interest: configured.interest,
             configured_each,
             tables: configured.read_tables.then(tables),
         };
@@ -363,8 +366,13 @@ impl Runtime {
                 )));
             }
         };
-        let read_tables = instance.store.data().read_tables;
-        Ok((Configured { phases, read_tables }, instance))
+        let state = instance.store.data_mut();
+        let configured = Configured {
+            phases,
+            read_tables: state.read_tables,
+            interest: std::mem::take(&mut state.interest),
+        };
+        Ok((configured, instance))
     }
 
     fn key(&self, manifest: &Manifest, configure: Configure) -> Key {
@@ -490,6 +498,7 @@ struct Made {
 struct Configured {
     phases: PhaseSet,
     read_tables: bool,
+    interest: Interest,
 }
 
 /// Why a plugin cannot be loaded, and the line of the manifest that it is about.

@@ -11,6 +11,7 @@ use wasmtime::{ResourceLimiter, Result, StoreContextMut, UpdateDeadline};
 use super::Phase;
 use super::custom::CustomMetrics;
 use super::engine::TICK;
+use super::interest::Interest;
 use super::shared::clock::Clock;
 use super::shared::counters::Space;
 use super::shared::kv::Namespace;
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub(super) reply: Option<std::result::Result<Reply, String>>,
     /// Whether a table was looked into since the instance was made.
     pub(super) read_tables: bool,
+    /// What `configure` said that the plugin takes part in.
+    pub(super) interest: Interest,
     /// What the plugin may use, shared by the worker's instances of it.
     pub(super) services: Arc<Services>,
     /// Bounds the instance's memory.
@@ -76,6 +79,7 @@ impl State {
             hold: None,
             reply: None,
             read_tables: false,
+            interest: Interest::default(),
             services,
             memory: MemoryLimit {
                 limit: usize::try_from(memory).unwrap_or(usize::MAX),

@@ -28,6 +28,14 @@ impl Plugin for Access {
         let policy = config.resolve(|name| setup.table(name).map_err(|error| error.to_string()))?;
         if policy.allows_everything() {
             setup.phases(Phases::NONE);
+        } else if let Some(clients) = policy.clients() {
+            let conditions = clients.into_iter().flat_map(|(networks, tables)| {
+                let networks = networks
+                    .ranges()
+                    .map(|(first, last)| Condition::ClientBetween(first, last));
+                networks.chain(tables.iter().map(|table| Condition::ClientInTable(*table)))
+            });
+            setup.only(&conditions.collect::<Vec<_>>());
         }
         Ok(Self { policy })
     }

@@ -144,6 +144,20 @@ impl<T> Policy<T> {
         self.rules.is_empty() && self.default == Action::Allow
     }
 
+    /// What the rules say of clients, where that is a condition of every rule and nothing happens without one: requests of other
+    /// clients are allowed, and leave no trace. `None` where a request of any client may concern a rule.
+    #[must_use]
+    pub fn clients(&self) -> Option<Vec<(&NetworkSet, &[T])>> {
+        if self.default != Action::Allow {
+            return None;
+        }
+        let clients = self.rules.iter().map(|rule| match &rule.clients {
+            ClientMatch::Any => None,
+            ClientMatch::In { networks, tables } => Some((networks, tables.as_slice())),
+        });
+        clients.collect()
+    }
+
     /// Asks the rules in order.
     pub fn decide(&self, facts: &mut impl Facts<T>) -> Decision<'_> {
         let mut would_refuse = Vec::new();
@@ -479,5 +493,28 @@ mod tests {
             assert_eq!(policy.decide(&mut request).action, Action::Allow);
             assert_eq!(request.asked, asked);
         }
+    }
+
+    #[test]
+    fn a_policy_about_clients_names_them() {
+        let clients = |json: &str| {
+            let config: Config = serde_json::from_str(json).unwrap();
+            let policy = config.resolve(|_| Ok(0)).unwrap();
+            let clients = policy.clients()?;
+            let tables: Vec<u32> = clients.iter().flat_map(|(_, tables)| tables.iter().copied()).collect();
+            Some((
+                clients.iter().flat_map(|(networks, _)| networks.ranges()).count(),
+                tables,
+            ))
+        };
+        let listed = r#"{"id": "a", "action": "deny", "tables": ["deny"]}"#;
+        let office = r#"{"id": "b", "action": "allow", "networks": ["192.0.2.0/24", "2001:db8::/32"]}"#;
+        let agent = r#"{"id": "c", "action": "deny", "user_agents": ["*bot*"]}"#;
+        assert_eq!(
+            clients(&format!(r#"{{"rules": [{listed}, {office}]}}"#)),
+            Some((2, vec![0]))
+        );
+        assert_eq!(clients(&format!(r#"{{"rules": [{listed}, {agent}]}}"#)), None);
+        assert_eq!(clients(&format!(r#"{{"default": "deny", "rules": [{office}]}}"#)), None);
     }
 }

@@ -81,6 +81,13 @@ impl NetworkSet {
         self.v4.0.is_empty() && self.v6.0.is_empty()
     }
 
+    /// The first and last addresses of what the networks cover, IPv4 before IPv6, in order and without overlap.
+    pub fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> {
+        let v4 = |&(first, last): &(u32, u32)| (Ipv4Addr::from(first).into(), Ipv4Addr::from(last).into());
+        let v6 = |&(first, last): &(u128, u128)| (Ipv6Addr::from(first).into(), Ipv6Addr::from(last).into());
+        self.v4.0.iter().map(v4).chain(self.v6.0.iter().map(v6))
+    }
+
     /// Whether any of the networks contains the address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

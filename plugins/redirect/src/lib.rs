@@ -16,7 +16,7 @@ pub mod target;
 use weir_sdk::prelude::*;
 
 use config::Config;
-use redirects::{Decision, Facts, Redirects};
+use redirects::{Decision, Facts, Redirects, TableKey, TableRule};
 use rules::Origins;
 use target::Scheme;
 
@@ -36,6 +36,12 @@ impl Plugin for Redirect {
         let redirects = config.resolve(open, |table, key| table.lookup(key))?;
         if redirects.is_empty() {
             setup.phases(Phases::NONE);
+        } else if redirects.rules.is_empty() {
+            let condition = |rule: &TableRule<Table>| match rule.key {
+                TableKey::Path => Condition::PathInTable(rule.table),
+                TableKey::HostAndPath => Condition::HostAndPathInTable(rule.table),
+            };
+            setup.only(&redirects.tables.iter().map(condition).collect::<Vec<_>>());
         }
         Ok(Self { redirects })
     }

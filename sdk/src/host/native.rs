@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::Condition;
 use crate::contract::EditError;
 use crate::counters::{Outcome, Take};
 use crate::log::Level;
@@ -186,4 +187,8 @@ pub(crate) fn kv_add(key: &[u8], by: i64, ttl: u64) -> Option<i64> {
 
 pub(crate) fn data(name: &str) -> Option<Vec<u8>> {
     with(|host| host.data(name))
+}
+
+pub(crate) fn only(any_of: &[Condition]) {
+    with(|host| host.only(any_of));
 }

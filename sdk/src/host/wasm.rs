@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::Condition;
 use crate::bindings::weir::plugin as wit;
 use crate::contract::EditError;
 use crate::log::Level;
@@ -94,22 +95,35 @@ pub(crate) fn table_longest_prefix(table: u32, key: &[u8]) -> Option<(usize, Vec
 }
 
 pub(crate) fn table_lookup_ip(table: u32, ip: IpAddr) -> Option<Vec<u8>> {
-    let bits = match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(ip) => ip.to_bits(),
-    };
-    wit::tables::lookup_ip(
-        table,
-        wit::types::IpAddress {
-            high: (bits >> 64) as u64,
-            low: bits as u64,
-        },
-    )
+    wit::tables::lookup_ip(table, ip_address(ip))
 }
 
 pub(crate) use wit::kv::{add as kv_add, delete as kv_delete, get as kv_get, set as kv_set};
 
 pub(crate) use wit::data::read as data;
+
+pub(crate) fn only(any_of: &[Condition]) {
+    let condition = |condition: &Condition| match *condition {
+        Condition::ClientInTable(table) => wit::interest::Condition::ClientInTable(table.handle()),
+        Condition::ClientBetween(first, last) => {
+            wit::interest::Condition::ClientBetween((ip_address(first), ip_address(last)))
+        }
+        Condition::PathInTable(table) => wit::interest::Condition::PathInTable(table.handle()),
+        Condition::HostAndPathInTable(table) => wit::interest::Condition::HostAndPathInTable(table.handle()),
+    };
+    wit::interest::only(&any_of.iter().map(condition).collect::<Vec<_>>());
+}
+
+fn ip_address(ip: IpAddr) -> wit::types::IpAddress {
+    let bits = match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    wit::types::IpAddress {
+        high: (bits >> 64) as u64,
+        low: bits as u64,
+    }
+}
 
 fn pairs(headers: Vec<wit::types::HeaderLineResult>) -> Vec<(String, Vec<u8>)> {
     headers.into_iter().map(|header| (header.name, header.value)).collect()

@@ -9,10 +9,10 @@ use super::message::{ClientRequest, Headers, UpstreamResponse};
 use super::metrics::Metrics;
 use super::table::TestTable;
 use super::{current, time};
-use crate::Reply;
 use crate::contract::{self, EditError};
 use crate::counters::{Outcome, Take};
 use crate::log::Level;
+use crate::{Condition, Reply, Table};
 
 /// What a plugin under test leans on. Built once, then given to a [`Sandbox`](super::Sandbox) (or [entered](Host::enter)),
 /// where counters, kv, metrics and logs live on from exchange to exchange.
@@ -31,6 +31,8 @@ pub struct Host {
     pub(crate) counters: Spaces,
     pub(crate) kv: Store,
     pub(crate) body_limit: u64,
+    /// What the plugin takes part in; everything without it.
+    only: Option<Vec<Condition>>,
     tables: Vec<(String, TestTable)>,
     data: BTreeMap<String, Vec<u8>>,
     now: u64,
@@ -65,6 +67,7 @@ impl Host {
             counters: Spaces::default(),
             kv: Store::default(),
             body_limit: 1 << 20,
+            only: None,
             tables: Vec::new(),
             data: BTreeMap::new(),
             now: time::NEW_YEAR_2026,
@@ -225,6 +228,30 @@ impl Host {
     pub(crate) fn open_table(&self, name: &str) -> Option<u32> {
         let index = self.tables.iter().position(|(known, _)| known == name)?;
         u32::try_from(index).ok()
+    }
+
+    pub(crate) fn only(&mut self, any_of: &[Condition]) {
+        match self.phase {
+            Phase::Configure => self.only = Some(any_of.to_vec()),
+            _ => self.fail("interest: only `configure` can say what the plugin takes part in".to_owned()),
+        }
+    }
+
+    /// Whether the plugin takes part in the exchange.
+    pub(crate) fn concerns(&self) -> bool {
+        let ip = self.request.client.to_canonical();
+        let table = |table: Table| self.tables.get(table.handle() as usize).map(|(_, table)| table);
+        let is_key = |of: Table, key: &[u8]| table(of).is_some_and(|table| table.lookup(key).is_some());
+        self.only.as_ref().is_none_or(|any_of| {
+            any_of.iter().any(|condition| match *condition {
+                Condition::ClientInTable(of) => table(of).is_some_and(|table| table.lookup_ip(ip).is_some()),
+                Condition::ClientBetween(first, last) => (first.to_canonical()..=last.to_canonical()).contains(&ip),
+                Condition::PathInTable(of) => is_key(of, self.request.path()),
+                Condition::HostAndPathInTable(of) => {
+                    is_key(of, &[self.request.host.as_bytes(), self.request.path()].concat())
+                }
+            })
+        })
     }
 
     pub(crate) fn table(&mut self, handle: u32) -> Option<&TestTable> {

@@ -94,6 +94,9 @@ impl<P: Plugin> Sandbox<P> {
         self.host.failure = None;
         self.host.notes.clear();
 
+        if !self.host.concerns() {
+            return self.outcome(End::Continue);
+        }
         let end = self.request_phases().or_else(|| self.response_phases());
         let end = self.settle(end.unwrap_or(Decision::Continue));
         let outcome = self.outcome(end);

@@ -9,6 +9,7 @@ mod clock;
 mod counters;
 mod data;
 mod headers;
+mod interest;
 mod kv;
 mod log;
 mod metrics;
@@ -41,6 +42,7 @@ pub(super) fn linker(engine: &Engine, granted: &Capabilities) -> Result<Linker<S
     link("log", log::link)?;
     link("annotations", annotations::link)?;
     link("data", data::link)?;
+    link("interest", interest::link)?;
     for capability in Capability::ALL
         .into_iter()
         .filter(|capability| granted.has(*capability))
