@@ -4,6 +4,7 @@
 
 mod balancing;
 mod cache;
+mod cache_load;
 mod certificates;
 mod configuration;
 mod demo;

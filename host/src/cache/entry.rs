@@ -11,6 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::body::{Body, Reader};
 use super::conditions::Conditions;
 use super::key::Variant;
 use super::policy::Policy;
@@ -88,10 +89,22 @@ impl Hit {
         headers
     }
 
-    /// The whole body. (A HEAD gets the same head and none of it.)
+    /// The whole body, where it is in memory. (A HEAD gets the same head and none of it.)
     #[must_use]
-    pub fn body(&self) -> Bytes {
-        self.entry.body.clone()
+    pub fn bytes(&self) -> Option<Bytes> {
+        self.entry.body.bytes()
+    }
+
+    /// Reads the body from wherever it is, as it comes.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.entry.body.reader()
+    }
+
+    /// The body's length; `None` while it arrives and its origin did not say.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.entry.body.length()
     }
 
     /// Seconds since the origin made it or vouched for it.
@@ -118,7 +131,7 @@ pub(super) struct Entry {
     pub(super) status: StatusCode,
     /// Without hop-by-hop fields; with Date, Content-Length and a place for Age.
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: Body,
     pub(super) policy: Policy,
     pub(super) variant: Variant,
     /// Routes may lead to different upstreams for one URI, by method or header; what one of them stored is not another's.
@@ -126,10 +139,15 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether its body is there from the first byte to the last.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self.body, Body::Arriving(_))
+    }
+
     /// Bytes that it takes: itself, what it points at, and what the allocator adds.
     pub(super) fn size(&self) -> u64 {
         let own = size_of::<Self>() + 2 * size_of::<usize>();
-        (own + 4 * ALLOCATION + headers_size(&self.headers) + self.body.len() + self.variant.size()) as u64
+        (own + 4 * ALLOCATION + headers_size(&self.headers) + self.body.in_memory() + self.variant.size()) as u64
     }
 
     /// This response as a 304 to its validators leaves it (RFC 9111 §3.2).
@@ -146,7 +164,7 @@ impl Entry {
                 headers.append(name.clone(), value.clone());
             }
         }
-        stored_headers(&headers, self.status, self.body.len(), now)
+        stored_headers(&headers, self.status, self.body.length(), now)
     }
 }
 
@@ -159,7 +177,7 @@ pub(super) const ALLOCATION: usize = 16;
 /// A head as it is stored: end-to-end fields only (§3.1), a Date in any case (RFC 9110 §6.6.1), the length of the body that is
 /// there, and a place for Age. The values are copied together, because those that came from a connection hold on to its whole
 /// read buffer.
-pub(super) fn stored_headers(headers: &HeaderMap, status: StatusCode, body: usize, now: SystemTime) -> HeaderMap {
+pub(super) fn stored_headers(headers: &HeaderMap, status: StatusCode, body: Option<u64>, now: SystemTime) -> HeaderMap {
     let listed = listed_by_connection(headers);
     let kept = || {
         headers
@@ -182,8 +200,8 @@ pub(super) fn stored_headers(headers: &HeaderMap, status: StatusCode, body: usiz
         stored.insert(DATE, date);
     }
     // RFC 9110 §8.6 forbids it with a 204.
-    if status != StatusCode::NO_CONTENT {
-        stored.insert(CONTENT_LENGTH, HeaderValue::from(body));
+    if let Some(length) = body.filter(|_| status != StatusCode::NO_CONTENT) {
+        stored.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     stored.insert(AGE, HeaderValue::from_static("0"));
     stored
@@ -260,12 +278,12 @@ mod tests {
             ("content-length", "3"),
             ("age", "0"),
         ]);
-        assert_eq!(stored_headers(&came, StatusCode::OK, 3, now()), expected);
+        assert_eq!(stored_headers(&came, StatusCode::OK, Some(3), now()), expected);
     }
 
     #[test]
     fn rfc9110_6_6_1_a_date_is_added_and_8_6_a_204_has_no_length() {
-        let stored = stored_headers(&HeaderMap::new(), StatusCode::NO_CONTENT, 0, now());
+        let stored = stored_headers(&HeaderMap::new(), StatusCode::NO_CONTENT, Some(0), now());
         assert_eq!(
             stored,
             header_map(&[("date", "Tue, 14 Nov 2023 22:13:20 GMT"), ("age", "0")])
@@ -274,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_place_for_age_is_there() {
-        let headers = stored_headers(&header_map(&[("x", "1")]), StatusCode::OK, 1, now());
+        let headers = stored_headers(&header_map(&[("x", "1")]), StatusCode::OK, Some(1), now());
         let mut copy = headers.clone();
         copy.insert(AGE, HeaderValue::from(12_u32));
         assert_eq!(copy.capacity(), headers.clone().capacity());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -9,16 +10,26 @@ use http::header::{AGE, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode, response};
 
 use super::Cache;
+use super::arrival::{Arrival, Broken, Follower};
+use super::body::{Body, Reader};
 use super::conditions::{self, Conditions};
+use super::directives;
 use super::entry::{Entry, Hit, Served, headers_size, stored_headers};
 use super::flight::{Flight, Landing};
 use super::key::Variant;
-use super::policy::{self, Asked, Policy, Refused, Trouble};
-use super::store::{Place, Reservation};
+use super::policy::{self, Asked, Policy, Refused, Trouble, Verdict};
+use super::store::{Inserted, Place, Reservation};
+use super::turns::Turn;
 use crate::exchange::subject::Subject;
 
 /// For this long nobody waits for what turned out not to be storable. The next fetch that finds it storable ends it.
 const PASS: Duration = Duration::from_secs(60);
+
+/// For this long after a failure the origin is still taken to be in trouble, unless it has answered since.
+const TROUBLE: Duration = Duration::from_secs(10);
+
+/// When the last client that reads a body goes away, the rest is fetched all the same where it is at most this much.
+const WORTH_FETCHING: u64 = 1024 * 1024;
 
 /// This exchange asks the origin. Dropping it releases those who wait for it.
 #[derive(Debug)]
@@ -32,7 +43,22 @@ pub struct Fetch {
     pub(super) requested: SystemTime,
     /// `None` where nobody waits for this fetch.
     pub(super) flight: Option<Flight>,
+    pub(super) queueing: Queueing,
+    pub(super) turn: Option<Turn>,
 }
+
+/// Whether a fetch counts among those that an origin gets at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queueing {
+    /// It is made to fill the cache.
+    Counted,
+    /// It is known that nothing will be stored.
+    Free,
+}
+
+/// The origin had no turn for a fetch in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Late;
 
 /// What becomes of a response.
 #[derive(Debug)]
@@ -50,6 +76,19 @@ pub enum Stored {
 }
 
 impl Fetch {
+    /// Waits until the origin may be asked: it gets `origin_fetches` at once, and nobody waits longer for that than
+    /// `coalesce_timeout`.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn take_turn(&mut self, upstream: &str) -> Result<(), Late> {
+        if self.queueing == Queueing::Counted {
+            let turn = self.cache.turns.take(upstream, self.cache.coalesce_timeout()).await;
+            self.turn = Some(turn.ok_or(Late)?);
+        }
+        Ok(())
+    }
+
     /// Takes the client's own conditions off a request that goes upstream: Weir answers them, and a 304 to them would say
     /// nothing of what is stored.
     pub fn strip_conditions(&self, headers: &mut HeaderMap) {
@@ -79,7 +118,8 @@ impl Fetch {
         if policy::is_server_error(response.status)
             && let Some(stale) = self.in_trouble(Trouble::ServerError, now)
         {
-            self.land(Landing::Trouble);
+            self.note(Trouble::ServerError, now);
+            self.land(Landing::ServerError);
             return Stored::Stale(Hit::new(stale, Served::Stale, now));
         }
         let (policy, variant) = match self.accept(subject, response, now) {
@@ -91,7 +131,9 @@ impl Fetch {
                 {
                     self.cache.store.remove(self.place.hash, stale);
                 }
-                return self.not_storable(Some(refused), now);
+                // An error is no reason to have everybody ask from now on, least of all an origin in trouble.
+                let lasting = Some(refused).filter(|_| !response.status.is_server_error());
+                return self.not_storable(lasting, now);
             }
         };
         let expected = match response.headers.get(CONTENT_LENGTH).map(content_length) {
@@ -99,26 +141,23 @@ impl Fetch {
             Some(Some(length)) if length <= self.cache.max_object() => Some(length),
             Some(_) => return self.not_storable(Some(Refused::Useless), now),
         };
-        let headers = stored_headers(&response.headers, response.status, 0, now);
+        let headers = stored_headers(&response.headers, response.status, Some(0), now);
         let reserved = expected.unwrap_or(0) + headers_size(&headers) as u64;
         let Some(reservation) = self.cache.store.reserve(reserved) else {
             return self.not_storable(None, now);
         };
-        let body = Vec::with_capacity(usize::try_from(expected.unwrap_or(0)).unwrap_or(0));
-        let held = reserved - expected.unwrap_or(0);
-        Stored::Store(Writer {
-            content: Some(Box::new(Content {
-                fetch: self,
-                status: response.status,
-                headers,
-                policy,
-                variant,
-                expected,
-                held,
-                reservation,
-                body,
-            })),
-        })
+        Stored::Store(Writer::new(Content {
+            status: response.status,
+            headers,
+            policy,
+            variant,
+            expected,
+            held: reserved - expected.unwrap_or(0),
+            reservation,
+            arriving: None,
+            received: now,
+            fetch: self,
+        }))
     }
 
     /// The origin did not answer: a stale response, if one may be served (RFC 9111 §4.2.4). Those who wait get the same.
@@ -126,8 +165,23 @@ impl Fetch {
     pub fn on_failure(mut self) -> Option<Hit> {
         let now = SystemTime::now();
         let stale = self.in_trouble(Trouble::Unreachable, now);
-        self.land(Landing::Trouble);
+        self.note(Trouble::Unreachable, now);
+        self.land(Landing::Unreachable);
         stale.map(|stale| Hit::new(stale, Served::Stale, now))
+    }
+
+    /// The stale response, if it may be served while the origin is asked: because it says so, or because the origin has been in
+    /// trouble just now.
+    pub(super) fn in_grace(&self, trouble: Option<Trouble>, now: SystemTime) -> Option<Arc<Entry>> {
+        let wishes = &self.asked.control;
+        let while_revalidating =
+            |stale: &&Arc<Entry>| stale.policy.verdict(wishes, now) == Verdict::ServeWhileRevalidating;
+        let in_trouble = || self.in_trouble(trouble?, now);
+        self.stale
+            .as_ref()
+            .filter(while_revalidating)
+            .cloned()
+            .or_else(in_trouble)
     }
 
     /// The stale response, if it may be served because of `trouble`.
@@ -136,6 +190,12 @@ impl Fetch {
         self.stale
             .clone()
             .filter(|stale| !wishes.no_cache && stale.policy.serves_in_trouble(wishes, trouble, now))
+    }
+
+    /// For a while nobody waits for the origin who can be served without it.
+    fn note(&self, trouble: Trouble, now: SystemTime) {
+        let mut contents = self.cache.store.lock(self.place.hash);
+        contents.note(self.place.variant, trouble, now + TROUBLE);
     }
 
     fn accept(
@@ -184,7 +244,7 @@ impl Fetch {
         let entry = Arc::new(Entry {
             status: stale.status,
             headers,
-            body: stale.body.clone(),
+            body: stale.body.settled(),
             policy,
             variant: stale.variant.clone(),
             route: Arc::clone(&stale.route),
@@ -199,13 +259,19 @@ impl Fetch {
     fn not_storable(mut self, refused: Option<Refused>, now: SystemTime) -> Stored {
         let because_of_response = refused.is_some_and(|refused| refused != Refused::Authorized);
         if because_of_response {
-            self.cache
-                .store
-                .lock(self.place.hash)
-                .pass(self.place.variant, now + PASS);
+            self.release_those_who_wait(now);
         }
         self.land(Landing::NotStorable);
         Stored::NotStored
+    }
+
+    /// Nobody waits for this, now or for a while: what comes of it answers nobody else.
+    fn release_those_who_wait(&mut self, now: SystemTime) {
+        self.cache
+            .store
+            .lock(self.place.hash)
+            .pass(self.place.variant, now + PASS);
+        self.land(Landing::NotStorable);
     }
 
     fn land(&mut self, landing: Landing) {
@@ -219,12 +285,19 @@ fn content_length(value: &HeaderValue) -> Option<u64> {
     value.to_str().ok()?.trim().parse().ok()
 }
 
-/// Takes a response's body as it passes. Dropped before [`Writer::finish`], it stores nothing.
+/// Takes a response's body as it comes, for the store and for everybody who waits for it. Dropped before
+/// [`Writer::finish`], it stores nothing, and whoever follows sees the body break off.
 #[derive(Debug)]
 pub struct Writer {
+    arrival: Arc<Arrival>,
+    /// Gone once it is clear that nothing will be stored.
     content: Option<Box<Content>>,
+    /// The place of whoever fetches, until it is [shared](Writer::share).
+    first: Option<Follower>,
+    why: Broken,
 }
 
+/// What will be stored.
 #[derive(Debug)]
 struct Content {
     fetch: Fetch,
@@ -236,91 +309,213 @@ struct Content {
     /// Bytes of the reservation that are not for the body.
     held: u64,
     reservation: Reservation,
-    body: Vec<u8>,
+    /// The entry by which others find the body while it arrives.
+    arriving: Option<Arc<Entry>>,
+    received: SystemTime,
 }
 
-/// Whether a [`Writer`] still wants what comes.
+/// Whether a [`Writer`] still stores what comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Go on.
     Writing,
-    /// The body is too large, longer than it said, or there is no room: nothing will be stored.
+    /// The body is too large, longer than it said, or there is no room: nothing will be stored. Whoever follows still gets it.
     GivenUp,
 }
 
 impl Writer {
-    /// The next bytes of the body. They are copied: as they are, they would keep a whole read buffer alive.
-    pub fn push(&mut self, data: &Bytes) -> Progress {
-        let Some(content) = &mut self.content else {
-            return Progress::GivenUp;
-        };
-        if content.push(data) == Progress::Writing {
-            return Progress::Writing;
+    fn new(content: Content) -> Self {
+        let arrival = Arrival::new(content.expected);
+        Self {
+            first: Some(arrival.join()),
+            arrival,
+            content: Some(Box::new(content)),
+            why: Broken::Closed,
         }
-        if let Some(content) = self.content.take() {
-            let _ = content.fetch.not_storable(Some(Refused::Useless), SystemTime::now());
-        }
-        Progress::GivenUp
     }
 
-    /// The body is complete: stores it, unless it is shorter than its Content-Length said. Trailers are not stored
-    /// (RFC 9110 §6.5.2 lets a recipient discard them).
-    pub fn finish(mut self) {
-        let Some(content) = self.content.take() else { return };
-        if content
-            .expected
-            .is_some_and(|expected| expected != content.body.len() as u64)
-        {
-            return;
+    /// The next bytes of the body. They are copied: as they are, they would keep a whole read buffer alive.
+    pub fn push(&mut self, data: &Bytes) -> Progress {
+        let reserved = self
+            .content
+            .as_mut()
+            .map(|content| content.reserve(self.arrival.arrived() + data.len() as u64));
+        if reserved == Some(Progress::GivenUp) {
+            self.give_up();
         }
-        content.store();
+        self.arrival.push(Bytes::copy_from_slice(data));
+        if self.content.is_some() {
+            Progress::Writing
+        } else {
+            Progress::GivenUp
+        }
+    }
+
+    /// Has everybody who waits follow the body from now on, and gives a reader of it to whoever fetches.
+    pub fn share(&mut self) -> Reader {
+        if let Some(content) = &mut self.content
+            && content.arriving.is_none()
+        {
+            content.announce(&self.arrival);
+        }
+        Reader::following(self.first.take().unwrap_or_else(|| self.arrival.join()))
+    }
+
+    /// Ready when more of the body may be read: what is only passed on waits for its slowest reader.
+    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.arrival.poll_room(cx)
+    }
+
+    /// Ready when nobody reads the body and what is left of it is not worth fetching for those who may come.
+    pub fn poll_unwanted(&self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.arrival.poll_deserted(cx));
+        let left = |content: &Content| content.expected.map(|expected| expected - self.arrival.arrived());
+        match self.content.as_ref().map(|content| left(content)) {
+            Some(Some(left)) if left <= WORTH_FETCHING => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// The body is complete: stores it, unless it is shorter than its Content-Length said. Trailers go to those who follow and
+    /// are not stored (RFC 9110 §6.5.2 lets a recipient discard them). What it returns is the body, where all of it is kept.
+    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Bytes {
+        let arrived = self.arrival.arrived();
+        let complete = |content: &Content| content.expected.is_none_or(|expected| expected == arrived);
+        match self.content.take() {
+            Some(content) if complete(&content) => {
+                let body = self.arrival.finish(trailers);
+                content.store(body.clone());
+                body
+            }
+            Some(content) => {
+                self.content = Some(content);
+                Bytes::new()
+            }
+            None => self.arrival.finish(trailers),
+        }
+    }
+
+    /// The body broke off.
+    pub fn break_off(mut self, why: Broken) {
+        self.why = why;
+    }
+
+    fn give_up(&mut self) {
+        if let Some(mut content) = self.content.take() {
+            content.withdraw(Withdrawn::Outgrown);
+            let _ = content.fetch.not_storable(Some(Refused::Useless), SystemTime::now());
+        }
+        self.arrival.only_pass_on();
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.arrival.break_off(self.why);
+        if let Some(mut content) = self.content.take() {
+            content.withdraw(Withdrawn::Broken);
+        }
+    }
+}
+
+/// Why an announced body is not stored after all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Withdrawn {
+    /// The origin did not finish: what was stored before may still be better than nothing.
+    Broken,
+    /// It is larger than it may be: the stored one is outdated.
+    Outgrown,
+}
+
 impl Content {
-    fn push(&mut self, data: &Bytes) -> Progress {
-        let length = self.body.len() as u64 + data.len() as u64;
+    fn reserve(&mut self, length: u64) -> Progress {
         if length > self.expected.unwrap_or_else(|| self.fetch.cache.max_object()) {
             return Progress::GivenUp;
         }
-        // Without a Content-Length the buffer doubles as it grows, and what is reserved is its capacity.
+        // Without a Content-Length, room is taken in steps that double.
         let room = self.reservation.bytes() - self.held;
         if length > room {
             let capacity = length.next_power_of_two().max(4096).min(self.fetch.cache.max_object());
             if !self.reservation.grow(capacity - room) {
                 return Progress::GivenUp;
             }
-            self.body
-                .reserve_exact(usize::try_from(capacity).unwrap_or(0).saturating_sub(self.body.len()));
         }
-        self.body.extend_from_slice(data);
         Progress::Writing
     }
 
-    fn store(self) {
-        let Self {
-            mut fetch,
-            status,
-            mut headers,
-            policy,
-            variant,
-            reservation,
-            body,
-            ..
-        } = self;
-        if status != StatusCode::NO_CONTENT {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    /// Stores the head, so that lookups find the body while it arrives.
+    fn announce(&mut self, arrival: &Arc<Arrival>) {
+        if !self.answers_others() {
+            self.release();
+            return;
         }
-        let entry = Arc::new(Entry {
-            status,
+        let entry = Arc::new(self.entry(Body::Arriving(Arc::clone(arrival))));
+        if let Some(reservation) = self.fetch.cache.store.reserve(0) {
+            let store = &self.fetch.cache.store;
+            if store.insert(&self.fetch.place, Arc::clone(&entry), reservation) == Inserted::Stored {
+                self.arriving = Some(entry);
+            }
+        }
+        self.fetch.land(Landing::Stored);
+    }
+
+    /// Takes back what was announced.
+    fn withdraw(&mut self, why: Withdrawn) {
+        let Some(arriving) = self.arriving.take() else { return };
+        let store = &self.fetch.cache.store;
+        if store.withdraw(self.fetch.place.hash, &arriving)
+            && why == Withdrawn::Broken
+            && let Some(stale) = self.fetch.stale.take()
+            && let Some(reservation) = store.reserve(0)
+        {
+            store.insert(&self.fetch.place, stale, reservation);
+        }
+    }
+
+    fn store(mut self, body: Bytes) {
+        let reservation = std::mem::replace(&mut self.reservation, Reservation::nothing(&self.fetch.cache.store));
+        let entry = Arc::new(self.entry(Body::Memory(body)));
+        self.fetch.cache.store.insert(&self.fetch.place, entry, reservation);
+        if self.answers_others() {
+            self.fetch.land(Landing::Stored);
+        } else {
+            self.release();
+        }
+    }
+
+    /// Whether those who wait may be given this response, and not only what the origin says of it.
+    fn answers_others(&self) -> bool {
+        self.policy.verdict(&directives::Request::default(), self.received) == Verdict::Serve
+    }
+
+    /// Whoever waits has to ask the origin all the same: at once, and not one after the other.
+    fn release(&mut self) {
+        let control = &self.policy.control;
+        let never_fresh = control.no_cache || self.policy.freshness.lifetime().is_zero();
+        if never_fresh && control.stale_while_revalidate.is_none() {
+            self.fetch.release_those_who_wait(self.received);
+        } else {
+            self.fetch.land(Landing::NotStorable);
+        }
+    }
+
+    fn entry(&self, body: Body) -> Entry {
+        let mut headers = self.headers.clone();
+        match body.length() {
+            Some(length) if self.status != StatusCode::NO_CONTENT => {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            _ => {
+                headers.remove(CONTENT_LENGTH);
+            }
+        }
+        Entry {
+            status: self.status,
             headers,
-            // Gives back what the buffer has over its length.
-            body: Bytes::from(body.into_boxed_slice()),
-            policy,
-            variant,
-            route: Arc::clone(&fetch.route),
-        });
-        fetch.cache.store.insert(&fetch.place, entry, reservation);
-        fetch.land(Landing::Stored);
+            body,
+            policy: self.policy,
+            variant: self.variant.clone(),
+            route: Arc::clone(&self.fetch.route),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Coalescing: one exchange fetches, the others that want the same wait for what comes of it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
@@ -19,8 +19,10 @@ pub(super) enum Landing {
     Stored,
     /// The head says that it cannot be stored, or it grew too large.
     NotStorable,
-    /// The origin did not answer, or with an error in whose place a stale response may be served.
-    Trouble,
+    /// The origin answered with an error, in whose place a stale response may be served.
+    ServerError,
+    /// The origin did not answer.
+    Unreachable,
 }
 
 /// A fetch that others may wait for. Dropped without a landing, it makes one of them fetch instead.
@@ -79,29 +81,39 @@ pub enum Waited {
     LookUp,
     /// The origin is in trouble; this stale response may be served.
     Hit(Hit),
-    /// Fetch it alone: it is not storable, the origin is in trouble, or it took too long.
+    /// Fetch it alone: it is not storable, or it took too long.
     Fetch(Box<Fetch>),
+    /// The origin did not answer, and asking once more for everybody who waited would not help it.
+    Failed,
+}
+
+/// What those do who have nothing stale.
+#[derive(Debug, Clone, Copy)]
+enum Otherwise {
+    Fetch,
+    Fail,
 }
 
 impl Wait {
     /// Waits until something came of the other exchange's fetch, `coalesce_timeout` at most.
     pub async fn done(mut self) -> Waited {
         let landed = self.landing.wait_for(|landing| *landing != Landing::Pending);
-        let landing = match tokio::time::timeout(self.timeout, landed).await {
-            Ok(Ok(landing)) => *landing,
-            Ok(Err(_gone)) => return Waited::LookUp,
-            Err(_elapsed) => Landing::NotStorable,
+        let (trouble, otherwise) = match tokio::time::timeout(self.timeout, landed)
+            .await
+            .map(|landed| landed.map(|landing| *landing))
+        {
+            Ok(Ok(Landing::Stored) | Err(_)) => return Waited::LookUp,
+            Ok(Ok(Landing::Pending | Landing::NotStorable)) => return Waited::Fetch(self.alone),
+            Ok(Ok(Landing::ServerError)) => (Trouble::ServerError, Otherwise::Fetch),
+            Ok(Ok(Landing::Unreachable)) => (Trouble::Unreachable, Otherwise::Fail),
+            // An origin that keeps everybody waiting is as good as none, for those who have something else.
+            Err(_elapsed) => (Trouble::Unreachable, Otherwise::Fetch),
         };
-        match landing {
-            Landing::Stored => Waited::LookUp,
-            Landing::Trouble => match self
-                .alone
-                .in_trouble(Trouble::Unreachable, std::time::SystemTime::now())
-            {
-                Some(entry) => Waited::Hit(Hit::new(entry, Served::Stale, std::time::SystemTime::now())),
-                None => Waited::Fetch(self.alone),
-            },
-            Landing::Pending | Landing::NotStorable => Waited::Fetch(self.alone),
+        let now = SystemTime::now();
+        match (self.alone.in_trouble(trouble, now), otherwise) {
+            (Some(entry), _) => Waited::Hit(Hit::new(entry, Served::Stale, now)),
+            (None, Otherwise::Fetch) => Waited::Fetch(self.alone),
+            (None, Otherwise::Fail) => Waited::Failed,
         }
     }
 }

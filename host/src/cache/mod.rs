@@ -7,9 +7,10 @@
 //! 3. [`policy`] decides whether a stored response may be served and a new one stored; it asks [`freshness`] for the
 //!    arithmetic of ages and [`directives`] for what `Cache-Control` says.
 //! 4. [`conditions`] spares clients what they have (304), and asks the origin only for what changed.
-//! 5. [`flight`] has the others wait while one exchange fetches.
+//! 5. [`flight`] has the others wait while one exchange fetches, and [`turns`] fetches for one origin wait for each other.
 //! 6. [`fetch`] takes the origin's answer: stored, revalidated, or not.
-//! 7. [`entry`] is a stored response, and what is served of it.
+//! 7. [`entry`] is a stored response, and what is served of it: its [`body`] may be in memory, or still on its way
+//!    ([`arrival`]).
 //!
 //! Decisions that the RFC leaves open, or that peers make otherwise:
 //! - A response with `Set-Cookie` is never stored; Varnish does the same, nginx too, HAProxy stores it without the cookie.
@@ -19,8 +20,14 @@
 //! - What clients say in `Cache-Control` is granted, `no-cache` included; such requests go to the origin on their own.
 //! - A Range request is answered whole from a stored response (RFC 9110 §14.2 allows it), and otherwise passes by the cache.
 //! - Routes are part of what distinguishes variants, as one URI may lead to different upstreams.
+//! - Whoever waits for a fetch follows the body while it arrives; a fetch that fails with nothing stale at hand has failed for
+//!   all who waited, because asking again for each of them would be the stampede that coalescing is to prevent.
+//! - After a failure, for some seconds, those whom a stale response may be served get it at once, and the origin is asked in the
+//!   background.
 //! - When the origin cannot be reached, stale responses are served for up to a day, unless the response forbids it.
 
+mod arrival;
+mod body;
 mod conditions;
 mod directives;
 mod entry;
@@ -30,6 +37,7 @@ mod freshness;
 mod key;
 mod policy;
 mod store;
+mod turns;
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -48,15 +56,18 @@ use crate::config;
 use crate::exchange::subject::Subject;
 use crate::telemetry::{Probe, Registry, families};
 
+pub use body::{Broken, Reader};
 pub use entry::{Hit, Served};
-pub use fetch::{Fetch, Progress, Stored, Writer};
+pub use fetch::{Fetch, Late, Progress, Stored, Writer};
 pub use flight::{Wait, Waited};
 
 use conditions::Conditions;
+use fetch::Queueing;
 use flight::Flight;
 use key::Key;
 use policy::{Asked, Verdict};
 use store::{Contents, Place, Store};
+use turns::Turns;
 
 /// The process's cache.
 #[derive(Debug)]
@@ -66,6 +77,7 @@ pub struct Cache {
     random: RandomState,
     max_object: AtomicU64,
     coalesce_millis: AtomicU64,
+    turns: Turns,
     bypassed: AtomicU64,
 }
 
@@ -82,8 +94,28 @@ pub enum Lookup {
     OnlyIfCached,
     /// Ask the origin, and show it the answer.
     Fetch(Box<Fetch>),
+    /// Send this, which is stale, and ask the origin all the same: nobody is to wait for that (RFC 5861 §3).
+    Refresh(Box<Fetch>, Answer),
     /// Another exchange asks the origin for the same.
     Wait(Box<Wait>),
+}
+
+/// A stored response, as this client is to get it.
+#[derive(Debug)]
+pub enum Answer {
+    /// All of it.
+    Hit(Hit),
+    /// The client has it already.
+    NotModified(Hit),
+}
+
+impl From<Answer> for Lookup {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Hit(hit) => Self::Hit(hit),
+            Answer::NotModified(hit) => Self::NotModified(hit),
+        }
+    }
 }
 
 impl Cache {
@@ -95,6 +127,7 @@ impl Cache {
             random: RandomState::new(),
             max_object: AtomicU64::new(0),
             coalesce_millis: AtomicU64::new(0),
+            turns: Turns::new(config.origin_fetches),
             bypassed: AtomicU64::new(0),
         };
         cache.reconfigure(config);
@@ -106,6 +139,7 @@ impl Cache {
         self.max_object.store(config.max_object, Ordering::Relaxed);
         let millis = u64::try_from(config.coalesce_timeout.as_millis()).unwrap_or(u64::MAX);
         self.coalesce_millis.store(millis, Ordering::Relaxed);
+        self.turns.set_limit(config.origin_fetches);
         self.store.set_limit(config.size);
     }
 
@@ -135,7 +169,7 @@ impl Cache {
         match contents.ready(hash, &key, subject, &wishes, now) {
             Some(hit) => {
                 drop(contents);
-                answer(hit, &request.headers)
+                answer(hit, &request.headers).into()
             }
             None => self.miss(subject, &key, hash, contents, now),
         }
@@ -243,7 +277,8 @@ impl Cache {
             || stale
                 .as_ref()
                 .is_some_and(|entry| entry.policy.verdict(&directives::Request::default(), now) == Verdict::Serve);
-        let alone = personal || contents.passes(place.variant, now);
+        let passes = contents.passes(place.variant, now);
+        let trouble = contents.trouble(place.variant, now);
         let mut fetch = Box::new(Fetch {
             cache: Arc::clone(self),
             conditions: Conditions::of(headers),
@@ -253,34 +288,37 @@ impl Cache {
             stale,
             requested: now,
             flight: None,
+            queueing: if passes { Queueing::Free } else { Queueing::Counted },
+            turn: None,
         });
-        if alone {
+        if personal || passes {
             contents.lookups.misses += 1;
             return Lookup::Fetch(fetch);
         }
+        let stale = fetch.in_grace(trouble, now);
         if let Some(landing) = contents.flights.get(&fetch.place.variant).cloned() {
-            if let Some(stale) = fetch
-                .stale
-                .clone()
-                .filter(|stale| stale.policy.verdict(&fetch.asked.control, now) == Verdict::ServeWhileRevalidating)
-            {
+            if let Some(stale) = stale {
                 contents.lookups.stale += 1;
                 drop(contents);
-                return answer(Hit::new(stale, Served::Stale, now), headers);
+                return answer(Hit::new(stale, Served::Stale, now), headers).into();
             }
             contents.lookups.coalesced += 1;
-            let timeout = Duration::from_millis(self.coalesce_millis.load(Ordering::Relaxed));
             return Lookup::Wait(Box::new(Wait {
                 landing,
                 alone: fetch,
-                timeout,
+                timeout: self.coalesce_timeout(),
             }));
         }
-        contents.lookups.misses += 1;
         let (flight, landing) = Flight::new(&self.store, &fetch.place);
         contents.flights.insert(fetch.place.variant, landing);
         fetch.flight = Some(flight);
-        Lookup::Fetch(fetch)
+        let Some(stale) = stale else {
+            contents.lookups.misses += 1;
+            return Lookup::Fetch(fetch);
+        };
+        contents.lookups.stale += 1;
+        drop(contents);
+        Lookup::Refresh(fetch, answer(Hit::new(stale, Served::Stale, now), headers))
     }
 
     /// What exchanges have to have in common for one to fetch for the other, as far as it is known before the response.
@@ -297,6 +335,10 @@ impl Cache {
     fn bypass(&self, reason: &'static str) -> Lookup {
         self.bypassed.fetch_add(1, Ordering::Relaxed);
         Lookup::Bypass(reason)
+    }
+
+    fn coalesce_timeout(&self) -> Duration {
+        Duration::from_millis(self.coalesce_millis.load(Ordering::Relaxed))
     }
 
     fn max_object(&self) -> u64 {
@@ -350,12 +392,12 @@ fn passes_by(subject: &Subject) -> Option<&'static str> {
 }
 
 /// A hit, or the 304 that spares the client its body.
-fn answer(hit: Hit, request: &HeaderMap) -> Lookup {
+fn answer(hit: Hit, request: &HeaderMap) -> Answer {
     let conditional = request.contains_key(IF_NONE_MATCH) || request.contains_key(IF_MODIFIED_SINCE);
     if conditional && hit.is_known_to(&Conditions::of(request)) {
-        Lookup::NotModified(hit)
+        Answer::NotModified(hit)
     } else {
-        Lookup::Hit(hit)
+        Answer::Hit(hit)
     }
 }
 

@@ -22,6 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::entry::{ALLOCATION, Entry};
 use super::flight::Landing;
 use super::key::Key;
+use super::policy::Trouble;
 
 /// A power of two, well above the number of cores.
 const SHARDS: usize = 64;
@@ -67,6 +68,8 @@ pub(super) struct Contents {
     pub(super) flights: HashMap<u64, tokio::sync::watch::Receiver<Landing>, Identity>,
     /// What turned out not to be storable, and until when nobody waits for it.
     passes: LruCache<u64, SystemTime, Identity>,
+    /// Whose origin was in trouble, which, and until when that counts.
+    troubles: LruCache<u64, (Trouble, SystemTime), Identity>,
     /// Counts invalidations by another part of the hash: a fetch that began before one may have read the old state, and is
     /// not stored. Two URIs share a count now and then, which costs one store.
     invalidations: [u32; 64],
@@ -80,6 +83,15 @@ pub(super) struct Lookups {
     pub(super) stale: u64,
     pub(super) misses: u64,
     pub(super) coalesced: u64,
+}
+
+/// What came of [`Store::insert`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inserted {
+    /// It is there.
+    Stored,
+    /// There is no room, or the URI was invalidated after the request looked it up.
+    Refused,
 }
 
 /// Where the response to a request belongs.
@@ -111,6 +123,7 @@ impl Store {
                 slots: LruCache::unbounded_with_hasher(Identity::default()),
                 flights: HashMap::default(),
                 passes: LruCache::unbounded_with_hasher(Identity::default()),
+                troubles: LruCache::unbounded_with_hasher(Identity::default()),
                 invalidations: [0; 64],
                 lookups: Lookups::default(),
             }))
@@ -159,15 +172,12 @@ impl Store {
 
     /// Sets bytes aside, evicting what is in their way.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
-        let mut reservation = Reservation {
-            store: Arc::clone(self),
-            bytes: 0,
-        };
+        let mut reservation = Reservation::nothing(self);
         reservation.grow(bytes).then_some(reservation)
     }
 
     /// Stores an entry in the place of an equal variant, unless there is no room or the URI was invalidated meanwhile.
-    pub(super) fn insert(&self, place: &Place, entry: Arc<Entry>, mut reservation: Reservation) {
+    pub(super) fn insert(&self, place: &Place, entry: Arc<Entry>, mut reservation: Reservation) -> Inserted {
         let Place {
             hash,
             key,
@@ -176,13 +186,15 @@ impl Store {
         } = place;
         let slot_size = Slot::size(key);
         if !reservation.resize(entry.size() + slot_size) {
-            return;
+            return Inserted::Refused;
         }
+        let whole = entry.is_whole();
         let mut contents = self.lock(*hash);
         if contents.invalidations(*hash) != *invalidations {
-            return;
+            return Inserted::Refused;
         }
         contents.passes.pop(variant);
+        contents.troubles.pop(variant);
         let mut gone = Vec::new();
         let mut freed = 0;
         let evicted = match contents.slots.get_mut(hash) {
@@ -213,22 +225,31 @@ impl Store {
         freed += gone.iter().map(|old| old.size()).sum::<u64>();
         reservation.bytes = 0;
         self.used.fetch_sub(freed, Ordering::Relaxed);
-        self.counts.stored.fetch_add(1, Ordering::Relaxed);
-        self.counts.replaced.fetch_add(gone.len() as u64, Ordering::Relaxed);
+        let replaced = gone.iter().filter(|old| old.is_whole()).count();
+        self.counts.stored.fetch_add(u64::from(whole), Ordering::Relaxed);
+        self.counts.replaced.fetch_add(replaced as u64, Ordering::Relaxed);
         self.counts.objects.fetch_add(1, Ordering::Relaxed);
         self.counts.objects.fetch_sub(gone.len() as u64, Ordering::Relaxed);
+        Inserted::Stored
     }
 
     /// Removes one variant, if it is still there.
     pub(super) fn remove(&self, hash: u64, entry: &Arc<Entry>) {
+        if self.withdraw(hash, entry) {
+            self.counts.invalidated.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes back one variant that turned out not to become complete; whether it was still there.
+    pub(super) fn withdraw(&self, hash: u64, entry: &Arc<Entry>) -> bool {
         let mut contents = self.lock(hash);
         let Some(slot) = contents.slots.peek_mut(&hash) else {
-            return;
+            return false;
         };
         let before = slot.variants.len();
         slot.variants.retain(|stored| !Arc::ptr_eq(stored, entry));
         if slot.variants.len() == before {
-            return;
+            return false;
         }
         let empty = if slot.variants.is_empty() {
             contents.slots.pop(&hash)
@@ -237,7 +258,7 @@ impl Store {
         };
         drop(contents);
         self.freed(entry.size() + empty.map_or(0, |slot| Slot::size(&slot.key)), 1);
-        self.counts.invalidated.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// Removes all variants of a URI, and keeps what is being fetched for it from being stored.
@@ -366,6 +387,20 @@ impl Contents {
         self.passes.get(&variant).is_some_and(|until| now < *until)
     }
 
+    /// Remembers that this variant's origin is in trouble.
+    pub(super) fn note(&mut self, variant: u64, trouble: Trouble, until: SystemTime) {
+        self.troubles.put(variant, (trouble, until));
+        if self.troubles.len() > MOST_PASSES {
+            self.troubles.pop_lru();
+        }
+    }
+
+    /// The trouble that this variant's origin was in just now.
+    pub(super) fn trouble(&mut self, variant: u64, now: SystemTime) -> Option<Trouble> {
+        let noted = self.troubles.get(&variant).filter(|(_, until)| now < *until);
+        noted.map(|(trouble, _)| *trouble)
+    }
+
     /// How often something under this part of the hash was invalidated.
     pub(super) fn invalidations(&self, hash: u64) -> u32 {
         self.invalidations
@@ -401,6 +436,14 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
+    /// No bytes.
+    pub(super) fn nothing(store: &Arc<Store>) -> Self {
+        Self {
+            store: Arc::clone(store),
+            bytes: 0,
+        }
+    }
+
     /// Sets more aside. False when there is no room for it; what was set aside before stays.
     pub(super) fn grow(&mut self, by: u64) -> bool {
         if by > self.store.limit() {

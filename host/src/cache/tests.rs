@@ -70,11 +70,18 @@ fn config() -> config::Cache {
         size: 1 << 20,
         max_object: 1 << 16,
         coalesce_timeout: Duration::from_secs(5),
+        origin_fetches: 100,
     }
 }
 
 fn cache() -> Arc<Cache> {
     Cache::new(&config())
+}
+
+impl Hit {
+    fn body(&self) -> Bytes {
+        self.bytes().unwrap()
+    }
 }
 
 impl Cache {
@@ -111,7 +118,7 @@ impl Cache {
         let fetch = self.fetch(&subject, second);
         let mut writer = writer(fetch, with_response(subject, status, headers), second);
         assert_eq!(writer.push(&Bytes::from_static(body)), Progress::Writing);
-        writer.finish();
+        writer.finish(None);
     }
 }
 
@@ -400,7 +407,7 @@ fn what_was_being_fetched_during_an_invalidation_is_not_stored() {
     );
     writer.push(&Bytes::from_static(b"old"));
     cache.invalidate(&with_response(request("POST", "/", &[]), 200, &[]));
-    writer.finish();
+    writer.finish(None);
     assert_eq!((cache.stats().objects, cache.stats().bytes), (0, 0));
 }
 
@@ -413,10 +420,10 @@ fn rfc9111_3_3_incomplete_responses_are_not_stored() {
     };
     let mut short = begin("6");
     short.push(&Bytes::from_static(b"hello"));
-    short.finish();
+    short.finish(None);
     let mut long = begin("4");
     assert_eq!(long.push(&Bytes::from_static(b"hello")), Progress::GivenUp);
-    long.finish();
+    long.finish(None);
     let mut cut = begin("5");
     cut.push(&Bytes::from_static(b"hello"));
     drop(cut);
@@ -467,7 +474,7 @@ fn entries_are_found_and_removed_by_what_they_are() {
         0,
     );
     assert_eq!(cache.store.remove_if(below_a), 2);
-    fetching.finish();
+    fetching.finish(None);
     assert_eq!((cache.stats().objects, cache.stats().invalidated), (1, 2));
     assert_eq!(cache.store.recount(), cache.stats().bytes);
 }
@@ -525,9 +532,16 @@ fn rfc5861_3_stale_while_another_one_revalidates() {
         ("etag", "\"a\""),
     ];
     cache.store(get("/", &[]), 200, &control, b"hello", 0);
-    let revalidating = cache.fetch(&get("/", &[]), 70);
-    assert_eq!(cache.hit(&get("/", &[]), 70).served(), Served::Stale);
-    drop(revalidating);
+    let lookup = cache.lookup(&get("/", &[]), at(70));
+    let Lookup::Refresh(fetch, Answer::Hit(hit)) = lookup else {
+        panic!("{lookup:?}")
+    };
+    assert_eq!((hit.served(), fetch.validators().len()), (Served::Stale, 1));
+    assert_eq!(
+        cache.hit(&get("/", &[]), 70).served(),
+        Served::Stale,
+        "while it is asked"
+    );
 }
 
 #[tokio::test]
@@ -539,12 +553,98 @@ async fn one_fetches_and_the_others_get_what_it_stored() {
     let mut writer = writer(fetch, with_response(get("/", &[]), 200, &[FRESH]), 0);
     writer.push(&Bytes::from_static(b"hello"));
     assert!(matches!(cache.lookup(&get("/", &[]), at(0)), Lookup::Wait(_)));
-    writer.finish();
+    writer.finish(None);
     for waited in waiting.await.unwrap() {
         assert!(matches!(waited, Waited::LookUp), "{waited:?}");
     }
     cache.hit(&get("/", &[]), 0);
     assert_eq!(cache.stats().coalesced, 6);
+}
+
+#[tokio::test]
+async fn a_shared_body_is_followed_while_it_arrives() {
+    let cache = cache();
+    let fetch = cache.fetch(&get("/", &[]), 0);
+    let wait = cache.wait(&get("/", &[]));
+    let mut writer = writer(fetch, with_response(get("/", &[]), 200, &[FRESH]), 0);
+    writer.push(&Bytes::from_static(b"one "));
+    let first = writer.share();
+    assert!(matches!(wait.done().await, Waited::LookUp));
+    let hit = cache.hit(&get("/", &[]), 0);
+    assert_eq!((hit.bytes(), hit.length()), (None, None));
+    assert!(!hit.headers().contains_key("content-length"));
+    let readers = [first, hit.reader()];
+    writer.push(&Bytes::from_static(b"two"));
+    writer.finish(None);
+    for reader in readers {
+        assert_eq!(read(reader).await.unwrap(), "one two");
+    }
+    let stored = cache.hit(&get("/", &[]), 0);
+    assert_eq!(
+        (stored.body(), &stored.headers()["content-length"]),
+        (Bytes::from_static(b"one two"), &HeaderValue::from_static("7"))
+    );
+    let stats = cache.stats();
+    assert_eq!((stats.objects, stats.stored, stats.replaced), (1, 1, 0));
+    assert_eq!(cache.store.recount(), stats.bytes);
+}
+
+#[tokio::test]
+async fn a_shared_body_that_breaks_off_leaves_what_was_there_before() {
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"a\"")], b"old", 0);
+    let mut writer = writer(
+        cache.fetch(&get("/", &[]), 100),
+        with_response(get("/", &[]), 200, &[FRESH, ("content-length", "9")]),
+        100,
+    );
+    writer.push(&Bytes::from_static(b"new"));
+    let first = writer.share();
+    let follower = cache.hit(&get("/", &[]), 100).reader();
+    writer.break_off(Broken::Timeout);
+    for reader in [first, follower] {
+        assert_eq!(read(reader).await, Err(Broken::Timeout));
+    }
+    assert_eq!(
+        cache
+            .fetch(&get("/", &[]), 100)
+            .stale
+            .as_ref()
+            .unwrap()
+            .body
+            .bytes()
+            .unwrap(),
+        "old"
+    );
+    assert_eq!(cache.store.recount(), cache.stats().bytes);
+}
+
+#[tokio::test]
+async fn a_shared_body_that_grows_too_large_is_passed_on_and_not_stored() {
+    let cache = cache();
+    let mut writer = writer(
+        cache.fetch(&get("/", &[]), 0),
+        with_response(get("/", &[]), 200, &[FRESH]),
+        0,
+    );
+    let chunk = Bytes::from(vec![1; 40_000]);
+    writer.push(&chunk);
+    let first = writer.share();
+    assert_eq!(writer.push(&chunk), Progress::GivenUp);
+    assert_eq!(cache.stats().objects, 0);
+    drop(cache.fetch(&get("/", &[]), 0));
+    writer.push(&chunk);
+    writer.finish(None);
+    assert_eq!(read(first).await.unwrap().len(), 120_000);
+    assert_eq!((cache.stats().objects, cache.stats().bytes), (0, 0));
+}
+
+async fn read(mut reader: Reader) -> Result<Bytes, Broken> {
+    let mut all = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|cx| reader.poll_next(cx)).await {
+        all.extend_from_slice(&frame?.into_data().unwrap());
+    }
+    Ok(all.into())
 }
 
 #[tokio::test]
@@ -596,6 +696,32 @@ async fn those_who_wait_for_an_origin_in_trouble_get_the_stale_response_too() {
         matches!(&waited, Waited::Hit(hit) if hit.served() == Served::Stale),
         "{waited:?}"
     );
+    let next = cache.lookup(&get("/", &[]), at(now));
+    assert!(
+        matches!(next, Lookup::Refresh(..)),
+        "nobody waits for an origin in trouble: {next:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_failure_is_everybodys_who_waited_where_nothing_is_stale() {
+    let cache = cache();
+    let fetch = cache.fetch(&get("/", &[]), 0);
+    let wait = cache.wait(&get("/", &[]));
+    assert!(fetch.on_failure().is_none());
+    assert!(matches!(wait.done().await, Waited::Failed));
+}
+
+#[test]
+fn an_error_does_not_keep_the_next_ones_from_waiting_for_each_other() {
+    let cache = cache();
+    let answer = with_response(get("/", &[]), 503, &[]);
+    assert!(matches!(
+        cache.fetch(&get("/", &[]), 0).on_response(&answer, at(0)),
+        Stored::NotStored
+    ));
+    let _fetch = cache.fetch(&get("/", &[]), 0);
+    drop(cache.wait(&get("/", &[])));
 }
 
 #[tokio::test]
@@ -650,7 +776,7 @@ fn workers_share_one_cache_without_losing_count() {
                                 fetch.on_response(&with_response(subject, 200, &[FRESH]), at(number))
                             {
                                 writer.push(&Bytes::from(vec![1; 3000]));
-                                writer.finish();
+                                writer.finish(None);
                             }
                         }
                         Lookup::Hit(hit) => assert_eq!(hit.body().len(), 3000),
@@ -713,7 +839,7 @@ proptest! {
                                 writer.push(&Bytes::copy_from_slice(chunk));
                                 prop_assert!(cache.stats().bytes <= cache.stats().limit);
                             }
-                            writer.finish();
+                            writer.finish(None);
                         }
                     }
                 }

@@ -419,8 +419,10 @@ pub struct Cache {
     pub size: u64,
     /// Largest object stored, in bytes. Default 1 MiB.
     pub max_object: u64,
-    /// How long a request waits for another one that fetches the same object. Default 5 s.
+    /// How long a request waits for another one that fetches the same object, and for a turn at its origin. Default 5 s.
     pub coalesce_timeout: Duration,
+    /// Fetches that one upstream gets at once from the cache of this process. Default 1000.
+    pub origin_fetches: usize,
 }
 
 /// The operator's own port.
@@ -588,7 +590,8 @@ mod tests {
             Cache {
                 size: 64 << 20,
                 max_object: 1 << 20,
-                coalesce_timeout: seconds(5)
+                coalesce_timeout: seconds(5),
+                origin_fetches: 1000
             }
         );
         assert_eq!(

@@ -610,7 +610,13 @@ pub static CACHE: Section = Section {
             "coalesce_timeout",
             Duration("1ms", "1h"),
             Value("5s"),
-            "How long a request waits for another one that fetches the same object.",
+            "How long a request waits for another one that fetches the same object, and for a turn at its origin.",
+        ),
+        setting(
+            "origin_fetches",
+            Integer(1, 100_000),
+            Value("1000"),
+            "Misses that one upstream is asked for at once. The others wait `coalesce_timeout` at most, get what is stale, or 503.",
         ),
     ],
 };

@@ -52,6 +52,12 @@ impl Client {
 pub struct Busy(Rc<Client>);
 
 impl Busy {
+    /// The same client's, once more.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        self.0.begin()
+    }
+
     /// Whose exchange it is.
     #[must_use]
     pub fn client(&self) -> &Client {

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::finish::{Delivery, Finish};
-use crate::cache::Writer;
+use crate::cache::{Broken, Reader};
 use crate::connection::http1::ClientBody;
 use crate::upstream::call::{Call, Expected};
 use crate::upstream::{ClientFault, Fault};
@@ -262,7 +262,6 @@ pub struct ResponseBody {
     content: Content,
     /// Whether the client gets to see content (not for HEAD and 304).
     told_length: Option<u64>,
-    writer: Option<Writer>,
     sent: u64,
     ended: bool,
     finish: Option<Box<Finish>>,
@@ -275,6 +274,8 @@ pub enum Content {
     Empty,
     /// It is there.
     Ready(Bytes),
+    /// The cache has it, or is getting it.
+    Stored(Reader),
     /// It comes from a server; what has been held of it comes first.
     Upstream {
         /// Held for plugins.
@@ -286,6 +287,37 @@ pub enum Content {
     },
 }
 
+impl Content {
+    /// The next frame.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Ready(data) => {
+                let data = std::mem::take(data);
+                *self = Self::Empty;
+                Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+            }
+            Self::Stored(reader) => reader
+                .poll_next(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(Fault::from))),
+            Self::Upstream { held, call, .. } => match held.take() {
+                Some(held) => Poll::Ready(Some(Ok(Frame::data(held)))),
+                None => call.poll_frame(cx),
+            },
+        }
+    }
+
+    /// Whether the origin has nothing more to say, as far as is known without asking it.
+    pub(super) fn is_done(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Ready(data) => data.is_empty(),
+            Self::Stored(reader) => reader.is_done(),
+            Self::Upstream { held, call, .. } => held.is_none() && call.is_done(),
+        }
+    }
+}
+
 impl ResponseBody {
     /// A body that is not tied to an exchange yet.
     #[must_use]
@@ -293,7 +325,6 @@ impl ResponseBody {
         Self {
             content,
             told_length: None,
-            writer: None,
             sent: 0,
             ended: false,
             finish: None,
@@ -306,17 +337,14 @@ impl ResponseBody {
         self.told_length = length;
     }
 
-    /// Everything that passes is given to the cache as well.
-    pub fn tee(&mut self, mut writer: Writer) {
-        match &self.content {
-            // Nobody polls a body that says it is empty.
-            Content::Empty => writer.finish(),
-            Content::Ready(data) => {
-                writer.push(data);
-                writer.finish();
-            }
-            Content::Upstream { .. } => self.writer = Some(writer),
-        }
+    /// Takes the content out, to be read by somebody else.
+    pub(super) fn take_content(&mut self) -> Content {
+        std::mem::replace(&mut self.content, Content::Empty)
+    }
+
+    /// Has the client get this instead.
+    pub(super) fn replace_content(&mut self, content: Content) {
+        self.content = content;
     }
 
     /// What happens when the body is done with.
@@ -330,6 +358,7 @@ impl ResponseBody {
         match &self.content {
             Content::Empty => Some(0),
             Content::Ready(data) => Some(data.len() as u64),
+            Content::Stored(reader) => reader.left(),
             Content::Upstream { expected, .. } => match expected {
                 Expected::Nothing => Some(0),
                 Expected::Length(length) => Some(*length),
@@ -349,54 +378,22 @@ impl ResponseBody {
         if self.ended {
             return Poll::Ready(None);
         }
-        let frame = ready!(self.poll_content(cx));
+        let frame = ready!(self.content.poll_next(cx));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     self.sent += data.len() as u64;
-                    if let Some(writer) = &mut self.writer {
-                        writer.push(data);
-                    }
                 }
             }
-            // An incomplete body is dropped by the cache when its writer is.
             Some(Err(fault)) => {
-                self.writer = None;
                 self.ended = true;
                 if let Some(finish) = &mut self.finish {
                     finish.broken(fault);
                 }
             }
-            None => {
-                self.ended = true;
-                if let Some(writer) = self.writer.take() {
-                    writer.finish();
-                }
-            }
-        }
-        // Known before the last poll, so that whoever waits for this object need not wait for this client.
-        if !self.ended
-            && matches!(&self.content, Content::Upstream { held: None, call, .. } if call.is_done())
-            && let Some(writer) = self.writer.take()
-        {
-            writer.finish();
+            None => self.ended = true,
         }
         Poll::Ready(frame)
-    }
-
-    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        match &mut self.content {
-            Content::Empty => Poll::Ready(None),
-            Content::Ready(data) => {
-                let data = std::mem::take(data);
-                self.content = Content::Empty;
-                Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
-            }
-            Content::Upstream { held, call, .. } => match held.take() {
-                Some(held) => Poll::Ready(Some(Ok(Frame::data(held)))),
-                None => call.poll_frame(cx),
-            },
-        }
     }
 
     /// Reads up to `limit` bytes of the content without giving them away, as [`RequestBody::hold`] does.
@@ -416,6 +413,13 @@ impl ResponseBody {
                 let complete = data.len() <= limit;
                 let data = data.slice(..data.len().min(limit));
                 return Ok(Held { data, complete });
+            }
+            // Plugins have seen what is stored before it was.
+            Content::Stored(_) => {
+                return Ok(Held {
+                    data: Bytes::new(),
+                    complete: false,
+                });
             }
             Content::Upstream { held, call, .. } => (held, call),
         };
@@ -449,16 +453,20 @@ impl ResponseBody {
     }
 }
 
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Closed => Self::Closed,
+            Broken::Timeout => Self::Timeout,
+        }
+    }
+}
+
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         if let Some(finish) = self.finish.take() {
             // A body whose last frame was taken may be dropped before anyone asked for the end.
-            let whole = self.ended
-                || match &self.content {
-                    Content::Empty => true,
-                    Content::Ready(_) => false,
-                    Content::Upstream { held, call, .. } => held.is_none() && call.is_done(),
-                };
+            let whole = self.ended || self.content.is_done();
             finish.run(self.sent, if whole { Delivery::Whole } else { Delivery::Partial });
         }
     }
@@ -476,6 +484,8 @@ impl http_body::Body for ResponseBody {
         match &self.content {
             Content::Empty => true,
             Content::Ready(data) => data.is_empty(),
+            // Trailers may follow.
+            Content::Stored(_) => self.ended,
             Content::Upstream { held, call, .. } => held.is_none() && call.is_done(),
         }
     }

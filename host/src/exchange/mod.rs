@@ -6,9 +6,11 @@
 
 pub mod admit;
 pub mod body;
+mod fill;
 pub mod finish;
 pub mod forward;
 pub mod headers;
+mod refresh;
 pub mod refusal;
 pub mod route;
 pub mod subject;
@@ -31,7 +33,7 @@ use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
 use self::subject::{Reply, RequestId, Subject};
-use crate::cache::{Fetch, Hit, Lookup, Stored, Waited};
+use crate::cache::{Answer as Answered, Fetch, Hit, Late, Lookup, Stored, Waited};
 use crate::config::Route;
 use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
@@ -40,6 +42,7 @@ use crate::http1::stream::Stream;
 use crate::plugin::{Decision, Phase, Session};
 use crate::server::state::State;
 use crate::server::worker::Worker;
+use crate::upstream::Fault;
 use crate::upstream::balance::Running;
 
 /// How an exchange ends, as its connection sees it.
@@ -187,7 +190,7 @@ impl Exchange {
         }
         let mut body = self.forward().await?;
         self.response_plugins(&mut body).await?;
-        self.store(&mut body);
+        self.store(&mut body).await;
         Ok(body)
     }
 
@@ -296,9 +299,11 @@ impl Exchange {
                     self.fetch = Some(fetch);
                     return Ok(None);
                 }
+                Lookup::Refresh(fetch, answer) => return Ok(self.serve_and_refresh(fetch, answer)),
                 Lookup::Wait(wait) => match wait.done().await {
                     Waited::LookUp => {}
                     Waited::Hit(hit) => return Ok(Some(self.serve(&hit))),
+                    Waited::Failed => return Err(Refusal::Upstream(Fault::Closed).into()),
                     Waited::Fetch(fetch) => {
                         self.cache = "miss";
                         self.fetch = Some(fetch);
@@ -309,8 +314,33 @@ impl Exchange {
         }
     }
 
+    /// The client gets what is stale, and somebody asks the origin: nobody waits. Where plugins look at responses it is this
+    /// exchange that asks, as their phases belong to a request.
+    fn serve_and_refresh(&mut self, fetch: Box<Fetch>, answer: Answered) -> Option<ResponseBody> {
+        if self.session.wants(Phase::OnResponse) {
+            self.cache = "miss";
+            self.fetch = Some(fetch);
+            return None;
+        }
+        refresh::start(self, fetch);
+        Some(match answer {
+            Answered::Hit(hit) => self.serve(&hit),
+            Answered::NotModified(hit) => self.serve_not_modified(&hit),
+        })
+    }
+
+    /// Waits for a turn where the origin is to be asked on behalf of the cache.
+    async fn take_turn(&mut self) -> Result<(), Refusal> {
+        let Some(fetch) = &mut self.fetch else { return Ok(()) };
+        let group = self.state.group(route_of(&self.state, self.route)?)?;
+        fetch.take_turn(&group.name).await.map_err(|Late| Refusal::OriginBusy)
+    }
+
     /// `forward`: the request to a server, its response head into the subject.
     async fn forward(&mut self) -> Result<ResponseBody, Ending> {
+        if let Err(refusal) = self.take_turn().await {
+            return self.without_origin(refusal);
+        }
         let mut conditions = Conditions::new();
         if let Some(fetch) = &self.fetch {
             fetch.strip_conditions(&mut self.subject.request.headers);
@@ -318,13 +348,7 @@ impl Exchange {
         }
         let mut forwarded = match forward::forward(self, &conditions).await {
             Ok(forwarded) => forwarded,
-            Err(fault) => {
-                let stale = self.fetch.take().and_then(|fetch| fetch.on_failure());
-                if let Some(hit) = stale {
-                    return Ok(self.serve(&hit));
-                }
-                return Err(fault.into());
-            }
+            Err(fault) => return self.without_origin(fault),
         };
         if forwarded.head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Ending::Switched(Box::new(forwarded)));
@@ -335,6 +359,14 @@ impl Exchange {
         parts.headers = std::mem::take(&mut forwarded.head.headers);
         self.subject.response = Some(parts);
         Ok(forwarded.into_body())
+    }
+
+    /// No server answered: what is stale is better than nothing (RFC 9111 §4.2.4).
+    fn without_origin(&mut self, refusal: Refusal) -> Result<ResponseBody, Ending> {
+        match self.fetch.take().and_then(|fetch| fetch.on_failure()) {
+            Some(hit) => Ok(self.serve(&hit)),
+            None => Err(refusal.into()),
+        }
     }
 
     /// The phases `on_response` and, where a plugin held the response, `on_response_body`.
@@ -367,7 +399,7 @@ impl Exchange {
     }
 
     /// `store`: what the cache makes of the response.
-    fn store(&mut self, body: &mut ResponseBody) {
+    async fn store(&mut self, body: &mut ResponseBody) {
         let Some(fetch) = self.fetch.take() else {
             if self.route_uses_cache() {
                 self.worker.cache().invalidate(&self.subject);
@@ -376,7 +408,7 @@ impl Exchange {
         };
         match fetch.on_response(&self.subject, SystemTime::now()) {
             Stored::NotStored => {}
-            Stored::Store(writer) => body.tee(writer),
+            Stored::Store(writer) => fill::store(body, writer, self.running.take()).await,
             Stored::Revalidated(hit) | Stored::Stale(hit) => *body = self.serve(&hit),
             Stored::NotModified(hit) => *body = self.serve_not_modified(&hit),
         }
@@ -393,7 +425,10 @@ impl Exchange {
         parts.headers = hit.headers();
         self.cache = hit.served().as_str();
         self.subject.response = Some(parts);
-        ResponseBody::new(Content::Ready(hit.body()))
+        ResponseBody::new(match hit.bytes() {
+            Some(data) => Content::Ready(data),
+            None => Content::Stored(hit.reader()),
+        })
     }
 
     /// The client has what is stored (RFC 9110 §15.4.5).

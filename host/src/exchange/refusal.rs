@@ -34,6 +34,8 @@ pub enum Refusal {
     NotCached,
     /// A plugin whose policy is `closed` failed.
     Plugin(plugin::Failure),
+    /// The origin has as many requests as it may from the cache, and none ended in time.
+    OriginBusy,
     /// No server answered.
     Upstream(Fault),
 }
@@ -58,7 +60,7 @@ impl Refusal {
             Self::Connect | Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
-            Self::Plugin(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Plugin(_) | Self::OriginBusy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(fault) => match fault {
                 Fault::ConnectTimeout | Fault::Timeout => StatusCode::GATEWAY_TIMEOUT,
                 Fault::NoServer => StatusCode::SERVICE_UNAVAILABLE,
@@ -89,6 +91,7 @@ impl Refusal {
                 plugin::Cause::Denied => "plugin_denied",
                 plugin::Cause::Invalid => "plugin_invalid",
             },
+            Self::OriginBusy => "origin_busy",
             Self::Upstream(fault) => match fault {
                 Fault::Connect(_) => "upstream_connect",
                 Fault::ConnectTimeout => "upstream_connect_timeout",
@@ -127,7 +130,7 @@ impl Refusal {
                     headers.insert(ALLOW, value);
                 }
             }
-            Self::Plugin(_) | Self::Upstream(Fault::NoServer) => {
+            Self::Plugin(_) | Self::OriginBusy | Self::Upstream(Fault::NoServer) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}

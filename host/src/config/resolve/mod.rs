@@ -76,6 +76,7 @@ fn cache(table: &Table<'_>) -> Cache {
         size: table.size("size"),
         max_object: table.size("max_object"),
         coalesce_timeout: table.duration("coalesce_timeout"),
+        origin_fetches: table.integer("origin_fetches"),
     }
 }
 

@@ -1,0 +1,389 @@
+//! A body on its way from the origin, read by everybody who waits for it while it comes.
+//!
+//! One producer (the task that reads the origin's response) appends, any number of readers on any worker follow at their own
+//! pace. As long as the body is going to be stored, all of it is kept, so that whoever comes late begins at its first byte.
+//! Once it has turned out too large to be stored it is only passed on: nobody may begin any more, what all readers have had is
+//! let go, and the producer waits for the slowest of them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::Frame;
+use parking_lot::Mutex;
+use slab::Slab;
+
+/// How far the slowest reader of a body that is only passed on may be behind the origin, in bytes.
+const WINDOW: u64 = 256 * 1024;
+
+/// A body that is arriving, or has.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// What `Content-Length` said.
+    expected: Option<u64>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pieces: VecDeque<Piece>,
+    arrived: u64,
+    end: Option<End>,
+    keeping: Keeping,
+    readers: Slab<Seat>,
+    producer: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    start: u64,
+    data: Bytes,
+}
+
+/// What is kept of a body for readers to come.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    #[default]
+    All,
+    /// Only what the present readers have not had.
+    Window,
+}
+
+#[derive(Debug, Clone)]
+enum End {
+    /// Everything is there.
+    Complete(Option<HeaderMap>),
+    Broken(Broken),
+}
+
+/// Why the rest of a body is not going to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// The origin ended or broke its response.
+    Closed,
+    /// It was too slow.
+    Timeout,
+}
+
+/// One reader's place.
+#[derive(Debug)]
+struct Seat {
+    position: u64,
+    waker: Option<Waker>,
+}
+
+impl Arrival {
+    /// A body of which nothing is there yet.
+    pub(super) fn new(expected: Option<u64>) -> Arc<Self> {
+        Arc::new(Self {
+            expected,
+            state: Mutex::default(),
+        })
+    }
+
+    /// The length of the whole body, as soon as it is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.expected.or_else(|| self.complete().map(|body| body.len() as u64))
+    }
+
+    /// Bytes that are there.
+    pub(super) fn arrived(&self) -> u64 {
+        self.state.lock().arrived
+    }
+
+    /// The whole body, once [`Arrival::finish`] has been given all of it.
+    pub(super) fn complete(&self) -> Option<Bytes> {
+        let state = self.state.lock();
+        let whole = matches!(state.end, Some(End::Complete(_))) && state.keeping == Keeping::All;
+        match state.pieces.front() {
+            _ if !whole => None,
+            Some(piece) => (piece.data.len() as u64 == state.arrived).then(|| piece.data.clone()),
+            None => Some(Bytes::new()),
+        }
+    }
+
+    /// The next bytes.
+    pub(super) fn push(&self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        self.change(|state| {
+            let start = state.arrived;
+            state.arrived += data.len() as u64;
+            state.pieces.push_back(Piece { start, data });
+        });
+    }
+
+    /// Everything has come: the body in one piece, which takes the place of those that it came in.
+    pub(super) fn finish(&self, trailers: Option<HeaderMap>) -> Bytes {
+        let mut whole = Bytes::new();
+        self.change(|state| {
+            state.end = Some(End::Complete(trailers));
+            if state.keeping == Keeping::All && state.pieces.len() > 1 {
+                let mut joined = BytesMut::with_capacity(usize::try_from(state.arrived).unwrap_or(0));
+                for piece in state.pieces.drain(..) {
+                    joined.extend_from_slice(&piece.data);
+                }
+                let data = joined.freeze();
+                state.pieces.push_back(Piece { start: 0, data });
+            }
+            whole = state.pieces.front().map(|piece| piece.data.clone()).unwrap_or_default();
+        });
+        whole
+    }
+
+    /// No more will come.
+    pub(super) fn break_off(&self, why: Broken) {
+        self.change(|state| {
+            if state.end.is_none() {
+                state.end = Some(End::Broken(why));
+            }
+        });
+    }
+
+    /// It will not be stored.
+    pub(super) fn only_pass_on(&self) {
+        self.change(|state| {
+            state.keeping = Keeping::Window;
+            state.let_go();
+        });
+    }
+
+    /// Ready when the origin may be asked for more.
+    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        let behind = state.arrived - state.slowest();
+        if state.keeping == Keeping::All || behind < WINDOW {
+            return Poll::Ready(());
+        }
+        state.producer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready when nobody reads it; the producer decides what that means.
+    pub(super) fn poll_deserted(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.readers.is_empty() {
+            return Poll::Ready(());
+        }
+        state.producer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Follows it from its first byte.
+    pub(super) fn join(self: &Arc<Self>) -> Follower {
+        let seat = self.state.lock().readers.insert(Seat {
+            position: 0,
+            waker: None,
+        });
+        Follower {
+            arrival: Arc::clone(self),
+            seat,
+            position: 0,
+            ended: false,
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        // Woken outside the lock, which is the first thing that each of them takes.
+        let wakers: Vec<_> = state
+            .readers
+            .iter_mut()
+            .filter_map(|(_, seat)| seat.waker.take())
+            .collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    /// Where the slowest reader is; at the end, where there is none.
+    fn slowest(&self) -> u64 {
+        self.readers
+            .iter()
+            .map(|(_, seat)| seat.position)
+            .min()
+            .unwrap_or(self.arrived)
+    }
+
+    /// Lets go of what all readers have had.
+    fn let_go(&mut self) {
+        let slowest = self.slowest();
+        while self
+            .pieces
+            .front()
+            .is_some_and(|piece| piece.start + piece.data.len() as u64 <= slowest)
+        {
+            self.pieces.pop_front();
+        }
+    }
+
+    /// What is there from a position on; `None` where nothing is.
+    fn at(&self, position: u64) -> Option<Bytes> {
+        let index = self.pieces.partition_point(|piece| piece.start <= position);
+        let piece = self.pieces.get(index.checked_sub(1)?)?;
+        let skip = usize::try_from(position - piece.start).ok()?;
+        (skip < piece.data.len()).then(|| piece.data.slice(skip..))
+    }
+
+    /// After a reader has moved on or left.
+    fn moved(&mut self) -> Option<Waker> {
+        if self.keeping == Keeping::Window {
+            self.let_go();
+            return self.producer.take();
+        }
+        self.producer.take_if(|_| self.readers.is_empty())
+    }
+}
+
+/// Reads a body while it arrives.
+#[derive(Debug)]
+pub(super) struct Follower {
+    arrival: Arc<Arrival>,
+    seat: usize,
+    position: u64,
+    ended: bool,
+}
+
+impl Follower {
+    /// The next piece, trailers at last where the origin sent some.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let mut state = self.arrival.state.lock();
+        if let Some(data) = state.at(self.position) {
+            self.position += data.len() as u64;
+            if let Some(seat) = state.readers.get_mut(self.seat) {
+                seat.position = self.position;
+            }
+            let producer = match state.keeping {
+                Keeping::Window => state.moved(),
+                Keeping::All => None,
+            };
+            drop(state);
+            producer.map(Waker::wake);
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        // Whoever began too late finds the beginning gone.
+        let gone = self.position < state.arrived;
+        let end = if gone {
+            Some(End::Broken(Broken::Closed))
+        } else {
+            state.end.clone()
+        };
+        let Some(end) = end else {
+            if let Some(seat) = state.readers.get_mut(self.seat) {
+                seat.waker = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        };
+        self.ended = true;
+        Poll::Ready(match end {
+            End::Complete(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            End::Broken(why) => Some(Err(why)),
+        })
+    }
+
+    /// Whether everything was given.
+    pub(super) fn is_done(&self) -> bool {
+        self.ended || self.left() == Some(0)
+    }
+
+    /// Bytes that are still to be given, as far as it is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        self.arrival.length().map(|length| length.saturating_sub(self.position))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let producer = {
+            let mut state = self.arrival.state.lock();
+            state.readers.try_remove(self.seat);
+            state.moved()
+        };
+        producer.map(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn next(follower: &mut Follower) -> Poll<Option<Result<Bytes, Broken>>> {
+        let mut context = Context::from_waker(Waker::noop());
+        follower
+            .poll_next(&mut context)
+            .map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().unwrap())))
+    }
+
+    fn bytes(text: &'static str) -> Poll<Option<Result<Bytes, Broken>>> {
+        Poll::Ready(Some(Ok(Bytes::from_static(text.as_bytes()))))
+    }
+
+    #[test]
+    fn readers_follow_at_their_own_pace_and_begin_at_the_first_byte() {
+        let arrival = Arrival::new(None);
+        let mut early = arrival.join();
+        assert_eq!(next(&mut early), Poll::Pending);
+        arrival.push(Bytes::from_static(b"one "));
+        assert_eq!(next(&mut early), bytes("one "));
+        arrival.push(Bytes::from_static(b"two"));
+        let mut late = arrival.join();
+        assert_eq!(next(&mut late), bytes("one "));
+        assert_eq!((arrival.complete(), arrival.length()), (None, None));
+        assert_eq!(arrival.finish(None), "one two");
+        assert_eq!(
+            next(&mut late),
+            bytes("two"),
+            "the place survives the joining of the pieces"
+        );
+        assert_eq!(next(&mut early), bytes("two"));
+        assert_eq!(next(&mut early), Poll::Ready(None));
+        assert_eq!(arrival.complete().unwrap(), "one two");
+        assert!(early.is_done());
+    }
+
+    #[test]
+    fn what_breaks_off_breaks_off_for_all() {
+        let arrival = Arrival::new(Some(10));
+        let mut reader = arrival.join();
+        arrival.push(Bytes::from_static(b"half"));
+        arrival.break_off(Broken::Timeout);
+        assert_eq!(next(&mut reader), bytes("half"));
+        assert_eq!(next(&mut reader), Poll::Ready(Some(Err(Broken::Timeout))));
+        assert_eq!(next(&mut reader), Poll::Ready(None));
+    }
+
+    #[test]
+    fn what_is_only_passed_on_is_let_go_and_waits_for_the_slowest() {
+        let mut context = Context::from_waker(Waker::noop());
+        let arrival = Arrival::new(None);
+        let (mut fast, mut slow) = (arrival.join(), arrival.join());
+        let half = Bytes::from(vec![0; 200_000]);
+        arrival.push(half.clone());
+        arrival.only_pass_on();
+        assert!(next(&mut fast).is_ready());
+        assert!(arrival.poll_room(&mut context).is_ready());
+        arrival.push(half);
+        assert!(next(&mut fast).is_ready());
+        assert!(
+            arrival.poll_room(&mut context).is_pending(),
+            "the slow one has had nothing"
+        );
+        assert!(next(&mut slow).is_ready());
+        assert!(arrival.poll_room(&mut context).is_ready());
+        let mut late = arrival.join();
+        assert_eq!(next(&mut late), Poll::Ready(Some(Err(Broken::Closed))));
+        drop((fast, slow, late));
+        assert!(arrival.poll_deserted(&mut context).is_ready());
+        assert!(arrival.state.lock().pieces.is_empty());
+    }
+}

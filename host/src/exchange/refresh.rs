@@ -1,0 +1,72 @@
+//! Asking the origin on nobody's behalf: the client has had a stale response already (RFC 5861 §3), and what is fetched now is
+//! for those who come later.
+
+use std::future::poll_fn;
+use std::time::Instant;
+
+use super::body::{Content, RequestBody, ResponseBody};
+use super::subject::Subject;
+use super::{Exchange, Interim};
+use crate::cache::Fetch;
+use crate::plugin::Session;
+
+/// Begins it. The request is the one that found the stale response, as the plugins have left it.
+pub(super) fn start(exchange: &Exchange, fetch: Box<Fetch>) {
+    let mut refresh = in_background(exchange, fetch);
+    tokio::task::spawn_local(async move {
+        // A failure has been counted by the upstream and noted by the cache, and there is nobody to tell.
+        let Ok(mut body) = refresh.forward().await else { return };
+        refresh.store(&mut body).await;
+        drain(body).await;
+    });
+}
+
+/// An exchange without a client: it is neither logged nor counted as a request, because it is none.
+fn in_background(exchange: &Exchange, fetch: Box<Fetch>) -> Exchange {
+    Exchange {
+        worker: exchange.worker.clone(),
+        state: exchange.state.clone(),
+        busy: exchange.busy.again(),
+        subject: Box::new(copy(&exchange.subject)),
+        session: Session::none(),
+        body: RequestBody::none(),
+        received: RequestBody::none().received(),
+        started: Instant::now(),
+        route: exchange.route,
+        fetch: Some(fetch),
+        upstream_time: None,
+        server: None,
+        running: None,
+        cache: "-",
+        refusal: None,
+        interim: Interim::Nowhere,
+    }
+}
+
+fn copy(subject: &Subject) -> Subject {
+    let (mut request, ()) = http::Request::new(()).into_parts();
+    request.method = subject.request.method.clone();
+    request.uri = subject.request.uri.clone();
+    request.version = subject.request.version;
+    request.headers = subject.request.headers.clone();
+    Subject {
+        id: subject.id,
+        peer: subject.peer,
+        client_ip: subject.client_ip,
+        scheme: subject.scheme,
+        host: subject.host.clone(),
+        request,
+        response: None,
+        upstream_target: subject.upstream_target.clone(),
+        route: subject.route.clone(),
+        notes: Vec::new(),
+    }
+}
+
+/// Reads what is being stored to its end, so that somebody does. What is not stored is of no use to anybody.
+async fn drain(mut body: ResponseBody) {
+    let mut content = body.take_content();
+    if let Content::Stored(_) = content {
+        while let Some(Ok(_)) = poll_fn(|cx| content.poll_next(cx)).await {}
+    }
+}
