@@ -4,6 +4,7 @@
 //! only a candidate that is complete is switched to, by storing one pointer. Workers notice at their next request; requests
 //! that run keep the snapshot that they started with. A candidate that fails changes nothing.
 
+mod cache;
 mod operations;
 
 use std::path::Path;

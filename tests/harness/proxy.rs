@@ -27,6 +27,7 @@ pub struct Builder {
     top: String,
     tables: String,
     plugins: String,
+    admin: String,
     log: String,
     passed: Option<(String, TcpListener)>,
 }
@@ -42,6 +43,7 @@ pub fn configure() -> Builder {
         top: "workers = 2\n".into(),
         tables: String::new(),
         plugins: "state = \"state\"\n".into(),
+        admin: String::new(),
         log: "info".into(),
         passed: None,
     }
@@ -116,6 +118,13 @@ impl Builder {
         self
     }
 
+    /// Keys of `[admin]`, where the harness says only the address.
+    pub fn admin(mut self, keys: &str) -> Self {
+        self.admin.push_str(keys);
+        self.admin.push('\n');
+        self
+    }
+
     /// What `WEIR_LOG` says; default `info`.
     pub fn log(mut self, filter: &str) -> Self {
         self.log = filter.into();
@@ -163,9 +172,13 @@ impl Builder {
 
     fn render(&self) -> String {
         let Self {
-            top, tables, plugins, ..
+            top,
+            tables,
+            plugins,
+            admin,
+            ..
         } = self;
-        format!("{top}\n{tables}\n[admin]\naddress = \"127.0.0.1:0\"\n\n[plugins]\n{plugins}")
+        format!("{top}\n{tables}\n[admin]\naddress = \"127.0.0.1:0\"\n{admin}\n[plugins]\n{plugins}")
     }
 }
 

@@ -21,6 +21,7 @@ mod listeners;
 mod misbehaving;
 mod observed;
 mod policy;
+mod purging;
 mod reload;
 mod retries;
 mod routing;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::sync::Mutex;
 
+use super::cache::{self, CacheCall};
 use super::{Operations, guard};
 use crate::telemetry::render;
 
@@ -63,6 +64,10 @@ impl Api {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
         let answered = match Call::of(&head.method, &path) {
+            Ok(Call::Read(Read::Bans)) => match guard::read(self.address, &head.headers) {
+                Ok(()) => self.cache(CacheCall::Bans).await,
+                Err(denied) => Err(denied.into()),
+            },
             Ok(Call::Read(read)) => self.read(read, &head.headers),
             Ok(Call::Change(change)) => match guard::read(self.address, &head.headers)
                 .and_then(|()| guard::change(&head.headers, self.operations.token().as_deref()))
@@ -81,7 +86,7 @@ impl Api {
             Read::Health => return Ok(text(StatusCode::OK, "ok\n")),
             Read::Ready if self.operations.ready() => return Ok(text(StatusCode::OK, "ready\n")),
             Read::Ready => return Ok(text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")),
-            Read::Page | Read::Metrics | Read::Status => guard::read(self.address, headers)?,
+            Read::Page | Read::Metrics | Read::Status | Read::Bans => guard::read(self.address, headers)?,
         }
         Ok(match read {
             Read::Page => page(),
@@ -103,6 +108,14 @@ impl Api {
     {
         let name = change.name();
         let outcome = match change {
+            Change::Purge => {
+                let purge: cache::Purge = read_json(body, Empty::Refused).await?;
+                return self.change_cache(peer, purge).await;
+            }
+            Change::Ban => {
+                let ban: cache::Ban = read_json(body, Empty::Refused).await?;
+                return self.change_cache(peer, ban).await;
+            }
             Change::Reload => self.activate(|operations| operations.reload()).await,
             Change::Rollback => {
                 let Rollback { generation } = read_json(body, Empty::Allowed).await?;
@@ -138,6 +151,33 @@ impl Api {
             Err(error) => tracing::warn!(%peer, change = name, error = %error.message, "nothing changed"),
         }
         outcome.map(|activated| json_answer(StatusCode::OK, &activated))
+    }
+
+    async fn change_cache<C>(&self, peer: SocketAddr, call: C) -> Result<Response<Full<Bytes>>, Error>
+    where
+        C: TryInto<CacheCall, Error = String>,
+    {
+        let call = call
+            .try_into()
+            .map_err(|message| Error::new(StatusCode::UNPROCESSABLE_ENTITY, message))?;
+        tracing::info!(%peer, ?call, "the cache");
+        self.cache(call).await
+    }
+
+    /// Does it off this thread, and besides activations.
+    async fn cache(&self, call: CacheCall) -> Result<Response<Full<Bytes>>, Error> {
+        let operations = Arc::clone(&self.operations);
+        match tokio::task::spawn_blocking(move || operations.cache(&call)).await {
+            Ok(Ok(answer)) => Ok(json_answer(StatusCode::OK, &answer)),
+            Ok(Err(message)) => Err(Error::new(StatusCode::UNPROCESSABLE_ENTITY, message)),
+            Err(error) => {
+                tracing::error!(%error, "a call about the cache did not end");
+                Err(Error::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the call did not end; the log says more",
+                ))
+            }
+        }
     }
 
     /// Runs an activation off this thread, after those that were asked for before. It goes on if the client leaves.
@@ -179,12 +219,15 @@ enum Read {
     Ready,
     Metrics,
     Status,
+    Bans,
 }
 
 enum Change {
     Deploy,
     Rollback,
     Reload,
+    Purge,
+    Ban,
     /// The plugin.
     Patch(String),
 }
@@ -195,6 +238,8 @@ impl Change {
             Self::Deploy => "deploy",
             Self::Rollback => "rollback",
             Self::Reload => "reload",
+            Self::Purge => "purge",
+            Self::Ban => "ban",
             Self::Patch(_) => "patch",
         }
     }
@@ -208,6 +253,9 @@ impl Call {
             "/readyz" => (Self::Read(Read::Ready), "GET"),
             "/metrics" => (Self::Read(Read::Metrics), "GET"),
             "/v1/status" => (Self::Read(Read::Status), "GET"),
+            "/v1/cache/bans" => (Self::Read(Read::Bans), "GET"),
+            "/v1/cache/purge" => (Self::Change(Change::Purge), "POST"),
+            "/v1/cache/ban" => (Self::Change(Change::Ban), "POST"),
             "/v1/deploy" => (Self::Change(Change::Deploy), "POST"),
             "/v1/rollback" => (Self::Change(Change::Rollback), "POST"),
             "/v1/reload" => (Self::Change(Change::Reload), "POST"),
@@ -487,6 +535,12 @@ mod tests {
         fn rollback(&self, generation: Option<u64>) -> Result<Value, String> {
             Ok(json!({ "to": generation }))
         }
+        fn cache(&self, call: &CacheCall) -> Result<Value, String> {
+            match call {
+                CacheCall::Ban(expression, manner) => Ok(json!(format!("{manner:?} {}", expression.as_str()))),
+                call => Ok(json!(format!("{call:?}"))),
+            }
+        }
     }
 
     struct Answer {
@@ -571,6 +625,20 @@ mod tests {
             ),
             (
                 "POST",
+                "/v1/cache/purge",
+                &[JSON],
+                "{\"tags\": [\"a\"], \"soft\": true}",
+                "\"Purge(Tags([\\\"a\\\"]), Soft)\"\n",
+            ),
+            (
+                "POST",
+                "/v1/cache/ban",
+                &[JSON],
+                "{\"expression\": \"obj.status == 404\"}",
+                "\"Hard obj.status == 404\"\n",
+            ),
+            (
+                "POST",
                 "/v1/deploy",
                 &[("content-type", "application/x-tar")],
                 "tar bytes",
@@ -621,6 +689,24 @@ mod tests {
             ("POST", "/v1/rollback", &[JSON], "{\"generation\": -1}", 400, "-1"),
             ("PATCH", "/v1/plugins/waf/config", &[JSON], "{", 400, "JSON"),
             ("PATCH", "/v1/plugins/waf/config", &[JSON], "", 400, "JSON"),
+            ("POST", "/v1/cache/purge", &[JSON], "{}", 422, "exactly one"),
+            (
+                "POST",
+                "/v1/cache/purge",
+                &[JSON],
+                "{\"url\": \"/a\"}",
+                422,
+                "names no host",
+            ),
+            ("POST", "/v1/cache/purge", &[JSON], "{\"path\": \"/a\"}", 400, "path"),
+            (
+                "POST",
+                "/v1/cache/ban",
+                &[JSON],
+                "{\"expression\": \"req.url\"}",
+                422,
+                "operator",
+            ),
         ] {
             let answer = ask(Echo::default(), method, path, headers, body);
             assert_eq!(answer.status, status, "{method} {path} {body}: {}", answer.body);
@@ -646,6 +732,7 @@ mod tests {
         for (method, path, allowed) in [
             ("GET", "/v1/deploy", "POST"),
             ("POST", "/metrics", "GET"),
+            ("GET", "/v1/cache/purge", "POST"),
             ("PUT", "/v1/plugins/waf/config", "PATCH"),
         ] {
             let answer = ask(Echo::default(), method, path, &[], "");

@@ -14,9 +14,13 @@
 //! | `POST /v1/deploy` | activates a bundle: its tar, or `{"path": "/folder"}` |
 //! | `POST /v1/rollback` | goes back one generation, or to `{"generation": 3}` |
 //! | `POST /v1/reload` | reads the configuration again |
+//! | `POST /v1/cache/purge` | removes what is stored: `{"url": "…"}`, `prefix`, `host`, `{"tags": […]}` or `{"all": true}`, `"soft": true` |
+//! | `POST /v1/cache/ban` | bans what fits `{"expression": "…"}`, `"soft": true` |
+//! | `GET /v1/cache/bans` | the bans that are kept |
 //! | `PATCH /v1/plugins/NAME/config` | merges a JSON patch (RFC 7396) into a plugin's configuration, as a new generation |
 
 pub mod api;
+mod cache;
 pub mod guard;
 
 use std::convert::Infallible;
@@ -36,6 +40,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
 use api::Api;
+pub use cache::CacheCall;
 
 /// Connections served at once; further ones wait.
 const CONNECTIONS: usize = 64;
@@ -76,6 +81,11 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// Why nothing has changed.
     fn rollback(&self, generation: Option<u64>) -> Result<Value, String>;
+    /// Looks at the cache, or takes something out. It may take as long as looking at everything that is stored.
+    ///
+    /// # Errors
+    /// Why nothing has changed.
+    fn cache(&self, call: &CacheCall) -> Result<Value, String>;
 }
 
 /// The running admin API. Dropping it stops it.
@@ -209,6 +219,9 @@ mod tests {
             Ok(Value::Null)
         }
         fn rollback(&self, _: Option<u64>) -> Result<Value, String> {
+            Ok(Value::Null)
+        }
+        fn cache(&self, _: &CacheCall) -> Result<Value, String> {
             Ok(Value::Null)
         }
     }

@@ -1,6 +1,7 @@
 //! One stored response, ready to be served.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -50,6 +51,7 @@ impl Served {
 impl Hit {
     pub(super) fn new(entry: Arc<Entry>, served: Served, now: SystemTime) -> Self {
         let age = u32::try_from(entry.policy.freshness.age(now).as_secs()).unwrap_or(u32::MAX);
+        entry.marks.served.fetch_add(1, Ordering::Relaxed);
         Self { entry, age, served }
     }
 
@@ -136,12 +138,63 @@ pub(super) struct Entry {
     pub(super) variant: Variant,
     /// Routes may lead to different upstreams for one URI, by method or header; what one of them stored is not another's.
     pub(super) route: Arc<str>,
+    pub(super) marks: Marks,
+}
+
+/// What changes while a response is stored. Whoever serves it counts a reference in the same cache line.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// The number of the ban up to which it has been tested.
+    tested: AtomicU64,
+    served: AtomicU64,
+}
+
+impl Marks {
+    /// For a response that was asked for when this was the latest ban.
+    pub(super) fn new(ban: u64) -> Self {
+        Self {
+            tested: AtomicU64::new(ban),
+            served: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn tested(&self) -> u64 {
+        self.tested.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_tested(&self, ban: u64) {
+        self.tested.store(ban, Ordering::Relaxed);
+    }
+
+    /// How often it was served.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
 }
 
 impl Entry {
     /// Whether its body is there from the first byte to the last.
     pub(super) fn is_whole(&self) -> bool {
         !matches!(self.body, Body::Arriving(_))
+    }
+
+    /// The same response, stale from `now` on.
+    pub(super) fn expired(&self, now: SystemTime) -> Self {
+        Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            policy: Policy {
+                freshness: self.policy.freshness.expired(now),
+                ..self.policy
+            },
+            variant: self.variant.clone(),
+            route: Arc::clone(&self.route),
+            marks: Marks {
+                tested: AtomicU64::new(self.marks.tested()),
+                served: AtomicU64::new(self.marks.served()),
+            },
+        }
     }
 
     /// Bytes that it takes: itself, what it points at, and what the allocator adds.

@@ -14,7 +14,7 @@ use super::arrival::{Arrival, Broken, Follower};
 use super::body::{Body, Reader};
 use super::conditions::{self, Conditions};
 use super::directives;
-use super::entry::{Entry, Hit, Served, headers_size, stored_headers};
+use super::entry::{Entry, Hit, Marks, Served, headers_size, stored_headers};
 use super::flight::{Flight, Landing};
 use super::key::Variant;
 use super::policy::{self, Asked, Policy, Refused, Trouble, Verdict};
@@ -248,6 +248,7 @@ impl Fetch {
             policy,
             variant: stale.variant.clone(),
             route: Arc::clone(&stale.route),
+            marks: Marks::new(self.place.bans),
         });
         let reservation = self.cache.store.reserve(0)?;
         // Without room or after an invalidation it still answers this request.
@@ -423,7 +424,7 @@ impl Drop for Writer {
 enum Withdrawn {
     /// The origin did not finish: what was stored before may still be better than nothing.
     Broken,
-    /// It is larger than it may be: the stored one is outdated.
+    /// It is larger than it may be, or was purged meanwhile: the stored one is outdated.
     Outgrown,
 }
 
@@ -475,7 +476,9 @@ impl Content {
     fn store(mut self, body: Bytes) {
         let reservation = std::mem::replace(&mut self.reservation, Reservation::nothing(&self.fetch.cache.store));
         let entry = Arc::new(self.entry(Body::Memory(body)));
-        self.fetch.cache.store.insert(&self.fetch.place, entry, reservation);
+        if self.fetch.cache.store.insert(&self.fetch.place, entry, reservation) == Inserted::Refused {
+            self.withdraw(Withdrawn::Outgrown);
+        }
         if self.answers_others() {
             self.fetch.land(Landing::Stored);
         } else {
@@ -516,6 +519,7 @@ impl Content {
             policy: self.policy,
             variant: self.variant.clone(),
             route: Arc::clone(&self.fetch.route),
+            marks: Marks::new(self.fetch.place.bans),
         }
     }
 }

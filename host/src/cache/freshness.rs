@@ -51,6 +51,14 @@ impl Freshness {
     pub(super) fn lifetime(&self) -> Duration {
         self.lifetime
     }
+
+    /// The same, stale from `now` on.
+    pub(super) fn expired(self, now: SystemTime) -> Self {
+        Self {
+            lifetime: self.lifetime.min(self.age(now)),
+            ..self
+        }
+    }
 }
 
 /// Whether a status says by itself that its response may be stored (RFC 9110 §15.1; 206 is not stored at all).

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hasher};
 
+use super::purge::Address;
 use crate::exchange::subject::{Scheme, Subject};
 
 /// The URI of a request, in pieces that nothing was copied for. The method is not part of it: only GET is stored, and HEAD is
@@ -33,6 +34,20 @@ impl<'a> Key<'a> {
             port: port(subject),
             target: target.map_or(b"/", |target| target.as_str().as_bytes()),
         }
+    }
+
+    /// The key of a URL that an operator names; the port with its colon, and empty for the scheme's own.
+    pub(super) fn new(scheme: &'static str, host: &'a str, port: &'a str, target: &'a str) -> Self {
+        Self {
+            scheme,
+            host: host.as_bytes(),
+            port: port.as_bytes(),
+            target: target.as_bytes(),
+        }
+    }
+
+    pub(super) fn to_address(self) -> Address {
+        Address::new(self.host, self.port, self.target)
     }
 
     /// The same server, another target.

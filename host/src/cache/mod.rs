@@ -11,6 +11,7 @@
 //! 6. [`fetch`] takes the origin's answer: stored, revalidated, or not.
 //! 7. [`entry`] is a stored response, and what is served of it: its [`body`] may be in memory, or still on its way
 //!    ([`arrival`]).
+//! 8. [`purge`] takes out what an operator names: a URL, or by [`bans`] whatever fits an expression or has one of its [`tags`].
 //!
 //! Decisions that the RFC leaves open, or that peers make otherwise:
 //! - A response with `Set-Cookie` is never stored; Varnish does the same, nginx too, HAProxy stores it without the cookie.
@@ -27,6 +28,7 @@
 //! - When the origin cannot be reached, stale responses are served for up to a day, unless the response forbids it.
 
 mod arrival;
+pub mod bans;
 mod body;
 mod conditions;
 mod directives;
@@ -36,7 +38,9 @@ mod flight;
 mod freshness;
 mod key;
 mod policy;
+pub mod purge;
 mod store;
+pub mod tags;
 mod turns;
 
 use std::hash::{BuildHasher, Hasher};
@@ -141,6 +145,7 @@ impl Cache {
         self.coalesce_millis.store(millis, Ordering::Relaxed);
         self.turns.set_limit(config.origin_fetches);
         self.store.set_limit(config.size);
+        self.store.bans.set_most(config.bans);
     }
 
     /// Asks for the response to a request, after `route` and the plugins' `on_request`.
@@ -166,6 +171,7 @@ impl Cache {
         let key = Key::of(subject);
         let hash = key.hash(&self.random);
         let mut contents = self.store.lock(hash);
+        self.store.test(&mut contents, hash, &request.headers, now);
         match contents.ready(hash, &key, subject, &wishes, now) {
             Some(hit) => {
                 drop(contents);
@@ -219,6 +225,8 @@ impl Cache {
             evicted: counts.evicted.load(Ordering::Relaxed),
             replaced: counts.replaced.load(Ordering::Relaxed),
             invalidated: counts.invalidated.load(Ordering::Relaxed),
+            purged: counts.purged.load(Ordering::Relaxed),
+            bans: self.store.bans.len() as u64,
         }
     }
 
@@ -242,6 +250,8 @@ impl Cache {
             probe(&families::CACHE_EVICTED, &["space"], |stats| stats.evicted),
             probe(&families::CACHE_EVICTED, &["replaced"], |stats| stats.replaced),
             probe(&families::CACHE_EVICTED, &["invalidated"], |stats| stats.invalidated),
+            probe(&families::CACHE_EVICTED, &["purged"], |stats| stats.purged),
+            probe(&families::CACHE_BANS, &[], |stats| stats.bans),
             probe(&families::CACHE_BYTES, &[], |stats| stats.bytes),
             probe(&families::CACHE_LIMIT, &[], |stats| stats.limit),
             probe(&families::CACHE_OBJECTS, &[], |stats| stats.objects),
@@ -271,6 +281,7 @@ impl Cache {
             key: key.to_bytes(),
             variant: self.variant(hash, subject, contents.latest(hash, key).map(|entry| &entry.variant)),
             invalidations: contents.invalidations(hash),
+            bans: self.store.bans.latest(),
         };
         // A wish of this client alone: what the others wait for would not fulfil it.
         let personal = asked.control.no_cache
@@ -430,6 +441,10 @@ pub struct Stats {
     pub replaced: u64,
     /// Responses removed because something else than time made them wrong.
     pub invalidated: u64,
+    /// Responses that purges and bans have removed or made stale.
+    pub purged: u64,
+    /// Bans that are kept.
+    pub bans: u64,
 }
 
 #[cfg(test)]

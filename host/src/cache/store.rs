@@ -19,6 +19,7 @@ use http::HeaderMap;
 use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::bans::{Bans, Fate};
 use super::entry::{ALLOCATION, Entry};
 use super::flight::Landing;
 use super::key::Key;
@@ -42,6 +43,7 @@ pub(super) struct Store {
     /// The shard whose turn it is to evict.
     turn: AtomicUsize,
     pub(super) counts: Counts,
+    pub(super) bans: Bans,
 }
 
 /// What happened to stored responses. Written only around a request to an origin.
@@ -53,6 +55,7 @@ pub(super) struct Counts {
     pub(super) evicted: AtomicU64,
     pub(super) replaced: AtomicU64,
     pub(super) invalidated: AtomicU64,
+    pub(super) purged: AtomicU64,
 }
 
 /// On cache lines of its own.
@@ -73,6 +76,8 @@ pub(super) struct Contents {
     /// Counts invalidations by another part of the hash: a fetch that began before one may have read the old state, and is
     /// not stored. Two URIs share a count now and then, which costs one store.
     invalidations: [u32; 64],
+    /// The number of the ban up to which all of this has been tested.
+    tested: u64,
     pub(super) lookups: Lookups,
 }
 
@@ -105,6 +110,8 @@ pub(super) struct Place {
     pub(super) variant: u64,
     /// How often the URI had been invalidated when the request looked it up.
     pub(super) invalidations: u32,
+    /// The latest ban then.
+    pub(super) bans: u64,
 }
 
 /// The stored variants of one URI, the latest last.
@@ -112,6 +119,15 @@ pub(super) struct Place {
 struct Slot {
     key: Box<[u8]>,
     variants: Vec<Arc<Entry>>,
+}
+
+/// What deciding anew has changed.
+#[derive(Debug, Default, Clone, Copy)]
+struct Revised {
+    removed: usize,
+    replaced: usize,
+    /// Of what was removed, and of the slot that it left empty.
+    bytes: u64,
 }
 
 type Identity = BuildHasherDefault<IdentityHasher>;
@@ -125,6 +141,7 @@ impl Store {
                 passes: LruCache::unbounded_with_hasher(Identity::default()),
                 troubles: LruCache::unbounded_with_hasher(Identity::default()),
                 invalidations: [0; 64],
+                tested: 0,
                 lookups: Lookups::default(),
             }))
         };
@@ -134,6 +151,7 @@ impl Store {
             used: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
             counts: Counts::default(),
+            bans: Bans::new(),
         }
     }
 
@@ -183,6 +201,7 @@ impl Store {
             key,
             variant,
             invalidations,
+            bans,
         } = place;
         let slot_size = Slot::size(key);
         if !reservation.resize(entry.size() + slot_size) {
@@ -193,6 +212,16 @@ impl Store {
         if contents.invalidations(*hash) != *invalidations {
             return Inserted::Refused;
         }
+        let entry = if *bans == self.bans.latest() {
+            entry
+        } else {
+            match self.bans.test(key, &entry, None, SystemTime::now()) {
+                Fate::Replace(stale) => stale,
+                Fate::Keep if entry.marks.tested() == self.bans.latest() => entry,
+                // A ban that only a request can judge came meanwhile: not worth a second test for what is hardly ever so.
+                Fate::Keep | Fate::Remove => return Inserted::Refused,
+            }
+        };
         contents.passes.pop(variant);
         contents.troubles.pop(variant);
         let mut gone = Vec::new();
@@ -281,47 +310,74 @@ impl Store {
     }
 
     #[allow(dead_code, reason = "for the admin API, which comes to use it")]
-    /// Removes every entry that the predicate picks by its key ([`Key::to_bytes`]) and itself, and keeps what is being fetched
-    /// meanwhile from being stored, as nobody knows yet whether it would be picked. Returns how many went.
-    ///
-    /// It looks at all there is, one shard at a time: for operators, not for requests.
-    pub(super) fn remove_if(&self, mut picks: impl FnMut(&[u8], &Arc<Entry>) -> bool) -> u64 {
-        let mut removed = 0;
-        for shard in &self.shards {
-            let mut contents = shard.0.lock();
-            for count in &mut contents.invalidations {
-                *count = count.wrapping_add(1);
-            }
-            let (mut bytes, mut empty) = (0, Vec::new());
-            let before = removed;
-            for (hash, slot) in &mut contents.slots {
-                let Slot { key, variants } = slot;
-                for gone in variants.extract_if(.., |entry| picks(key, entry)) {
-                    bytes += gone.size();
-                    removed += 1;
-                }
-                if variants.is_empty() {
-                    bytes += Slot::size(key);
-                    empty.push(*hash);
-                }
-            }
-            for hash in empty {
-                contents.slots.pop(&hash);
-            }
-            drop(contents);
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-            self.counts.objects.fetch_sub(removed - before, Ordering::Relaxed);
-        }
-        self.counts.invalidated.fetch_add(removed, Ordering::Relaxed);
-        removed
-    }
-
-    #[allow(dead_code, reason = "for the admin API, which comes to use it")]
     /// Everything that is stored for a URI, the latest last, without counting as a use: for operators.
     pub(super) fn variants(&self, hash: u64, key: &Key<'_>) -> Vec<Arc<Entry>> {
         let contents = self.lock(hash);
         let slot = contents.slots.peek(&hash).filter(|slot| key.is(&slot.key));
         slot.map(|slot| slot.variants.clone()).unwrap_or_default()
+    }
+
+    /// Decides anew about all variants of a URI, and keeps what is being fetched for it from being stored. Gives how many were
+    /// removed or replaced.
+    pub(super) fn revise(&self, hash: u64, key: &Key<'_>, mut decide: impl FnMut(&Arc<Entry>) -> Fate) -> u64 {
+        let mut contents = self.lock(hash);
+        if let Some(count) = contents.invalidations.get_mut(invalidation_index(hash)) {
+            *count = count.wrapping_add(1);
+        }
+        if contents.slots.peek(&hash).is_none_or(|slot| !key.is(&slot.key)) {
+            return 0;
+        }
+        let revised = contents.revise(hash, |_, entry| decide(entry));
+        drop(contents);
+        self.settle(revised)
+    }
+
+    /// Tests what is stored for a URI by the bans that are newer than its last test. Nearly always there is none.
+    pub(super) fn test(&self, contents: &mut Contents, hash: u64, request: &HeaderMap, now: SystemTime) {
+        if contents.tested != self.bans.latest() {
+            let revised = contents.revise(hash, |key, entry| self.bans.test(key, entry, Some(request), now));
+            self.settle(revised);
+        }
+    }
+
+    /// Tests everything by the bans that there are. It holds a shard's lock for a few URIs at a time.
+    pub(super) fn sweep(&self) {
+        const AT_ONCE: usize = 64;
+        let _turn = self.bans.begin_sweep();
+        let (latest, now) = (self.bans.latest(), SystemTime::now());
+        let mut up_to = latest;
+        for shard in &self.shards {
+            let hashes: Vec<u64> = shard.0.lock().slots.iter().map(|(hash, _)| *hash).collect();
+            // A ban that asks for a request leaves what it could be about untested.
+            let mut tested = latest;
+            for hashes in hashes.chunks(AT_ONCE) {
+                let mut contents = shard.0.lock();
+                for hash in hashes {
+                    let revised = contents.revise(*hash, |key, entry| {
+                        let fate = self.bans.test(key, entry, None, now);
+                        match &fate {
+                            Fate::Keep => tested = tested.min(entry.marks.tested()),
+                            Fate::Replace(entry) => tested = tested.min(entry.marks.tested()),
+                            Fate::Remove => {}
+                        }
+                        fate
+                    });
+                    self.settle(revised);
+                }
+            }
+            shard.0.lock().tested = tested;
+            up_to = up_to.min(tested);
+        }
+        self.bans.swept(up_to);
+    }
+
+    fn settle(&self, revised: Revised) -> u64 {
+        if revised.removed > 0 {
+            self.freed(revised.bytes, revised.removed);
+        }
+        let changed = (revised.removed + revised.replaced) as u64;
+        self.counts.purged.fetch_add(changed, Ordering::Relaxed);
+        changed
     }
 
     /// Evicts until the limit is kept. False when nothing is left to evict.
@@ -367,6 +423,33 @@ impl Contents {
             .iter()
             .rev()
             .find(|entry| same_route(entry) && entry.variant.is_of(request))
+    }
+
+    /// Decides anew about all variants in a slot.
+    fn revise(&mut self, hash: u64, mut decide: impl FnMut(&[u8], &Arc<Entry>) -> Fate) -> Revised {
+        let mut revised = Revised::default();
+        let Some(Slot { key, variants }) = self.slots.peek_mut(&hash) else {
+            return revised;
+        };
+        variants.retain_mut(|entry| match decide(key, entry) {
+            Fate::Keep => true,
+            // Whoever fetches the rest of a body knows it by its entry.
+            Fate::Replace(other) if entry.is_whole() => {
+                revised.replaced += 1;
+                *entry = other;
+                true
+            }
+            Fate::Replace(_) | Fate::Remove => {
+                revised.removed += 1;
+                revised.bytes += entry.size();
+                false
+            }
+        });
+        if variants.is_empty() {
+            revised.bytes += Slot::size(key);
+            self.slots.pop(&hash);
+        }
+        revised
     }
 
     /// The latest variant, whichever request it is for: its Vary says what the others will vary on.

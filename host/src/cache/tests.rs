@@ -8,6 +8,8 @@ use http::header::{AGE, ETAG};
 use http::{HeaderValue, StatusCode};
 use proptest::prelude::*;
 
+use super::bans::Manner;
+use super::purge::{Address, Selection, Sweep};
 use super::*;
 use crate::exchange::subject::{RequestId, Scheme};
 
@@ -61,7 +63,7 @@ fn with_response(mut subject: Subject, status: u16, headers: &[(&str, &str)]) ->
     subject
 }
 
-fn at(seconds: u64) -> SystemTime {
+pub(super) fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
 }
 
@@ -71,6 +73,31 @@ fn config() -> config::Cache {
         max_object: 1 << 16,
         coalesce_timeout: Duration::from_secs(5),
         origin_fetches: 100,
+        bans: 100,
+        purge_from: Vec::new(),
+        tags: config::Tags::Strip,
+    }
+}
+
+/// What is stored of such a response.
+pub(super) fn stored_entry(status: u16, headers: &[(&str, &str)]) -> entry::Entry {
+    let status = StatusCode::from_u16(status).unwrap();
+    let asked = Asked::of(&HeaderMap::new());
+    let headers = entry::stored_headers(&header_map(headers), status, Some(0), at(0));
+    let mut fresh = headers.clone();
+    fresh
+        .entry("cache-control")
+        .or_insert(HeaderValue::from_static("max-age=0"));
+    fresh.entry(ETAG).or_insert(HeaderValue::from_static("\"x\""));
+    let policy = policy::store(asked, status, &fresh, at(0), at(0)).unwrap();
+    entry::Entry {
+        status,
+        variant: key::Variant::default(),
+        headers,
+        body: body::Body::Memory(Bytes::new()),
+        policy,
+        route: "all".into(),
+        marks: entry::Marks::default(),
     }
 }
 
@@ -97,6 +124,10 @@ impl Cache {
             Lookup::Hit(hit) => hit,
             other => panic!("expected a hit, got {other:?}"),
         }
+    }
+
+    fn is_hit(self: &Arc<Self>, subject: &Subject, second: u64) -> bool {
+        matches!(self.lookup(subject, at(second)), Lookup::Hit(_))
     }
 
     fn wait(self: &Arc<Self>, subject: &Subject) -> Wait {
@@ -457,26 +488,99 @@ fn objects_over_the_limit_are_given_up_on_their_head_or_on_the_way() {
 }
 
 #[test]
-fn entries_are_found_and_removed_by_what_they_are() {
+fn a_purge_removes_every_variant_of_one_url() {
     let cache = cache();
-    for target in ["/a/1", "/a/2", "/b"] {
-        cache.store(get(target, &[]), 200, &[FRESH], b"x", 0);
-    }
-    let subject = get("/a/1", &[]);
-    let key = Key::of(&subject);
-    assert_eq!(cache.store.variants(key.hash(&cache.random), &key).len(), 1);
-    let below_a = |key: &[u8], entry: &Arc<entry::Entry>| {
-        entry.status == StatusCode::OK && key.starts_with(b"http://example.org /a/")
-    };
-    let fetching = writer(
-        cache.fetch(&get("/a/3", &[]), 0),
-        with_response(get("/a/3", &[]), 200, &[FRESH]),
-        0,
-    );
-    assert_eq!(cache.store.remove_if(below_a), 2);
-    fetching.finish(None);
-    assert_eq!((cache.stats().objects, cache.stats().invalidated), (1, 2));
+    let vary = [FRESH, ("vary", "accept")];
+    cache.store(get("/a", &[("accept", "x")]), 200, &vary, b"x", 0);
+    cache.store(get("/a", &[("accept", "y")]), 200, &vary, b"x", 0);
+    cache.store(get("/b", &[]), 200, &[FRESH], b"x", 0);
+    assert_eq!(purge(&cache, &url("https://EXAMPLE.org:443/a"), Manner::Hard), 2);
+    assert_eq!(purge(&cache, &url("example.org/a"), Manner::Hard), 0);
+    assert!(cache.is_hit(&get("/b", &[]), 0));
+    assert_eq!((cache.stats().objects, cache.stats().purged), (1, 2));
     assert_eq!(cache.store.recount(), cache.stats().bytes);
+}
+
+#[test]
+fn purges_by_prefix_host_and_tag() {
+    for (selection, left) in [
+        (Selection::Prefix(Address::parse("example.org/a/").unwrap()), "/b"),
+        (Selection::Tags(vec!["one".to_owned()]), "/b"),
+        (Selection::Tags(vec!["one".to_owned(), "two".to_owned()]), ""),
+        (Selection::Host(Address::parse("example.org").unwrap()), ""),
+        (
+            Selection::Host(Address::parse("other.example").unwrap()),
+            "/a/1 /a/2 /b",
+        ),
+        (Selection::All, ""),
+    ] {
+        let cache = cache();
+        for (target, tag) in [("/a/1", "one"), ("/a/2", "three one"), ("/b", "two")] {
+            cache.store(get(target, &[]), 200, &[FRESH, ("surrogate-key", tag)], b"x", 0);
+        }
+        let purged = purge(&cache, &selection, Manner::Hard);
+        let hits = ["/a/1", "/a/2", "/b"]
+            .into_iter()
+            .filter(|target| cache.is_hit(&get(target, &[]), 0));
+        let hits: Vec<_> = hits.collect();
+        assert_eq!(hits.join(" "), left, "{selection:?}");
+        assert_eq!(purged, 3 - hits.len() as u64, "{selection:?}");
+        assert_eq!(cache.store.recount(), cache.stats().bytes);
+        assert!(cache.bans().iter().all(|ban| ban.is_done()));
+    }
+}
+
+#[test]
+fn what_is_banned_is_not_served_before_any_sweep() {
+    let cache = cache();
+    cache.store(get("/a", &[]), 200, &[FRESH], b"x", 0);
+    let expression = bans::Expression::parse("req.url == /a").unwrap();
+    let ban = cache.store.bans.add(expression, Manner::Hard);
+    assert!(!cache.is_hit(&get("/a", &[]), 0));
+    assert_eq!((ban.matched(), ban.is_done()), (1, false));
+    cache.store.sweep();
+    assert!(ban.is_done());
+    cache.store(get("/a", &[]), 200, &[FRESH], b"x", 0);
+    assert!(cache.is_hit(&get("/a", &[]), 0), "stored after the ban");
+}
+
+#[test]
+fn what_was_asked_for_before_a_purge_is_not_stored_after_it() {
+    let purges: [&dyn Fn(&Arc<Cache>); 2] = [
+        &|cache| assert_eq!(purge(cache, &url("example.org/a"), Manner::Hard), 0),
+        &|cache| assert_eq!(purge(cache, &Selection::Tags(vec!["t".to_owned()]), Manner::Hard), 0),
+    ];
+    for act in purges {
+        let cache = cache();
+        let response = with_response(get("/a", &[]), 200, &[FRESH, ("surrogate-key", "t")]);
+        let fetching = writer(cache.fetch(&get("/a", &[]), 0), response, 0);
+        act(&cache);
+        fetching.finish(None);
+        assert!(!cache.is_hit(&get("/a", &[]), 0));
+        assert_eq!((cache.stats().objects, cache.stats().bytes), (0, 0));
+    }
+}
+
+#[test]
+fn a_soft_purge_leaves_something_for_when_the_origin_is_down() {
+    for selection in [url("example.org/a"), Selection::All] {
+        let cache = cache();
+        let second = SystemTime::now().duration_since(at(0)).unwrap().as_secs();
+        cache.store(get("/a", &[]), 200, &[FRESH, ("etag", "\"a\"")], b"x", second);
+        assert_eq!(purge(&cache, &selection, Manner::Soft), 1);
+        assert_eq!(cache.stats().objects, 1);
+        let fetch = cache.fetch(&get("/a", &[]), second + 2);
+        assert_eq!(fetch.validators().len(), 1);
+        assert!(fetch.on_failure().is_some());
+    }
+}
+
+fn url(text: &str) -> Selection {
+    Selection::Url(Address::parse(text).unwrap())
+}
+
+fn purge(cache: &Arc<Cache>, selection: &Selection, manner: Manner) -> u64 {
+    cache.purge(selection, manner, Sweep::Now).unwrap()
 }
 
 #[test]

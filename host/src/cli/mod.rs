@@ -2,6 +2,7 @@
 
 mod activation;
 pub mod addresses;
+mod cache;
 mod check;
 mod client;
 mod demo;
@@ -31,6 +32,7 @@ pub fn run() -> ExitCode {
         Command::Status(command) => status::run(&command),
         Command::Rollback(command) => rollback::run(&command),
         Command::Reload(command) => reload::run(&command),
+        Command::Cache { command } => cache::run(&command),
         Command::Plugin { command } => plugin::run(command).unwrap_or_else(|error| fail(format!("{error:#}"))),
         Command::Waf { command } => waf::run(command),
         Command::Demo(command) => demo::run(&command),
@@ -56,6 +58,12 @@ enum Command {
     Status(status::Arguments),
     Rollback(rollback::Arguments),
     Reload(reload::Arguments),
+    /// Look at what the cache stores, and take it out.
+    Cache {
+        /// What to do.
+        #[command(subcommand)]
+        command: cache::CacheCommand,
+    },
     /// Make, build and test plugins.
     Plugin {
         /// What to do.

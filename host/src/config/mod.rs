@@ -423,6 +423,21 @@ pub struct Cache {
     pub coalesce_timeout: Duration,
     /// Fetches that one upstream gets at once from the cache of this process. Default 1000.
     pub origin_fetches: usize,
+    /// Bans that are kept. Default 1000.
+    pub bans: usize,
+    /// Who may purge with the method `PURGE`. Default: nobody.
+    pub purge_from: Vec<IpNet>,
+    /// What becomes of `Surrogate-Key` and `Cache-Tag` in answers. Default [`Tags::Strip`].
+    pub tags: Tags,
+}
+
+/// What becomes of the fields with tags in answers to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tags {
+    /// They are removed.
+    Strip,
+    /// They are passed on, for a cache in front of this Weir.
+    Pass,
 }
 
 /// The operator's own port.
@@ -591,7 +606,10 @@ mod tests {
                 size: 64 << 20,
                 max_object: 1 << 20,
                 coalesce_timeout: seconds(5),
-                origin_fetches: 1000
+                origin_fetches: 1000,
+                bans: 1000,
+                purge_from: Vec::new(),
+                tags: Tags::Strip,
             }
         );
         assert_eq!(

@@ -618,6 +618,24 @@ pub static CACHE: Section = Section {
             Value("1000"),
             "Misses that one upstream is asked for at once. The others wait `coalesce_timeout` at most, get what is stale, or 503.",
         ),
+        setting(
+            "bans",
+            Integer(1, 100_000),
+            Value("1000"),
+            "Bans that are kept (`weir cache bans`). Over it the oldest is forgotten, with everything stored that was not tested by it.",
+        ),
+        setting(
+            "purge_from",
+            Texts("IP addresses and networks"),
+            Described("nobody"),
+            "Clients that may purge with the method `PURGE`. The routes that cache answer it with 405 where this is empty, and everybody else with 403.",
+        ),
+        setting(
+            "tags",
+            Choice(&["strip", "pass"]),
+            Value("strip"),
+            "Whether `Surrogate-Key` and `Cache-Tag` are removed from answers or passed on, as a cache in front of this Weir needs them.",
+        ),
     ],
 };
 

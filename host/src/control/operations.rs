@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::{Activation, Control};
-use crate::admin::Operations;
+use crate::admin::{CacheCall, Operations};
 use crate::telemetry::families;
 
 impl Operations for Control {
@@ -77,6 +77,10 @@ impl Operations for Control {
 
     fn patch_plugin(&self, plugin: &str, patch: &Value) -> Result<Value, String> {
         self.attempt("patch", || Self::patch_plugin(self, plugin, patch).map(activated))
+    }
+
+    fn cache(&self, call: &CacheCall) -> Result<Value, String> {
+        self.cache_call(call)
     }
 
     fn rollback(&self, generation: Option<u64>) -> Result<Value, String> {

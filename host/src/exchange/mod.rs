@@ -10,6 +10,7 @@ mod fill;
 pub mod finish;
 pub mod forward;
 pub mod headers;
+pub mod purge;
 mod refresh;
 pub mod refusal;
 pub mod route;
@@ -33,8 +34,8 @@ use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
 use self::subject::{Reply, RequestId, Subject};
-use crate::cache::{Answer as Answered, Fetch, Hit, Late, Lookup, Stored, Waited};
-use crate::config::Route;
+use crate::cache::{Answer as Answered, Fetch, Hit, Late, Lookup, Stored, Waited, tags};
+use crate::config::{Route, Tags};
 use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
 use crate::http1::head::ResponseHead;
@@ -276,6 +277,11 @@ impl Exchange {
     /// The cache: an answer, or `None` when a server has to be asked.
     async fn look_up(&mut self) -> Result<Option<ResponseBody>, Ending> {
         let state = self.state.clone();
+        if purge::is_purge(&self.subject.request.method) && self.route_uses_cache() {
+            let allowed = &state.snapshot.config.cache.purge_from;
+            let reply = purge::purge(self.worker.control(), &self.subject, allowed)?;
+            return Err(Ending::Replied(Box::new(reply)));
+        }
         // What is stored under a URI must not depend on a request's content, which HTTP/2 need not announce.
         let ours = route_of(&state, self.route)?.cache && self.body.is_none();
         if !ours || headers::wants_upgrade(&self.subject) {
@@ -446,6 +452,7 @@ impl Exchange {
     /// Hands the response to the connection, and the exchange to its `finish`.
     fn conclude(self, mut body: ResponseBody) -> Answer {
         let head_only = self.subject.request.method == Method::HEAD;
+        let strips_tags = self.route_uses_cache() && self.state.snapshot.config.cache.tags == Tags::Strip;
         let mut response = Response::new(());
         if let Some(parts) = &self.subject.response {
             *response.status_mut() = parts.status;
@@ -454,6 +461,9 @@ impl Exchange {
         if let Some(parts) = &mut subject.response {
             // The log needs the status alone, so the fields go on without a copy.
             *response.headers_mut() = std::mem::take(&mut parts.headers);
+            if strips_tags {
+                tags::strip(response.headers_mut());
+            }
         }
         if head_only || response.status() == StatusCode::NOT_MODIFIED {
             let told = response

@@ -24,6 +24,8 @@ pub enum Refusal {
     NotFound,
     /// A route fits for other methods.
     MethodNotAllowed(Vec<Method>),
+    /// A PURGE from a client that may not.
+    PurgeForbidden,
     /// CONNECT.
     Connect,
     /// A TRACE that ends here.
@@ -57,6 +59,7 @@ impl Refusal {
             Self::ClientGone => client_closed_request(),
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::PurgeForbidden => StatusCode::FORBIDDEN,
             Self::Connect | Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
@@ -80,6 +83,7 @@ impl Refusal {
             Self::NotFound => "no_route",
             Self::MethodNotAllowed(_) => "method",
             Self::Connect => "connect",
+            Self::PurgeForbidden => "purge",
             Self::NotImplemented => "not_implemented",
             Self::Expectation => "expectation",
             Self::NotCached => "not_cached",

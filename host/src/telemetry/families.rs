@@ -180,7 +180,11 @@ families! {
     CACHE_LOOKUPS = "weir_cache_lookups_total", Counter, None, ["result"],
         "Requests that the cache was asked for. result: hit, miss, stale, revalidated, coalesced, bypass.";
     CACHE_STORED = "weir_cache_stored_total", Counter, None, [], "Responses stored.";
-    CACHE_EVICTED = "weir_cache_evicted_total", Counter, None, ["cause"], "Objects removed. cause: space, replaced, invalidated.";
+    CACHE_EVICTED = "weir_cache_evicted_total", Counter, None, ["cause"],
+        "Objects removed, or made stale by a soft purge. cause: space, replaced, invalidated, purged.";
+    CACHE_PURGES = "weir_cache_purges_total", Counter, None, ["what"],
+        "Purges and bans that were asked for. what: url, prefix, host, tags, all, ban.";
+    CACHE_BANS = "weir_cache_bans", Gauge, None, [], "Bans that are kept.";
     CACHE_BYTES = "weir_cache_bytes", Gauge, Bytes, [], "Memory that objects and their bookkeeping take.";
     CACHE_LIMIT = "weir_cache_limit_bytes", Gauge, Bytes, [], "Memory that the cache may take.";
     CACHE_OBJECTS = "weir_cache_objects", Gauge, None, [], "Objects in the cache.";

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use super::raw::{At, Table};
 use super::settings;
-use super::{AccessLog, Admin, Cache, Config, Limits, LogFormat, Outside, Plugins, Timeouts};
+use super::{AccessLog, Admin, Cache, Config, Limits, LogFormat, Outside, Plugins, Tags, Timeouts};
 
 pub use certificate::load_certificate;
 
@@ -35,7 +35,7 @@ pub(super) fn config(root: &Table<'_>, source: &Path) -> Config {
         timeouts,
         limits,
         plugins: plugins(&root.table_or_defaults("plugins", &settings::PLUGINS)),
-        trusted_proxies: trusted_proxies(root),
+        trusted_proxies: networks(root, "trusted_proxies"),
         via: via(root),
         drain: root.duration("drain"),
     }
@@ -77,6 +77,12 @@ fn cache(table: &Table<'_>) -> Cache {
         max_object: table.size("max_object"),
         coalesce_timeout: table.duration("coalesce_timeout"),
         origin_fetches: table.integer("origin_fetches"),
+        bans: table.integer("bans"),
+        purge_from: networks(table, "purge_from"),
+        tags: match table.choice("tags") {
+            "pass" => Tags::Pass,
+            _ => Tags::Strip,
+        },
     }
 }
 
@@ -179,15 +185,15 @@ fn plugins(table: &Table<'_>) -> Plugins {
     }
 }
 
-fn trusted_proxies(root: &Table<'_>) -> Vec<IpNet> {
+fn networks(table: &Table<'_>, key: &str) -> Vec<IpNet> {
     let mut networks = Vec::new();
-    for At { value, span } in root.texts("trusted_proxies") {
+    for At { value, span } in table.texts(key) {
         let network = value
             .parse::<IpNet>()
             .or_else(|_| value.parse::<std::net::IpAddr>().map(IpNet::from));
         match network {
             Ok(network) => networks.push(network.trunc()),
-            Err(_) => root.problem(
+            Err(_) => table.problem(
                 span,
                 format!("\"{value}\" is no network"),
                 "an address or a network: \"10.0.0.0/8\", \"2001:db8::/32\"",
