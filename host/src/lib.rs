@@ -11,7 +11,7 @@
 //!
 //! Around them: [`config`] (what the operator wrote, made into what the workers read), [`bundle`] (plugins read, verified,
 //! activated and rolled back), [`snapshot`] (the one immutable state that a request takes and keeps), [`control`] (the one
-//! place that changes it), [`http1`] (messages as bytes, on both sides), [`telemetry`], [`admin`] and [`cli`].
+//! place that changes it), [`http1`] and [`http2`] (messages as bytes, on both sides), [`telemetry`], [`admin`] and [`cli`].
 
 pub mod admin;
 pub mod bundle;
@@ -22,6 +22,7 @@ pub mod connection;
 pub mod control;
 pub mod exchange;
 pub mod http1;
+pub mod http2;
 pub mod plugin;
 pub mod server;
 pub mod snapshot;

@@ -167,6 +167,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Bounds on what clients may send.
     pub limits: Limits,
+    /// HTTP/2 with clients.
+    pub http2: Http2,
     /// Plugins and their state on disk.
     pub plugins: Plugins,
     /// Peers whose `X-Forwarded-For`/`Forwarded` is believed. Default: none.
@@ -188,7 +190,7 @@ pub struct Listener {
     pub socket: SocketOptions,
     /// TLS, where the listener speaks it.
     pub tls: Option<ListenerTls>,
-    /// Offer HTTP/2 by ALPN (TLS only). Default true.
+    /// Offer HTTP/2: by ALPN, or in clear to clients that begin with it. Default true.
     pub http2: bool,
 }
 
@@ -507,6 +509,51 @@ pub struct Limits {
     pub connections: usize,
     /// HTTP/2 streams a connection may have open. Default 100.
     pub streams: u32,
+}
+
+/// HTTP/2 with clients: windows, and what a connection may do before it is ended. Counts are of one connection and ten seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http2 {
+    /// Bytes that a client may send on a stream before Weir has passed them on. Default 256 KiB.
+    pub stream_window: u32,
+    /// The same for all streams of a connection. Default 1 MiB.
+    pub connection_window: u32,
+    /// How long a response may wait for the client's window. Default 20 s.
+    pub stall: Duration,
+    /// Streams that the client resets before their response is complete. Default 200.
+    pub resets: u32,
+    /// Streams that Weir has to reset for a fault of the client. Default 50.
+    pub stream_errors: u32,
+    /// CONTINUATION frames of one header block. Default 32.
+    pub continuations: u32,
+    /// PING frames. Default 100.
+    pub pings: u32,
+    /// SETTINGS frames. Default 50.
+    pub settings: u32,
+    /// WINDOW_UPDATE frames. Default 500.
+    pub window_updates: u32,
+    /// PRIORITY frames and frames of unknown types. Default 200.
+    pub priorities: u32,
+    /// Frames without content that end nothing. Default 100.
+    pub empty_frames: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            stream_window: 256 * 1024,
+            connection_window: 1024 * 1024,
+            stall: Duration::from_secs(20),
+            resets: 200,
+            stream_errors: 50,
+            continuations: 32,
+            pings: 100,
+            settings: 50,
+            window_updates: 500,
+            priorities: 200,
+            empty_frames: 100,
+        }
+    }
 }
 
 /// Plugins and their state on disk.

@@ -126,6 +126,7 @@ pub static SECTIONS: &[&Section] = &[
     &CACHE,
     &TIMEOUTS,
     &LIMITS,
+    &HTTP2,
     &ACCESS_LOG,
     &ADMIN,
     &PLUGINS,
@@ -183,6 +184,12 @@ pub static TOP: Section = Section {
             "Bounds on what clients may send.",
         ),
         setting(
+            "http2",
+            Table("http2"),
+            Described("its defaults"),
+            "HTTP/2 with clients.",
+        ),
+        setting(
             "access_log",
             Table("access_log"),
             Described("its defaults"),
@@ -237,7 +244,7 @@ pub static LISTENER: Section = Section {
             "http2",
             Flag,
             Value("true"),
-            "Offer HTTP/2 by ALPN. Without TLS a listener speaks HTTP/1.1.",
+            "Offer HTTP/2: by ALPN through TLS; in clear to clients that begin with it (prior knowledge, RFC 9113 §3.3).",
         ),
         setting("tls", Table("listener.tls"), Described("no TLS"), "Speak TLS here."),
     ],
@@ -743,6 +750,81 @@ pub static LIMITS: Section = Section {
             Integer(1, 10_000),
             Value("100"),
             "HTTP/2 streams that a connection may have open.",
+        ),
+    ],
+};
+
+/// `[http2]`.
+pub static HTTP2: Section = Section {
+    path: "http2",
+    shape: Shape::Table,
+    prose: "HTTP/2 with clients. The counts are what one connection may do in ten seconds; over one of them it is ended (GOAWAY with ENHANCE_YOUR_CALM), logged and counted in `weir_http2_abuse_total` under the word in brackets. Every frame with content, either way, earns four PING, WINDOW_UPDATE, PRIORITY and empty frames back.",
+    settings: &[
+        setting(
+            "stream_window",
+            Size("64KiB", "1GiB"),
+            Value("256KiB"),
+            "What a client may send on a stream before Weir has passed it on: the memory that one upload may take.",
+        ),
+        setting(
+            "connection_window",
+            Size("64KiB", "1GiB"),
+            Value("1MiB"),
+            "The same for all streams of a connection together.",
+        ),
+        setting(
+            "stall",
+            Duration("100ms", "1h"),
+            Value("20s"),
+            "How long a response may wait for the client's window. Then its stream is reset, and where no other stream got anything either, the connection ended (`zero_window`).",
+        ),
+        setting(
+            "resets",
+            Integer(1, 1_000_000),
+            Value("200"),
+            "Streams that the client resets before their response is complete (`rapid_reset`). Each complete response earns one back.",
+        ),
+        setting(
+            "stream_errors",
+            Integer(1, 1_000_000),
+            Value("50"),
+            "Streams that Weir has to reset or refuse for a fault of the client (`made_you_reset`).",
+        ),
+        setting(
+            "continuations",
+            Integer(1, 10_000),
+            Value("32"),
+            "CONTINUATION frames of one header block (`continuation_flood`). A block of four times `limits.header_bytes`, coded or decoded, ends the connection as well (`header_bomb`); below that the answer is 431.",
+        ),
+        setting(
+            "pings",
+            Integer(1, 1_000_000),
+            Value("100"),
+            "PING frames (`ping_flood`).",
+        ),
+        setting(
+            "settings",
+            Integer(1, 1_000_000),
+            Value("50"),
+            "SETTINGS frames (`settings_flood`).",
+        ),
+        setting(
+            "window_updates",
+            Integer(1, 1_000_000),
+            Value("500"),
+            "WINDOW_UPDATE frames (`window_update_flood`).",
+        ),
+        setting(
+            "priorities",
+            Integer(1, 1_000_000),
+            Value("200"),
+            "PRIORITY frames and frames of unknown types (`priority_flood`).",
+        ),
+        setting(
+            "empty_frames",
+            Integer(1, 1_000_000),
+            Value("100"),
+            "DATA and CONTINUATION frames that carry nothing and end nothing (`empty_frame_flood`).",
         ),
     ],
 };

@@ -20,6 +20,7 @@ use crate::http1::encode::{self, ResponseLine, Told};
 use crate::http1::framing::{self, Framing};
 use crate::http1::head::{self, Bounds, HeadScan, Malformed, Persistence, Progress, RequestHead};
 use crate::http1::stream::Stream;
+use crate::http2::frame::{Preface, preface};
 use crate::server::timer::{Deadline, Elapsed};
 use crate::server::worker::Worker;
 use crate::upstream::ClientFault;
@@ -90,8 +91,26 @@ enum Next {
     Tunnel(Stream, BytesMut),
 }
 
-/// Serves a client until either side closes.
-pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
+/// What the client turned out to speak.
+#[derive(Debug)]
+pub enum Spoke {
+    /// HTTP/1.1; the connection is over.
+    Http1,
+    /// HTTP/2, of which nothing has been answered.
+    Http2(Stream, BytesMut),
+}
+
+/// Whether a client may speak HTTP/2 without having asked (RFC 9113 §3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PriorKnowledge {
+    /// Its first bytes are looked at.
+    Accepted,
+    /// It may not.
+    Refused,
+}
+
+/// Serves a client until either side closes, unless its first bytes are those of HTTP/2.
+pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut prior: PriorKnowledge) -> Spoke {
     let timeouts = worker.state().snapshot.config.timeouts.clone();
     let link = Rc::new(RefCell::new(Link {
         io: Buffered::new(stream, BytesMut::new()),
@@ -106,40 +125,62 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
     loop {
         let idle = if first { timeouts.header } else { timeouts.keep_alive };
         first = false;
-        let next = match read_head(&worker, &client, &link, idle, timeouts.header).await {
+        let head = read_head(&worker, &client, &link, idle, timeouts.header, prior).await;
+        prior = PriorKnowledge::Refused;
+        let next = match head {
             Head::Request(request) => exchange(&worker, &client, &link, request).await,
             Head::Refused(refusal) => {
                 refuse(&worker, &client, &link, refusal).await;
                 Next::Close
             }
-            Head::Gone => return,
+            Head::Gone => return Spoke::Http1,
+            Head::Http2 => {
+                let Some(link) = Rc::into_inner(link) else {
+                    return Spoke::Http1;
+                };
+                let (stream, received) = link.into_inner().io.into_parts();
+                return Spoke::Http2(stream, received);
+            }
         };
         match next {
             Next::Again if client.draining.get() && link.borrow_mut().io.input().is_empty() => break,
             Next::Again => {}
             Next::Close => break,
-            Next::Reset => return link.borrow_mut().io.reset_on_close(),
+            Next::Reset => {
+                link.borrow_mut().io.reset_on_close();
+                return Spoke::Http1;
+            }
             Next::Tunnel(server, sent) => {
                 if let Some(link) = Rc::into_inner(link) {
                     let (stream, received) = link.into_inner().io.into_parts();
                     tunnel::run(&worker, (stream, received), (server, sent), timeouts.tunnel).await;
                 }
-                return;
+                return Spoke::Http1;
             }
         }
     }
     close(&link).await;
+    Spoke::Http1
 }
 
 enum Head {
     Request(RequestHead),
     Refused(Refusal),
+    /// Not HTTP/1.1, but the first bytes of HTTP/2.
+    Http2,
     /// The client closed between requests, or said nothing for too long: nobody to answer.
     Gone,
 }
 
 /// The next request head. `idle` is how long its first byte may take, `limit` how long the rest.
-async fn read_head(worker: &Worker, client: &Client, link: &RefCell<Link>, idle: Duration, limit: Duration) -> Head {
+async fn read_head(
+    worker: &Worker,
+    client: &Client,
+    link: &RefCell<Link>,
+    idle: Duration,
+    limit: Duration,
+    mut prior: PriorKnowledge,
+) -> Head {
     let bounds = {
         let limits = &worker.state().snapshot.config.limits;
         Bounds {
@@ -154,7 +195,19 @@ async fn read_head(worker: &Worker, client: &Client, link: &RefCell<Link>, idle:
     poll_fn(|cx| {
         let mut link = link.borrow_mut();
         loop {
-            match scan.next(link.io.input(), &bounds) {
+            if prior == PriorKnowledge::Accepted {
+                match preface(link.io.input()) {
+                    Preface::Whole => return Poll::Ready(Head::Http2),
+                    Preface::Begun => {}
+                    Preface::None => prior = PriorKnowledge::Refused,
+                }
+            }
+            let progress = match prior {
+                // Too short to tell: no request of HTTP/1.1 is complete in it either.
+                PriorKnowledge::Accepted => Ok(Progress::Idle),
+                PriorKnowledge::Refused => scan.next(link.io.input(), &bounds),
+            };
+            match progress {
                 Ok(Progress::Complete(head)) => {
                     link.deadline.clear();
                     return Poll::Ready(Head::Request(head));

@@ -1,113 +1,456 @@
-//! HTTP/2 with a client (RFC 9113), by hyper: every stream is an exchange of its own.
+//! HTTP/2 with a client (RFC 9113): every stream is an exchange of its own, in a task of its own.
+//!
+//! [`serve`] drives the connection: it reads, starts exchanges, and writes what they have queued. It also decides how the
+//! connection ends: idle for too long, draining, or with GOAWAY where the client broke the protocol or did too much of
+//! something ([`crate::http2::guard`]).
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, Version};
 
 use super::Client;
 use crate::exchange::body::{RequestBody, ResponseBody};
-use crate::exchange::{self, Answer, Interim};
-use crate::http1::stream::Stream;
+use crate::exchange::{self, Answer, Interim, Refusal};
+use crate::http1::buffer::{Buffered, Read};
+use crate::http1::encode::has_no_content;
+use crate::http1::stream::Stream as Socket;
+use crate::http2::frame::Reason;
+use crate::http2::guard::Abuse;
+use crate::http2::head::{Bounds, RequestHead};
+use crate::http2::link::{Content, Ended, Event, Link, Role, Terms};
+use crate::http2::stream::{Blocked, By, ResponseLine, Stream, Then};
+use crate::server::timer::Deadline;
 use crate::server::worker::Worker;
+use crate::telemetry::families;
 
-/// Spawns hyper's tasks onto the worker's own thread.
-#[derive(Debug, Clone, Copy)]
-struct OnThisWorker;
+/// How long a closing connection waits for the client to have read the last frames.
+const LINGER: Duration = Duration::from_secs(2);
+/// What a client may still send meanwhile.
+const DRAIN: usize = 256 * 1024;
+/// How long a client has to answer the announcement that the connection will end.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
 
-impl<F> hyper::rt::Executor<F> for OnThisWorker
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+/// Serves a client until either side closes. `received` is what was read from it already.
+pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Socket, received: BytesMut) {
+    let link = {
+        let state = worker.state();
+        let config = &state.snapshot.config;
+        let terms = Terms {
+            streams: config.limits.streams,
+            bounds: Bounds {
+                bytes: config.limits.header_bytes,
+                lines: config.limits.headers,
+            },
+            http2: config.http2.clone(),
+        };
+        Link::new(Role::Server, Buffered::new(stream, received), terms, &worker.timer)
+    };
+    let ended = drive(&worker, &client, &link).await;
+    match &ended {
+        Ended::Closed => {}
+        Ended::Io(error) => tracing::debug!(%error, peer = %client.peer, "an HTTP/2 connection broke"),
+        Ended::Error(reason, what) => {
+            tracing::debug!(%reason, what, peer = %client.peer, "an HTTP/2 connection broke the protocol");
+            worker
+                .control()
+                .metrics()
+                .shared_counter(&families::HTTP2_ERRORS, &[&client.listener])
+                .increment();
+        }
+        Ended::Abuse(abuse) => report(&worker, &client, *abuse),
+    }
+    link.end(ended.reason());
+    if !matches!(ended, Ended::Io(_)) {
+        close(&worker, &link).await;
     }
 }
 
-/// The connection is to be closed without an answer.
-#[derive(Debug)]
-struct Closed;
+fn report(worker: &Worker, client: &Client, abuse: Abuse) {
+    tracing::warn!(
+        reason = abuse.as_str(), peer = %client.peer, listener = %client.listener, "ended an abusive HTTP/2 connection",
+    );
+    worker
+        .control()
+        .metrics()
+        .shared_counter(&families::HTTP2_ABUSE, &[abuse.as_str()])
+        .increment();
+}
 
-impl std::fmt::Display for Closed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("closed by policy")
+/// The deadlines of a connection, beside those of its exchanges.
+struct Patience {
+    header: Duration,
+    keep_alive: Duration,
+    write: Duration,
+    /// For what the client is to send.
+    incoming: Deadline,
+    waiting: Waiting,
+    /// For what the client is to take.
+    outgoing: Deadline,
+    written: u64,
+}
+
+/// What the client is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    /// Nothing: exchanges are running, and have deadlines of their own.
+    Nothing,
+    /// Settings, or the rest of a header block.
+    Head,
+    /// A request.
+    Request,
+    /// An answer to the announcement that the connection will end.
+    RoundTrip,
+}
+
+async fn drive(worker: &Rc<Worker>, client: &Rc<Client>, link: &Link) -> Ended {
+    let mut patience = {
+        let timeouts = &worker.state().snapshot.config.timeouts;
+        Patience {
+            header: timeouts.header,
+            keep_alive: timeouts.keep_alive,
+            write: timeouts.body,
+            incoming: worker.timer.deadline(),
+            waiting: Waiting::Nothing,
+            outgoing: worker.timer.deadline(),
+            written: 0,
+        }
+    };
+    poll_fn(|cx| {
+        loop {
+            match link.poll(cx) {
+                Poll::Ready(Ok(event)) => act(worker, client, link, event),
+                Poll::Ready(Err(ended)) => return Poll::Ready(ended),
+                Poll::Pending => break,
+            }
+        }
+        if client.draining.get() {
+            link.leave();
+        }
+        patience.poll(cx, link)
+    })
+    .await
+}
+
+impl Patience {
+    fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Poll<Ended> {
+        let state = link.state();
+        if state.left && link.held() == 0 && !state.unsent {
+            return Poll::Ready(Ended::Closed);
+        }
+        let waiting = match (state.amid_head, state.leaving, state.left, link.held()) {
+            (true, ..) => Waiting::Head,
+            (_, true, false, _) => Waiting::RoundTrip,
+            (_, _, _, 0) => Waiting::Request,
+            _ => Waiting::Nothing,
+        };
+        if waiting != self.waiting {
+            self.waiting = waiting;
+            match waiting {
+                Waiting::Nothing => self.incoming.clear(),
+                Waiting::Head => self.incoming.set(self.header),
+                Waiting::Request => self.incoming.set(self.keep_alive),
+                Waiting::RoundTrip => self.incoming.set(ROUND_TRIP),
+            }
+        }
+        if self.incoming.poll_elapsed(cx).is_ready() {
+            match waiting {
+                Waiting::RoundTrip => link.left(),
+                // Nobody is to believe that a request sent now was looked at.
+                Waiting::Request if !state.leaving => link.leave(),
+                _ => return Poll::Ready(Ended::Closed),
+            }
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !state.unsent {
+            self.outgoing.clear();
+        } else if self.written != state.written || !self.outgoing.is_set() {
+            self.written = state.written;
+            self.outgoing.set(self.write);
+        }
+        self.outgoing
+            .poll_elapsed(cx)
+            .map(|_| Ended::Io(std::io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl std::error::Error for Closed {}
+fn act(worker: &Rc<Worker>, client: &Rc<Client>, link: &Link, event: Event) {
+    match event {
+        Event::Request { stream, head, content } => {
+            let exchange = exchange(worker.clone(), client.clone(), link.clone(), stream, head, content);
+            tokio::task::spawn_local(exchange);
+        }
+        Event::TooLarge(stream, fault) => {
+            let response = exchange::refuse(worker, client, &Refusal::Malformed(fault));
+            tokio::task::spawn_local(refuse(worker.clone(), stream, response));
+        }
+        // The log and the counters know it as any other refusal; the client has had its RST_STREAM.
+        Event::Malformed(fault) => drop(exchange::refuse(worker, client, &Refusal::Malformed(fault))),
+    }
+}
 
-/// Serves a client until either side closes.
-pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream) {
-    let state = worker.state();
-    let config = &state.snapshot.config;
-    let service = {
-        let (worker, client) = (worker.clone(), client.clone());
-        service_fn(move |request: Request<Incoming>| {
-            let (worker, client) = (worker.clone(), client.clone());
-            async move {
-                let (parts, body) = request.into_parts();
-                let answer = exchange::run(&worker, &client, parts, RequestBody::http2(body), Interim::Nowhere).await;
-                answered(answer)
+async fn refuse(worker: Rc<Worker>, stream: Stream, response: Response<ResponseBody>) {
+    let stall = worker.state().snapshot.config.http2.stall;
+    let _ = respond(&worker, &stream, response, &Method::GET, stall).await;
+}
+
+/// Runs one exchange and writes its answer.
+async fn exchange(
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    link: Link,
+    stream: Stream,
+    head: Box<RequestHead>,
+    content: Content,
+) {
+    let (body_timeout, stall) = {
+        let state = worker.state();
+        let config = &state.snapshot.config;
+        (config.timeouts.body, config.http2.stall)
+    };
+    let body = match content {
+        Content::None => RequestBody::none(),
+        Content::Follows => RequestBody::http2(stream.body(head.length, body_timeout, &head.headers)),
+    };
+    let method = head.method.clone();
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = head.method;
+    parts.uri = head.uri;
+    parts.version = Version::HTTP_2;
+    parts.headers = head.headers;
+
+    let answer = {
+        let exchange = pin!(exchange::run(
+            &worker,
+            &client,
+            parts,
+            body,
+            Interim::Http2(stream.interim())
+        ));
+        unless_reset(&stream, exchange).await
+    };
+    match answer {
+        Some(Answer::Response(response) | Answer::Last(response)) => {
+            match respond(&worker, &stream, response, &method, stall).await {
+                Ok(()) => {}
+                Err(Unsent::Broken) => stream.reset(Reason::INTERNAL_ERROR),
+                Err(Unsent::Reset) => {}
+                Err(Unsent::Stalled(Progress::Elsewhere)) => stream.reset(Reason::ENHANCE_YOUR_CALM),
+                Err(Unsent::Stalled(Progress::Nowhere)) => link.abuse(Abuse::ZeroWindow),
+            }
+        }
+        // HTTP/2 has no 101 (RFC 9113 §8.6).
+        Some(Answer::Tunnel { .. }) => stream.reset(Reason::INTERNAL_ERROR),
+        Some(Answer::Close) => stream.reset(Reason::CANCEL),
+        None => {}
+    }
+}
+
+/// The answer, or nothing once the stream is reset: then the exchange is dropped, and its request to the upstream with it.
+async fn unless_reset(stream: &Stream, mut exchange: Pin<&mut impl Future<Output = Answer>>) -> Option<Answer> {
+    poll_fn(|cx| {
+        if stream.poll_reset(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        exchange.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// Why a response was not sent to its end.
+enum Unsent {
+    /// Its body broke off.
+    Broken,
+    /// The stream was reset.
+    Reset,
+    /// The client gave no window for too long.
+    Stalled(Progress),
+}
+
+/// Whether a client that takes nothing on one stream takes something on another.
+enum Progress {
+    Elsewhere,
+    Nowhere,
+}
+
+/// Queues a response, its body as it comes and as the client takes it.
+async fn respond(
+    worker: &Worker,
+    stream: &Stream,
+    response: Response<ResponseBody>,
+    method: &Method,
+    stall: Duration,
+) -> Result<(), Unsent> {
+    let (parts, mut body) = response.into_parts();
+    let length = body.length();
+    let without_content = method == Method::HEAD || has_no_content(parts.status);
+    let line = ResponseLine {
+        status: parts.status,
+        length: if without_content { body.told_length() } else { length },
+        date: &worker.timer.date(),
+    };
+    let then = if without_content || length == Some(0) {
+        Then::End
+    } else {
+        Then::More
+    };
+    stream.respond(&line, &parts.headers, then);
+    if then == Then::End {
+        return Ok(());
+    }
+    let mut sending = Sending {
+        data: Bytes::new(),
+        then: Then::More,
+        trailers: None,
+        left: length,
+        stall,
+        deadline: None,
+        sent: 0,
+    };
+    poll_fn(|cx| sending.poll(cx, stream, &mut body)).await
+}
+
+/// A response's body under way.
+struct Sending {
+    data: Bytes,
+    then: Then,
+    trailers: Option<HeaderMap>,
+    /// Of the length that was told, so that the last piece can be the end.
+    left: Option<u64>,
+    stall: Duration,
+    deadline: Option<Deadline>,
+    /// What the connection had sent when this stream began to wait.
+    sent: u64,
+}
+
+impl Sending {
+    fn poll(&mut self, cx: &mut Context<'_>, stream: &Stream, body: &mut ResponseBody) -> Poll<Result<(), Unsent>> {
+        loop {
+            if !self.data.is_empty() || self.then == Then::End {
+                if let Some(trailers) = &self.trailers {
+                    stream.send_trailers(trailers);
+                    return Poll::Ready(Ok(()));
+                }
+                ready!(self.poll_send(cx, stream))?;
+                if self.then == Then::End {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            if stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Err(Unsent::Reset));
+            }
+            match ready!(body.poll_next(cx)) {
+                None => self.then = Then::End,
+                Some(Err(_)) => return Poll::Ready(Err(Unsent::Broken)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        self.data = data;
+                        if let Some(left) = &mut self.left {
+                            *left = left.saturating_sub(self.data.len() as u64);
+                            // Trailers need a body of unknown length, so nothing follows.
+                            if *left == 0 {
+                                self.then = Then::End;
+                            }
+                        }
+                    }
+                    Err(frame) => {
+                        self.trailers = frame.into_trailers().ok();
+                        self.then = Then::End;
+                    }
+                },
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, stream: &Stream) -> Poll<Result<(), Unsent>> {
+        let before = self.data.len();
+        match stream.poll_send(cx, &mut self.data, self.then) {
+            Poll::Ready(sent) => {
+                if let Some(deadline) = &self.deadline {
+                    deadline.clear();
+                }
+                return Poll::Ready(sent.map_err(|reset| match reset.by {
+                    By::Peer | By::Us => Unsent::Reset,
+                }));
+            }
+            Poll::Pending if stream.blocked() == Blocked::Buffer => {
+                // A client that does not read at all is the connection's concern.
+                if let Some(deadline) = &self.deadline {
+                    deadline.clear();
+                }
+                return Poll::Pending;
+            }
+            Poll::Pending => {}
+        }
+        let deadline = self.deadline.get_or_insert_with(|| stream.deadline());
+        if !deadline.is_set() || self.data.len() != before {
+            deadline.set(self.stall);
+            self.sent = stream.connection_sent();
+        }
+        ready!(deadline.poll_elapsed(cx));
+        let progress = if stream.connection_sent() == self.sent {
+            Progress::Nowhere
+        } else {
+            Progress::Elsewhere
+        };
+        Poll::Ready(Err(Unsent::Stalled(progress)))
+    }
+}
+
+/// Closes without losing the last frames: a socket closed with unread input is reset, and the reset may overtake them. So:
+/// stop sending, read what still comes for a moment, then close.
+async fn close(worker: &Worker, link: &Link) {
+    let deadline = worker.timer.deadline();
+    deadline.set(LINGER);
+    let mut left = DRAIN;
+    let mut sent = Sent::Nothing;
+    poll_fn(|cx| {
+        let late = deadline.poll_elapsed(cx).is_ready();
+        link.with_io(|io| {
+            if late {
+                return Poll::Ready(());
+            }
+            if sent == Sent::Nothing {
+                match io.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => sent = Sent::Frames,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+            }
+            if sent == Sent::Frames {
+                match io.poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => sent = Sent::End,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+            }
+            loop {
+                io.input().clear();
+                match io.poll_read_head(cx) {
+                    Poll::Ready(Ok(Read::Data)) => match left.checked_sub(io.input().len()) {
+                        Some(rest) => left = rest,
+                        None => return Poll::Ready(()),
+                    },
+                    Poll::Ready(_) if sent == Sent::End => return Poll::Ready(()),
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    // The client has closed its side; what is left to send still goes.
+                    Poll::Ready(Ok(Read::End)) | Poll::Pending => return Poll::Pending,
+                }
             }
         })
-    };
-    let mut builder = http2::Builder::new(OnThisWorker);
-    builder
-        .max_concurrent_streams(config.limits.streams)
-        .max_header_list_size(u32::try_from(config.limits.header_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_send_buf_size(256 * 1024);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-
-    let keep_alive = config.timeouts.keep_alive;
-    let deadline = worker.timer.deadline();
-    deadline.set(keep_alive);
-    let mut closing = false;
-    poll_fn(|cx| {
-        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-            if let Err(error) = result {
-                tracing::debug!(%error, peer = %client.peer, "an HTTP/2 connection ended");
-            }
-            return Poll::Ready(());
-        }
-        if client.is_busy() {
-            deadline.set(keep_alive);
-        }
-        let late = deadline.poll_elapsed(cx).is_ready();
-        if (late || client.draining.get()) && !closing {
-            closing = true;
-            connection.as_mut().graceful_shutdown();
-            cx.waker().wake_by_ref();
-        } else if late && !client.is_busy() {
-            return Poll::Ready(());
-        }
-        Poll::Pending
     })
     .await;
 }
 
-/// HTTP/2 has no 101 (RFC 9113 §8.6), so an answer is a response or the end.
-fn answered(answer: Answer) -> Result<Response<ResponseBody>, Closed> {
-    match answer {
-        Answer::Response(mut response) | Answer::Last(mut response) => {
-            for name in [
-                http::header::CONNECTION,
-                http::header::TRANSFER_ENCODING,
-                http::header::UPGRADE,
-            ] {
-                response.headers_mut().remove(name);
-            }
-            Ok(response)
-        }
-        Answer::Tunnel { .. } | Answer::Close => Err(Closed),
-    }
+/// How far the end of a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Nothing,
+    Frames,
+    End,
 }

@@ -1,4 +1,4 @@
-//! One client connection, made into exchanges: HTTP/1.1 by Weir's own codec, HTTP/2 by hyper.
+//! One client connection, made into exchanges: over HTTP/1.1 or HTTP/2.
 
 pub mod http1;
 pub mod http2;

@@ -1,16 +1,16 @@
 //! Bodies on their way through: what the client sends, and what it gets.
 
 use std::cell::Cell;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Frame;
 
 use super::finish::{Delivery, Finish};
 use crate::cache::{Broken, Reader};
 use crate::connection::http1::ClientBody;
+use crate::http2;
 use crate::upstream::call::{Call, Expected};
 use crate::upstream::{ClientFault, Fault};
 
@@ -32,7 +32,7 @@ enum Source {
     /// There was a body, and an upstream has had it.
     Spent,
     Http1(ClientBody),
-    Http2(hyper::body::Incoming),
+    Http2(http2::stream::Body),
 }
 
 /// Bytes of a request body. A request without one shares nothing and allocates nothing.
@@ -105,10 +105,7 @@ impl RequestBody {
 
     /// A body that comes over HTTP/2.
     #[must_use]
-    pub fn http2(body: hyper::body::Incoming) -> Self {
-        if body.is_end_stream() {
-            return Self::none();
-        }
+    pub fn http2(body: http2::stream::Body) -> Self {
         Self {
             source: Source::Http2(body),
             held: None,
@@ -129,7 +126,7 @@ impl RequestBody {
         match &self.source {
             Source::None | Source::Spent => Some(0),
             Source::Http1(body) => body.told_length(),
-            Source::Http2(body) => body.size_hint().exact(),
+            Source::Http2(body) => body.told_length(),
         }
     }
 
@@ -167,9 +164,7 @@ impl RequestBody {
         let frame = match &mut self.source {
             Source::None | Source::Spent => return Poll::Ready(None),
             Source::Http1(body) => ready!(body.poll_frame(cx)),
-            Source::Http2(body) => {
-                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(|_| ClientFault::Gone))
-            }
+            Source::Http2(body) => ready!(body.poll_frame(cx)).map(|frame| frame.map_err(ClientFault::from)),
         };
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
@@ -469,28 +464,5 @@ impl Drop for ResponseBody {
             let whole = self.ended || self.content.is_done();
             finish.run(self.sent, if whole { Delivery::Whole } else { Delivery::Partial });
         }
-    }
-}
-
-impl http_body::Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Fault;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        self.get_mut().poll_next(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Empty => true,
-            Content::Ready(data) => data.is_empty(),
-            // Trailers may follow.
-            Content::Stored(_) => self.ended,
-            Content::Upstream { held, call, .. } => held.is_none() && call.is_done(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

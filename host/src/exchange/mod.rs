@@ -40,6 +40,7 @@ use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
 use crate::http1::head::ResponseHead;
 use crate::http1::stream::Stream;
+use crate::http2;
 use crate::plugin::{Decision, Phase, Session};
 use crate::server::state::State;
 use crate::server::worker::Worker;
@@ -72,14 +73,19 @@ pub enum Interim {
     Nowhere,
     /// To an HTTP/1.1 client.
     Http1(ClientInterim),
+    /// To an HTTP/2 client.
+    Http2(http2::stream::Interim),
 }
 
 impl Interim {
     /// Passes a server's interim response on, without what belongs to the server's connection.
     fn pass_on(&self, cx: &mut Context<'_>, head: &mut ResponseHead) {
-        let Self::Http1(client) = self else { return };
         headers::strip_response(&mut head.headers);
-        client.send(cx, head.status, &head.headers);
+        match self {
+            Self::Nowhere => {}
+            Self::Http1(client) => client.send(cx, head.status, &head.headers),
+            Self::Http2(client) => client.send(head.status, &head.headers),
+        }
     }
 }
 

@@ -303,13 +303,13 @@ fn trailers(input: &mut BytesMut) -> Result<Option<HeaderMap>, Malformed> {
 }
 
 /// Fields that a recipient that merges trailers into the head would frame or route the message by: no mistake, but an attempt.
-fn frames(name: &HeaderName) -> bool {
+pub(crate) fn frames(name: &HeaderName) -> bool {
     matches!(*name, TRANSFER_ENCODING | CONTENT_LENGTH | HOST)
 }
 
 /// Fields for one connection, routing, conditions, authentication, caching and content may not stand in a trailer and are
 /// dropped (RFC 9110 §6.5.1).
-fn may_trail(name: &HeaderName) -> bool {
+pub(crate) fn may_trail(name: &HeaderName) -> bool {
     let never = matches!(
         *name,
         AGE | AUTHORIZATION

@@ -64,7 +64,7 @@ pub fn of_response(
 }
 
 /// `Content-Length`: one field, digits only, no sign, list or leading zero (RFC 9110 §8.6 lets a recipient refuse repeats).
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

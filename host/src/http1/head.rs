@@ -83,6 +83,10 @@ pub enum Malformed {
     TooManyHeaders,
     /// A target longer than allowed.
     TargetTooLong,
+    /// A pseudo-header field missing, repeated, unknown or out of place (RFC 9113 §8.3).
+    PseudoHeader,
+    /// A field of an HTTP/1.1 connection in HTTP/2 (RFC 9113 §8.2.2).
+    ConnectionField,
     /// The body ended early.
     Truncated,
 }
@@ -107,6 +111,8 @@ impl Malformed {
             Self::HeadTooLarge => "head_too_large",
             Self::TooManyHeaders => "too_many_headers",
             Self::TargetTooLong => "target_too_long",
+            Self::PseudoHeader => "pseudo_header",
+            Self::ConnectionField => "connection_field",
             Self::Truncated => "truncated",
         }
     }

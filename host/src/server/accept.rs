@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
@@ -16,6 +17,7 @@ use super::inherited::Listening;
 use super::listeners;
 use super::tls::ListenerTls;
 use super::worker::Worker;
+use crate::connection::http1::{PriorKnowledge, Spoke};
 use crate::connection::{Client, http1, http2};
 use crate::exchange::subject::Scheme;
 use crate::http1::stream::{Socket, Stream};
@@ -30,6 +32,8 @@ struct Acceptor {
     name: Arc<str>,
     slot: usize,
     tls: Option<Arc<ListenerTls>>,
+    /// Whether HTTP/2 may be spoken where no TLS is.
+    in_clear: PriorKnowledge,
     accepted: Counter,
     refused: Counter,
     failed_handshakes: Counter,
@@ -39,7 +43,7 @@ struct Acceptor {
 
 /// Which protocol the client speaks.
 enum Protocol {
-    Http1,
+    Http1(PriorKnowledge),
     Http2,
 }
 
@@ -58,6 +62,11 @@ pub async fn run(worker: Rc<Worker>, socket: listeners::Socket, stop: tokio::syn
     let acceptor = Rc::new(Acceptor {
         slot: worker.slot(&name),
         tls: socket.tls,
+        in_clear: if socket.listener.http2 {
+            PriorKnowledge::Accepted
+        } else {
+            PriorKnowledge::Refused
+        },
         accepted: metrics.counter(&families::CONNECTIONS_ACCEPTED, &[&name]),
         refused: refused("limit"),
         failed_handshakes: refused("handshake"),
@@ -120,15 +129,20 @@ impl Acceptor {
                 return;
             };
             match protocol {
-                Protocol::Http1 => http1::serve(self.worker.clone(), client, stream).await,
-                Protocol::Http2 => http2::serve(self.worker.clone(), client, stream).await,
+                Protocol::Http1(prior) => {
+                    let spoke = http1::serve(self.worker.clone(), client.clone(), stream, prior).await;
+                    if let Spoke::Http2(stream, received) = spoke {
+                        http2::serve(self.worker.clone(), client, stream, received).await;
+                    }
+                }
+                Protocol::Http2 => http2::serve(self.worker.clone(), client, stream, BytesMut::new()).await,
             }
         });
     }
 
     async fn handshake(&self, stream: Socket) -> Option<(Stream, Protocol)> {
         let Some(tls) = &self.tls else {
-            return Some((Stream::Plain(stream), Protocol::Http1));
+            return Some((Stream::Plain(stream), Protocol::Http1(self.in_clear)));
         };
         let deadline = self.worker.timer.deadline();
         let limit = self.worker.state().snapshot.config.timeouts.handshake;
@@ -137,7 +151,8 @@ impl Acceptor {
             Ok(Ok(stream)) => {
                 let protocol = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Protocol::Http2,
-                    _ => Protocol::Http1,
+                    // Through TLS the protocol is negotiated (RFC 9113 §3.2).
+                    _ => Protocol::Http1(PriorKnowledge::Refused),
                 };
                 Some((Stream::TlsServer(Box::new(stream)), protocol))
             }

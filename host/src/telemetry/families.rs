@@ -150,6 +150,10 @@ families! {
         "Client connections closed before the first request. reason: limit, handshake.";
 
     // Exchanges.
+    HTTP2_ABUSE = "weir_http2_abuse_total", Counter, None, ["reason"],
+        "HTTP/2 connections ended because the client did too much of something. reason: rapid_reset, made_you_reset, continuation_flood, header_bomb, ping_flood, settings_flood, window_update_flood, priority_flood, empty_frame_flood, zero_window.";
+    HTTP2_ERRORS = "weir_http2_errors_total", Counter, None, ["listener"],
+        "HTTP/2 connections ended because the client broke the protocol.";
     REQUESTS = "weir_requests_total", Counter, None, ["listener", "route", "status"],
         "Exchanges finished. status: 1xx, 2xx, 3xx, 4xx, 5xx, or none when the client got no answer.";
     REQUESTS_ACTIVE = "weir_requests_active", Gauge, None, ["listener"], "Exchanges running now.";
@@ -265,11 +269,10 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert!(
-            names
-                .iter()
-                .all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
-        );
+        assert!(names.iter().all(|name| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        }));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::io;
 
 use crate::http1::decode::BodyError;
 use crate::http1::head::Malformed;
+use crate::http2;
 
 /// Why a server did not answer.
 #[derive(Debug)]
@@ -124,6 +125,16 @@ impl From<BodyError> for Fault {
             BodyError::Malformed(Malformed::Truncated) => Self::Closed,
             BodyError::Malformed(fault) => Self::Malformed(fault),
             BodyError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<http2::stream::BodyEnd> for ClientFault {
+    fn from(end: http2::stream::BodyEnd) -> Self {
+        match end {
+            // A body that differs from its length, for one: whoever forwards it must not take it for a whole one.
+            http2::stream::BodyEnd::Reset(_) => Self::Gone,
+            http2::stream::BodyEnd::Late => Self::Timeout,
         }
     }
 }

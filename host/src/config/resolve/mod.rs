@@ -1,6 +1,7 @@
 //! From tables of values to the types that the workers read: names are looked up, files read, defaults filled in.
 
 mod certificate;
+mod http2;
 mod listener;
 mod route;
 mod upstream;
@@ -34,6 +35,7 @@ pub(super) fn config(root: &Table<'_>, source: &Path) -> Config {
         access_log: access_log(&root.table_or_defaults("access_log", &settings::ACCESS_LOG)),
         timeouts,
         limits,
+        http2: http2::http2(&root.table_or_defaults("http2", &settings::HTTP2)),
         plugins: plugins(&root.table_or_defaults("plugins", &settings::PLUGINS)),
         trusted_proxies: networks(root, "trusted_proxies"),
         via: via(root),
