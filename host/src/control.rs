@@ -21,12 +21,15 @@ use crate::bundle::history::{Entry, History};
 use crate::bundle::{self, Bundle};
 use crate::cache::Cache;
 use crate::config::{self, Config, Endpoint};
+use crate::exchange::budget::Budget;
 use crate::plugin::{Generation, Runtime};
+use crate::server::clients::Clients;
 use crate::server::inherited::Inherited;
 use crate::server::listeners::Listeners;
 use crate::server::tls;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Probe, Registry, running};
+use crate::telemetry::{AccessLog, Probe, Registry, families, running};
+use crate::upstream::gate::Gate;
 use crate::upstream::health::{Servers, checker::Checker};
 
 /// What controls a running Weir; shared by workers, the admin API and signals.
@@ -44,6 +47,8 @@ pub struct Control {
     history: History,
     checker: Checker,
     listeners: Listeners,
+    clients: Arc<Clients>,
+    held_bodies: Budget,
     draining: AtomicBool,
     started: SystemTime,
 }
@@ -75,7 +80,7 @@ impl Control {
         let plugins = last_active(&runtime, &history, config.plugins.bundle.as_deref())?;
         // After the plugins: a client had better be refused than wait while they are compiled.
         let listeners = Listeners::bind(&config.listeners, config.workers, inherited)?;
-        let snapshot = assemble(1, Arc::new(config), plugins, None)?;
+        let snapshot = assemble(1, Arc::new(config), plugins, None, &metrics)?;
         checker.watch(snapshot.health.clone());
         let control = Arc::new(Self {
             serial: AtomicU64::new(snapshot.serial),
@@ -89,6 +94,8 @@ impl Control {
             history,
             checker,
             listeners,
+            clients: Clients::new(),
+            held_bodies: Budget::default(),
             draining: AtomicBool::new(false),
             started: SystemTime::now(),
         });
@@ -132,6 +139,18 @@ impl Control {
         &self.listeners
     }
 
+    /// Everyone who is connected.
+    #[must_use]
+    pub fn clients(&self) -> &Arc<Clients> {
+        &self.clients
+    }
+
+    /// Memory for bodies that are held.
+    #[must_use]
+    pub fn held_bodies(&self) -> &Budget {
+        &self.held_bodies
+    }
+
     /// When the process started serving.
     #[must_use]
     pub fn started(&self) -> SystemTime {
@@ -170,6 +189,7 @@ impl Control {
             Arc::new(config),
             before.plugins.clone(),
             Some(&before),
+            &self.metrics,
         )?;
         self.access_log.reconfigure(&snapshot.config.access_log)?;
         self.cache.reconfigure(&snapshot.config.cache);
@@ -245,6 +265,7 @@ impl Control {
             config: before.config.clone(),
             plugins,
             health: before.health.clone(),
+            gates: before.gates.clone(),
             client_tls: before.client_tls.clone(),
         });
         activation
@@ -265,8 +286,10 @@ fn assemble(
     config: Arc<Config>,
     plugins: Arc<Generation>,
     before: Option<&Snapshot>,
+    metrics: &Registry,
 ) -> anyhow::Result<Snapshot> {
     let mut health = Vec::new();
+    let mut gates = Vec::new();
     let mut client_tls = Vec::new();
     for upstream in &config.upstreams {
         let tls = upstream.tls.as_ref().map(tls::client_config).transpose()?;
@@ -278,14 +301,41 @@ fn assemble(
         });
         health.push(Servers::new(upstream, tls.clone(), known.map(AsRef::as_ref)));
         client_tls.push(tls);
+        gates.push(gate(upstream, before, metrics));
     }
     Ok(Snapshot {
         serial,
         config,
         plugins,
         health,
+        gates,
         client_tls,
     })
+}
+
+/// The gate of an upstream that has limits: the one that it had, with all who wait at it, where nothing has changed.
+fn gate(upstream: &config::Upstream, before: Option<&Snapshot>, metrics: &Registry) -> Option<Arc<Gate>> {
+    let (limits, servers) = (&upstream.concurrency, upstream.servers.len());
+    if limits.is_off() {
+        return None;
+    }
+    let known = before.and_then(|before| {
+        let at = before
+            .config
+            .upstreams
+            .iter()
+            .position(|other| other.name == upstream.name)?;
+        before
+            .gates
+            .get(at)?
+            .clone()
+            .filter(|gate| gate.is_for(limits, servers))
+    });
+    let fresh = || {
+        let waiting = metrics.shared_gauge(&families::UPSTREAM_WAITING, &[&upstream.name]);
+        Gate::new(limits.clone(), servers, waiting)
+    };
+    Some(known.unwrap_or_else(fresh))
 }
 
 /// The generation that was active when the process ended; where it cannot be loaded, the newest one that can, so that an edge

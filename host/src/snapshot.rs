@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::plugin::Generation;
+use crate::upstream::gate::Gate;
 use crate::upstream::health::Servers;
 
 /// Configuration and plugins as one generation. A reload or a deployment makes a new one; requests that run keep theirs.
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub plugins: Arc<Generation>,
     /// What is known about the servers, one entry an upstream.
     pub health: Vec<Arc<Servers>>,
+    /// What counts the requests of an upstream, one entry each; none for an upstream without limits.
+    pub gates: Vec<Option<Arc<Gate>>>,
     /// How TLS is spoken to an upstream, one entry each.
     pub client_tls: Vec<Option<Arc<rustls::ClientConfig>>>,
 }

@@ -30,6 +30,7 @@ pub struct Builder {
     admin: String,
     log: String,
     passed: Option<(String, TcpListener)>,
+    descriptors: Option<u32>,
 }
 
 /// Starts from an empty configuration.
@@ -46,6 +47,7 @@ pub fn configure() -> Builder {
         admin: String::new(),
         log: "info".into(),
         passed: None,
+        descriptors: None,
     }
 }
 
@@ -125,6 +127,12 @@ impl Builder {
         self
     }
 
+    /// How many file descriptors Weir may have.
+    pub fn descriptors(mut self, count: u32) -> Self {
+        self.descriptors = Some(count);
+        self
+    }
+
     /// What `WEIR_LOG` says; default `info`.
     pub fn log(mut self, filter: &str) -> Self {
         self.log = filter.into();
@@ -142,9 +150,10 @@ impl Builder {
         let text = self.render();
         let config = self.folder.path().join("weir.toml");
         std::fs::write(&config, text).expect("write weir.toml");
-        let mut command = match self.passed {
-            None => program(),
-            Some((name, socket)) => activated(&name, socket),
+        let mut command = match (self.passed, self.descriptors) {
+            (None, None) => program(),
+            (None, Some(count)) => with_descriptors(count),
+            (Some((name, socket)), _) => activated(&name, socket),
         };
         command.args(RUN);
         Proxy::launch(self.folder, command, &self.log)
@@ -196,6 +205,14 @@ const RUN: [&str; 5] = ["run", "-c", "weir.toml", "--addresses", ADDRESSES];
 
 /// Where Weir says what it has bound.
 const ADDRESSES: &str = "addresses";
+
+/// `weir` with so many file descriptors, and no way to get more.
+fn with_descriptors(count: u32) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script]).arg(binary()).stdin(Stdio::null());
+    command
+}
 
 /// Starts `weir demo` on ports of its own with a bundle, and returns when it is ready.
 pub fn demo(bundle: &Bundle) -> Proxy {

@@ -9,6 +9,7 @@
 pub mod endpoint;
 #[cfg(test)]
 mod golden;
+mod limits;
 mod raw;
 pub mod reference;
 mod report;
@@ -26,6 +27,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 pub use endpoint::{Endpoint, Place};
+pub use limits::{ClientLimits, Concurrency};
 pub use report::{Position, Problem, Report, Style};
 pub use resolve::load_certificate;
 
@@ -318,6 +320,8 @@ pub struct Upstream {
     pub keep_alive: usize,
     /// An idle connection is closed after this. Default 60 s.
     pub idle_timeout: Duration,
+    /// Requests at once. Default: any number.
+    pub concurrency: Concurrency,
 }
 
 /// One server of an upstream.
@@ -492,6 +496,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// An upgraded connection (WebSocket) without a byte in either direction. Default 1 h.
     pub tunnel: Duration,
+    /// An HTTP/1.1 connection older than this is closed after its exchange. Default: never.
+    pub lifetime: Duration,
 }
 
 /// Bounds on what clients may send.
@@ -505,8 +511,16 @@ pub struct Limits {
     pub target: usize,
     /// Bytes of a request body: 413 over it. Default 1 GiB.
     pub body: u64,
-    /// Client connections a worker holds at once; the newest are refused over it. Default 20,000.
+    /// Client connections at once, all workers together; the newest are refused over it. Default 100,000.
     pub connections: usize,
+    /// What one network of clients may have. Default: anything.
+    pub client: ClientLimits,
+    /// Requests on one HTTP/1.1 connection, after which it is closed; 0 is any number. Default 0.
+    pub requests_per_connection: u64,
+    /// Bytes a second that a body has to pass at, once `timeouts.body` has been waited in all; 0 is none. Default 240.
+    pub body_rate: u64,
+    /// Bytes of bodies that plugins hold, all workers together: 503 over it. Default 256 MiB.
+    pub held_bodies: u64,
     /// HTTP/2 streams a connection may have open. Default 100.
     pub streams: u32,
 }
@@ -634,6 +648,7 @@ mod tests {
                 response: seconds(60),
                 idle: seconds(60),
                 tunnel: seconds(3600),
+                lifetime: units::NEVER,
             }
         );
         assert_eq!(
@@ -643,7 +658,18 @@ mod tests {
                 headers: 100,
                 target: 16_384,
                 body: 1 << 30,
-                connections: 20_000,
+                connections: 100_000,
+                client: ClientLimits {
+                    connections: 0,
+                    connection_rate: 0,
+                    request_rate: 0,
+                    prefix_v4: 32,
+                    prefix_v6: 64,
+                    networks: 65_536,
+                },
+                requests_per_connection: 0,
+                body_rate: 240,
+                held_bodies: 256 << 20,
                 streams: 100
             }
         );

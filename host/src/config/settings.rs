@@ -464,6 +464,30 @@ pub static UPSTREAM: Section = Section {
             "An idle connection is closed after this. Keep it below the servers' own limit.",
         ),
         setting(
+            "max_requests",
+            Integer(0, 1_000_000),
+            Value("0"),
+            "Requests that the upstream has at once, all workers together. 0 is any number.",
+        ),
+        setting(
+            "max_requests_per_server",
+            Integer(0, 1_000_000),
+            Value("0"),
+            "Requests that each server has at once, all workers together. 0 is any number.",
+        ),
+        setting(
+            "queue",
+            Integer(0, 1_000_000),
+            Value("1024"),
+            "Requests that wait while either limit is reached; the newest get 503 over it.",
+        ),
+        setting(
+            "queue_timeout",
+            Duration("1ms", "1h"),
+            Value("5s"),
+            "How long a request waits; over it the answer is 503.",
+        ),
+        setting(
             "health",
             Table("upstream.health"),
             Described("no active checks"),
@@ -706,6 +730,12 @@ pub static TIMEOUTS: Section = Section {
             Value("1h"),
             "An upgraded connection (WebSocket) without a byte in either direction.",
         ),
+        setting(
+            "lifetime",
+            DurationOrOff("1s", "30d"),
+            Described("for ever"),
+            "An HTTP/1.1 connection of a client that is older is closed after the exchange that it is in.",
+        ),
     ],
 };
 
@@ -713,7 +743,7 @@ pub static TIMEOUTS: Section = Section {
 pub static LIMITS: Section = Section {
     path: "limits",
     shape: Shape::Table,
-    prose: "Bounds on what clients may send.",
+    prose: "Bounds on what clients may send and have. [What is refused](observability.md#refusals) has a reason each.",
     settings: &[
         setting(
             "header_bytes",
@@ -723,7 +753,7 @@ pub static LIMITS: Section = Section {
         ),
         setting(
             "headers",
-            Integer(1, 10_000),
+            Integer(1, 256),
             Value("100"),
             "Header lines of a request; over it the answer is 431.",
         ),
@@ -742,8 +772,62 @@ pub static LIMITS: Section = Section {
         setting(
             "connections",
             Integer(1, 10_000_000),
-            Value("20000"),
-            "Client connections that a worker holds at once; the newest are refused over it.",
+            Value("100000"),
+            "Client connections at once, all workers together; the newest are refused over it. An eighth of the file descriptors that the process may have is kept from clients in any case.",
+        ),
+        setting(
+            "client_connections",
+            Integer(0, 1_000_000),
+            Value("0"),
+            "Connections that one network of clients has at once; the newest are refused over it. 0 is any number. Peers in `trusted_proxies` are exempt from this and the next two: many clients are behind them.",
+        ),
+        setting(
+            "client_connection_rate",
+            Integer(0, 1_000_000),
+            Value("0"),
+            "New connections a second of one network, with as many at once; over it they are refused. 0 is any number.",
+        ),
+        setting(
+            "client_request_rate",
+            Integer(0, 1_000_000),
+            Value("0"),
+            "Requests a second of one network, with as many at once; over it the answer is 429. 0 is any number. It holds for connections that begin after it is set.",
+        ),
+        setting(
+            "client_prefix_v4",
+            Integer(8, 32),
+            Value("32"),
+            "Leading bits of an IPv4 address that make a network.",
+        ),
+        setting(
+            "client_prefix_v6",
+            Integer(16, 128),
+            Value("64"),
+            "Leading bits of an IPv6 address that make a network.",
+        ),
+        setting(
+            "client_networks",
+            Integer(64, 16_000_000),
+            Value("65536"),
+            "Networks that are remembered at once, about 100 bytes each. Further ones are not limited while all of these are in use.",
+        ),
+        setting(
+            "requests_per_connection",
+            Integer(0, 1_000_000_000),
+            Value("0"),
+            "Requests on one HTTP/1.1 connection, after which it is closed. 0 is any number.",
+        ),
+        setting(
+            "body_rate",
+            Size("0", "1MiB"),
+            Value("240"),
+            "Bytes a second at which an HTTP/1.1 client has to send a body and to take a response, on average over the time that Weir waits for it, once that is more than `timeouts.body` in all. 0 is none.",
+        ),
+        setting(
+            "held_bodies",
+            Size("64KiB", "1TiB"),
+            Value("256MiB"),
+            "Bodies that plugins hold, all workers together; over it the answer is 503.",
         ),
         setting(
             "streams",

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 
+use super::pace::{Minimum, Pace};
 use super::{Client, tunnel};
 use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Interim, Refusal};
@@ -37,8 +38,10 @@ struct Link {
     incoming: Decoder,
     expectation: Expectation,
     deadline: Deadline,
-    /// Between two reads of a request body, and between two writes that the client takes.
-    body_timeout: Duration,
+    /// What a client that sends a body or takes a response is held to.
+    minimum: Minimum,
+    /// How it sends the body of the request that is running.
+    pace: Pace,
     receiving: Receiving,
     /// How long a client that has ended its side is still answered.
     fin_timeout: Duration,
@@ -111,13 +114,23 @@ pub enum PriorKnowledge {
 
 /// Serves a client until either side closes, unless its first bytes are those of HTTP/2.
 pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut prior: PriorKnowledge) -> Spoke {
-    let timeouts = worker.state().snapshot.config.timeouts.clone();
+    let state = worker.state();
+    let (timeouts, limits) = (
+        state.snapshot.config.timeouts.clone(),
+        state.snapshot.config.limits.clone(),
+    );
+    drop(state);
+    let mut age = Age::new(&worker, timeouts.lifetime, limits.requests_per_connection);
     let link = Rc::new(RefCell::new(Link {
         io: Buffered::new(stream, BytesMut::new()),
         incoming: Decoder::new(Framing::None),
         expectation: Expectation::None,
         deadline: worker.timer.deadline(),
-        body_timeout: timeouts.body,
+        minimum: Minimum {
+            timeout: timeouts.body,
+            rate: limits.body_rate,
+        },
+        pace: Pace::default(),
         receiving: Receiving::Open,
         fin_timeout: timeouts.client_fin,
     }));
@@ -128,7 +141,7 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut p
         let head = read_head(&worker, &client, &link, idle, timeouts.header, prior).await;
         prior = PriorKnowledge::Refused;
         let next = match head {
-            Head::Request(request) => exchange(&worker, &client, &link, request).await,
+            Head::Request(request) => exchange(&worker, &client, &link, request, age.of_next(&worker)).await,
             Head::Refused(refusal) => {
                 refuse(&worker, &client, &link, refusal).await;
                 Next::Close
@@ -161,6 +174,35 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut p
     }
     close(&link).await;
     Spoke::Http1
+}
+
+/// How long a connection has been used.
+struct Age {
+    /// When it is old, in milliseconds of the worker's timer.
+    old_at: u64,
+    requests: u64,
+    most: u64,
+}
+
+impl Age {
+    fn new(worker: &Worker, lifetime: Duration, most: u64) -> Self {
+        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            old_at: worker.timer.now().saturating_add(lifetime),
+            requests: 0,
+            most,
+        }
+    }
+
+    /// Whether the connection may go on after the request that has just come.
+    fn of_next(&mut self, worker: &Worker) -> Persistence {
+        self.requests += 1;
+        if self.requests == self.most || worker.timer.now() >= self.old_at {
+            Persistence::Close
+        } else {
+            Persistence::KeepAlive
+        }
+    }
 }
 
 enum Head {
@@ -244,7 +286,13 @@ async fn read_head(
 }
 
 /// Runs one exchange and writes its answer.
-async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Link>>, head: RequestHead) -> Next {
+async fn exchange(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    link: &Rc<RefCell<Link>>,
+    head: RequestHead,
+    age: Persistence,
+) -> Next {
     let framing = match framing::of_request(head.version, &head.headers) {
         Ok(framing) => framing,
         Err(fault) => {
@@ -254,7 +302,10 @@ async fn exchange(worker: &Rc<Worker>, client: &Rc<Client>, link: &Rc<RefCell<Li
     };
     let version = head.version;
     let method = head.method.clone();
-    let persistence = head::persistence(version, &head.headers);
+    let persistence = match age {
+        Persistence::KeepAlive => head::persistence(version, &head.headers),
+        Persistence::Close => Persistence::Close,
+    };
     let body = prepare_body(link, framing, &head);
     let interim = if version >= Version::HTTP_11 {
         Interim::Http1(ClientInterim(link.clone()))
@@ -328,6 +379,7 @@ fn prepare_body(link: &Rc<RefCell<Link>>, framing: Framing, head: &RequestHead) 
     let mut borrowed = link.borrow_mut();
     borrowed.incoming = Decoder::new(framing);
     borrowed.expectation = Expectation::None;
+    borrowed.pace = Pace::default();
     if framing == Framing::None {
         return RequestBody::none();
     }
@@ -375,7 +427,10 @@ impl ClientBody {
             Poll::Ready(piece) => {
                 link.deadline.clear();
                 Poll::Ready(match piece {
-                    Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
+                    Ok(Piece::Data(data)) => {
+                        link.pace.passed(&link.deadline, data.len() as u64);
+                        Some(Ok(Frame::data(data)))
+                    }
                     Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
                     Ok(Piece::End) => None,
                     Err(error) => Some(Err(error.into())),
@@ -383,7 +438,7 @@ impl ClientBody {
             }
             Poll::Pending => {
                 if !link.deadline.is_set() {
-                    link.deadline.set(link.body_timeout);
+                    link.pace.wait(&link.deadline, &link.minimum);
                 }
                 ready!(link.deadline.poll_elapsed(cx));
                 link.deadline.clear();
@@ -453,13 +508,21 @@ async fn write_response(
     };
     encode::response_head(link.borrow_mut().io.out(), &line, &parts.headers);
     let mut state = if without_content { Writing::End } else { Writing::Body };
-    let mut written = None;
-    let written = poll_fn(|cx| poll_write(cx, link, &mut body, framing, &mut state, &mut written)).await;
+    let mut taking = Taking::default();
+    let written = poll_fn(|cx| poll_write(cx, link, &mut body, framing, &mut state, &mut taking)).await;
     link.borrow().deadline.clear();
     written.map_err(|()| match framing {
         Framing::UntilClose => Broken::LooksWhole,
         _ => Broken::Shows,
     })
+}
+
+/// How the client takes a response.
+#[derive(Default)]
+struct Taking {
+    pace: Pace,
+    /// Bytes that had been written when Weir last had to wait.
+    blocked_at: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -474,7 +537,7 @@ fn poll_write(
     body: &mut ResponseBody,
     framing: Framing,
     state: &mut Writing,
-    written: &mut Option<u64>,
+    taking: &mut Taking,
 ) -> Poll<Result<(), ()>> {
     loop {
         let mut starved = false;
@@ -508,7 +571,13 @@ fn poll_write(
         let link = &mut *link.borrow_mut();
         match link.io.poll_flush(cx) {
             Poll::Ready(Ok(())) => {
-                if moved || written.take().is_some() {
+                if let Some(before) = taking.blocked_at.take() {
+                    taking
+                        .pace
+                        .passed(&link.deadline, link.io.written().saturating_sub(before));
+                    link.deadline.clear();
+                }
+                if moved {
                     link.deadline.clear();
                 }
                 match state {
@@ -520,9 +589,11 @@ fn poll_write(
             }
             Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
             Poll::Pending => {
-                if *written != Some(link.io.written()) {
-                    *written = Some(link.io.written());
-                    link.deadline.set(link.body_timeout);
+                let written = link.io.written();
+                if taking.blocked_at != Some(written) {
+                    let before = taking.blocked_at.replace(written).unwrap_or(written);
+                    taking.pace.passed(&link.deadline, written.saturating_sub(before));
+                    taking.pace.wait(&link.deadline, &link.minimum);
                 }
                 ready!(link.deadline.poll_elapsed(cx));
                 return Poll::Ready(Err(()));

@@ -2,6 +2,7 @@
 
 pub mod http1;
 pub mod http2;
+pub mod pace;
 pub mod tunnel;
 
 use std::cell::Cell;
@@ -10,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::exchange::subject::Scheme;
+use crate::server::clients::Admitted;
 use crate::telemetry::Gauge;
 
 /// What is known about a client from its connection.
@@ -17,6 +19,8 @@ use crate::telemetry::Gauge;
 pub struct Client {
     /// The other end.
     pub peer: SocketAddr,
+    /// Its share of what its network may have.
+    pub place: Admitted,
     /// The listener's name.
     pub listener: Arc<str>,
     /// The listener's place in the worker's counters.

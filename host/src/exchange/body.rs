@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
+use super::budget::{Exhausted, Share};
 use super::finish::{Delivery, Finish};
 use crate::cache::{Broken, Reader};
 use crate::connection::http1::ClientBody;
@@ -20,6 +21,8 @@ pub struct RequestBody {
     source: Source,
     /// What was held for plugins, and comes first.
     held: Option<Bytes>,
+    /// Counts what is held as long as it is.
+    share: Option<Share>,
     received: Received,
     /// Bytes that whoever sends the body on has taken.
     taken: u64,
@@ -73,6 +76,7 @@ impl RequestBody {
         Self {
             source: Source::None,
             held: None,
+            share: None,
             received: Received::default(),
             taken: 0,
             limit: 0,
@@ -85,6 +89,7 @@ impl RequestBody {
         Self {
             source: Source::Spent,
             held: None,
+            share: None,
             received: Received::default(),
             taken: 0,
             limit: 0,
@@ -97,6 +102,7 @@ impl RequestBody {
         Self {
             source: Source::Http1(body),
             held: None,
+            share: None,
             received: Received::counting(),
             taken: 0,
             limit: u64::MAX,
@@ -109,6 +115,7 @@ impl RequestBody {
         Self {
             source: Source::Http2(body),
             held: None,
+            share: None,
             received: Received::counting(),
             taken: 0,
             limit: u64::MAX,
@@ -151,7 +158,10 @@ impl RequestBody {
     /// The next frame, to be sent on.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
         let frame = match self.held.take() {
-            Some(held) => Some(Ok(Frame::data(held))),
+            Some(held) => {
+                self.share = None;
+                Some(Ok(Frame::data(held)))
+            }
             None => ready!(self.poll_source(cx)),
         };
         if let Some(Ok(frame)) = &frame {
@@ -182,7 +192,7 @@ impl RequestBody {
     ///
     /// # Errors
     /// When the client breaks the message, is too slow, or sends more than it may.
-    pub async fn hold(&mut self, limit: u64) -> Result<Held, ClientFault> {
+    pub async fn hold(&mut self, limit: u64, mut share: Share) -> Result<Held, ClientFault> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut collected = Collected::default();
         if let Some(held) = self.held.take() {
@@ -194,7 +204,10 @@ impl RequestBody {
                 None => complete = true,
                 // Trailers end a body; those of a held request are not passed on.
                 Some(frame) => match frame?.into_data() {
-                    Ok(data) => collected.push(data),
+                    Ok(data) => {
+                        share.grow(data.len()).map_err(|Exhausted| ClientFault::Memory)?;
+                        collected.push(data);
+                    }
                     Err(_) => complete = true,
                 },
             }
@@ -204,6 +217,7 @@ impl RequestBody {
             self.source = Source::None;
         }
         self.held = (!data.is_empty()).then(|| data.clone());
+        self.share = Some(share);
         let cut = data.len() > limit;
         Ok(Held {
             data: if cut { data.slice(..limit) } else { data },
@@ -257,6 +271,8 @@ pub struct ResponseBody {
     content: Content,
     /// Whether the client gets to see content (not for HEAD and 304).
     told_length: Option<u64>,
+    /// Counts what is held for plugins.
+    share: Option<Share>,
     sent: u64,
     ended: bool,
     finish: Option<Box<Finish>>,
@@ -320,6 +336,7 @@ impl ResponseBody {
         Self {
             content,
             told_length: None,
+            share: None,
             sent: 0,
             ended: false,
             finish: None,
@@ -395,7 +412,7 @@ impl ResponseBody {
     ///
     /// # Errors
     /// The server's fault.
-    pub async fn hold(&mut self, limit: u64) -> Result<Held, Fault> {
+    pub async fn hold(&mut self, limit: u64, mut share: Share) -> Result<Held, Fault> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (held, call) = match &mut self.content {
             Content::Empty => {
@@ -428,12 +445,14 @@ impl ResponseBody {
                 None => complete = true,
                 Some(frame) => {
                     if let Ok(data) = frame?.into_data() {
+                        share.grow(data.len()).map_err(|Exhausted| Fault::Memory)?;
                         collected.push(data);
                     }
                 }
             }
         }
         let data = collected.into_bytes();
+        self.share = Some(share);
         let cut = data.len() > limit;
         let seen = if cut { data.slice(..limit) } else { data.clone() };
         if complete {

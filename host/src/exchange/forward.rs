@@ -1,5 +1,6 @@
 //! `forward`: pick a server, send, and try another one where that is safe (RFC 9110 §9.2.2).
 
+use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
@@ -12,8 +13,10 @@ use super::{Conditions, Exchange, Refusal, route_of};
 use crate::config::{Balance, Route};
 use crate::http1::framing::Framing;
 use crate::http1::head::{Malformed, ResponseHead};
+use crate::server::timer::Elapsed;
 use crate::upstream::balance::{Tried, hash_key};
 use crate::upstream::call::{Call, Expected};
+use crate::upstream::gate::{Gate, Permit, Place, Start};
 use crate::upstream::group::Group;
 use crate::upstream::health::Outcome;
 use crate::upstream::{Fault, Retry};
@@ -52,13 +55,17 @@ pub(super) async fn forward(exchange: &mut Exchange, conditions: &Conditions) ->
     let mut attempts = 0;
     let mut last = Fault::NoServer;
     loop {
-        let key = || match &group.config(&state.snapshot.config).map(|upstream| &upstream.balance) {
-            Some(Balance::ConsistentHash(key)) => hash_key(key, &exchange.subject),
-            _ => 0,
+        let key = || key(exchange, group);
+        let picked = match &group.gate {
+            None => group.balancer.pick(key, &tried).map(|server| (server, None)),
+            Some(gate) => pass(gate, exchange, group, &tried).await?,
         };
-        let Some(server) = group.balancer.pick(key, &tried) else {
+        let Some((server, permit)) = picked else {
             return Err(last.into());
         };
+        let mut running = group.balancer.start(server);
+        running.hold(permit);
+        exchange.running = Some(running);
         let fault = match attempt(exchange, route, group, server, conditions).await {
             Ok(forwarded) => {
                 group.health.report(server, Outcome::Answered);
@@ -91,6 +98,44 @@ pub(super) async fn forward(exchange: &mut Exchange, conditions: &Conditions) ->
     }
 }
 
+/// What consistent hashing places the request by.
+fn key(exchange: &Exchange, group: &Group) -> u64 {
+    let upstream = group.config(&exchange.state.snapshot.config);
+    match upstream.map(|upstream| &upstream.balance) {
+        Some(Balance::ConsistentHash(key)) => hash_key(key, &exchange.subject),
+        _ => 0,
+    }
+}
+
+/// A server of an upstream whose requests are limited, once there is room.
+async fn pass(
+    gate: &Arc<Gate>,
+    exchange: &Exchange,
+    group: &Group,
+    tried: &Tried,
+) -> Result<Option<(usize, Option<Permit>)>, Fault> {
+    let limits = group
+        .config(&exchange.state.snapshot.config)
+        .map(|upstream| &upstream.concurrency);
+    let patience = limits.map(|limits| limits.queue_timeout).unwrap_or_default();
+    let deadline = exchange.worker.timer.deadline();
+    deadline.set(patience);
+    let mut place = Place::Newest;
+    loop {
+        let pick = |excluded: &Tried| group.balancer.pick(|| key(exchange, group), excluded);
+        match gate.start(place, tried, pick) {
+            Start::Go(server, permit) => return Ok(Some((server, Some(permit)))),
+            Start::NoServer => return Ok(None),
+            Start::Full => return Err(Fault::QueueFull),
+            Start::Wait(turn) => deadline
+                .or_late(turn.comes())
+                .await
+                .map_err(|Elapsed| Fault::QueueTimeout)?,
+        }
+        place = Place::First;
+    }
+}
+
 /// One request on one connection to one server.
 async fn attempt(
     exchange: &mut Exchange,
@@ -100,7 +145,6 @@ async fn attempt(
     conditions: &Conditions,
 ) -> Result<Forwarded, Fault> {
     let state = exchange.state.clone();
-    exchange.running = Some(group.balancer.start(server));
     exchange.server = Some(group.server_name(server));
     let (connection, origin) = group
         .connection(server, route.timeouts.connect, &exchange.worker.timer)

@@ -6,11 +6,13 @@
 
 pub mod admit;
 pub mod body;
+pub mod budget;
 mod fill;
 pub mod finish;
 pub mod forward;
 pub mod headers;
 pub mod purge;
+pub mod reasons;
 mod refresh;
 pub mod refusal;
 pub mod route;
@@ -30,6 +32,7 @@ pub use self::refusal::Refusal;
 
 use self::admit::Reach;
 use self::body::{Content, Received, RequestBody, ResponseBody};
+use self::budget::Share;
 use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
@@ -203,6 +206,10 @@ impl Exchange {
 
     /// `admit`: framing has been checked by the connection; here host and forwarding.
     fn admit(&mut self) -> Result<(), Ending> {
+        let rate = self.state.snapshot.config.limits.client.request_rate;
+        if !self.busy.client().place.may_request(rate) {
+            return Err(Refusal::TooManyRequests.into());
+        }
         let subject = &mut *self.subject;
         admit::bounds(&subject.request, &self.state.snapshot.config.limits)?;
         subject.host = admit::host(&subject.request)?;
@@ -253,7 +260,8 @@ impl Exchange {
             Decision::Hold(limit) => limit,
             decision => return settle(decision),
         };
-        let held = self.body.hold(limit).await?;
+        let share = self.memory();
+        let held = self.body.hold(limit, share).await?;
         match self
             .consult(Phase::OnRequestBody, Some((&held.data, held.complete)))
             .await
@@ -261,6 +269,12 @@ impl Exchange {
             Decision::Hold(_) => Ok(()),
             decision => settle(decision),
         }
+    }
+
+    /// Where what is held is counted.
+    fn memory(&self) -> Share {
+        let limit = self.state.snapshot.config.limits.held_bodies;
+        self.worker.control().held_bodies().share(limit)
     }
 
     /// Lends the subject to the plugins for one phase.
@@ -391,7 +405,8 @@ impl Exchange {
             Decision::Hold(limit) => limit,
             decision => return settle(decision),
         };
-        let held = body.hold(limit).await?;
+        let share = self.memory();
+        let held = body.hold(limit, share).await?;
         match self
             .consult(Phase::OnResponseBody, Some((&held.data, held.complete)))
             .await

@@ -16,6 +16,10 @@ pub enum Refusal {
     Malformed(Malformed),
     /// The request did not arrive in time.
     RequestTimeout,
+    /// The client's network sends more requests a second than it may.
+    TooManyRequests,
+    /// Plugins hold as much of bodies as they may.
+    Memory,
     /// The request's body is larger than the route allows.
     BodyTooLarge,
     /// The client went away before its answer began.
@@ -55,6 +59,8 @@ impl Refusal {
                 _ => StatusCode::BAD_REQUEST,
             },
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::Memory => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ClientGone => client_closed_request(),
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -66,7 +72,9 @@ impl Refusal {
             Self::Plugin(_) | Self::OriginBusy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(fault) => match fault {
                 Fault::ConnectTimeout | Fault::Timeout => StatusCode::GATEWAY_TIMEOUT,
-                Fault::NoServer => StatusCode::SERVICE_UNAVAILABLE,
+                Fault::NoServer | Fault::QueueFull | Fault::QueueTimeout | Fault::Memory => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
                 _ => StatusCode::BAD_GATEWAY,
             },
         }
@@ -78,6 +86,8 @@ impl Refusal {
         match self {
             Self::Malformed(fault) => fault.as_str(),
             Self::RequestTimeout => "request_timeout",
+            Self::TooManyRequests => "client_request_rate",
+            Self::Memory => "held_bodies",
             Self::BodyTooLarge => "body_too_large",
             Self::ClientGone => "client_gone",
             Self::NotFound => "no_route",
@@ -106,6 +116,9 @@ impl Refusal {
                 Fault::Timeout => "upstream_timeout",
                 Fault::Client(_) => "client_gone",
                 Fault::NoServer => "no_server",
+                Fault::QueueFull => "queue_full",
+                Fault::QueueTimeout => "queue_timeout",
+                Fault::Memory => "held_bodies",
             },
         }
     }
@@ -134,7 +147,13 @@ impl Refusal {
                     headers.insert(ALLOW, value);
                 }
             }
-            Self::Plugin(_) | Self::OriginBusy | Self::Upstream(Fault::NoServer) => {
+            Self::TooManyRequests => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Plugin(_)
+            | Self::OriginBusy
+            | Self::Memory
+            | Self::Upstream(Fault::NoServer | Fault::QueueFull | Fault::QueueTimeout) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}
@@ -166,6 +185,7 @@ impl From<ClientFault> for Refusal {
             ClientFault::TooLarge => Self::BodyTooLarge,
             ClientFault::Timeout => Self::RequestTimeout,
             ClientFault::Gone => Self::ClientGone,
+            ClientFault::Memory => Self::Memory,
         }
     }
 }
@@ -174,6 +194,7 @@ impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Client(fault) => fault.into(),
+            Fault::Memory => Self::Memory,
             fault => Self::Upstream(fault),
         }
     }

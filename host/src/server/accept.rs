@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +14,7 @@ use bytes::BytesMut;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
+use super::clients::Overload;
 use super::inherited::Listening;
 use super::listeners;
 use super::tls::ListenerTls;
@@ -35,7 +37,7 @@ struct Acceptor {
     /// Whether HTTP/2 may be spoken where no TLS is.
     in_clear: PriorKnowledge,
     accepted: Counter,
-    refused: Counter,
+    refused: [Counter; Overload::ALL.len()],
     failed_handshakes: Counter,
     active: Gauge,
     requests: Rc<Gauge>,
@@ -68,7 +70,7 @@ pub async fn run(worker: Rc<Worker>, socket: listeners::Socket, stop: tokio::syn
             PriorKnowledge::Refused
         },
         accepted: metrics.counter(&families::CONNECTIONS_ACCEPTED, &[&name]),
-        refused: refused("limit"),
+        refused: Overload::ALL.map(|overload| refused(overload.as_str())),
         failed_handshakes: refused("handshake"),
         active: metrics.gauge(&families::CONNECTIONS_ACTIVE, &[&name]),
         requests: Rc::new(metrics.gauge(&families::REQUESTS_ACTIVE, &[&name])),
@@ -101,17 +103,25 @@ pub async fn run(worker: Rc<Worker>, socket: listeners::Socket, stop: tokio::syn
 impl Acceptor {
     fn admit(self: Rc<Self>, stream: Socket, peer: SocketAddr) {
         self.accepted.increment();
-        let limit = self.worker.state().snapshot.config.limits.connections;
-        if self.worker.connections.get() >= limit {
-            // The newest is the cheapest to refuse: closed without a byte.
-            self.refused.increment();
-            return;
-        }
+        let clients = self.worker.control().clients();
+        let descriptor = stream.as_fd().as_raw_fd();
+        let place = match clients.admit(peer.ip(), descriptor, &self.worker.state().snapshot.config) {
+            Ok(place) => place,
+            Err(overload) => {
+                // The newest is the cheapest to refuse: closed without a byte.
+                let at = Overload::ALL.iter().position(|known| *known == overload);
+                if let Some(refused) = at.and_then(|at| self.refused.get(at)) {
+                    refused.increment();
+                }
+                return;
+            }
+        };
         let open = Open::new(&self);
         tokio::task::spawn_local(async move {
             let _open = open;
             let client = Rc::new(Client {
                 peer,
+                place,
                 listener: self.name.clone(),
                 slot: self.slot,
                 scheme: if self.tls.is_some() {

@@ -4,6 +4,8 @@
 //! connections of what arrives, [`worker`] is what it owns, [`state`] its side of the active snapshot, [`timer`] its clock.
 
 pub mod accept;
+pub mod clients;
+pub mod descriptors;
 pub mod inherited;
 pub mod listen;
 pub mod listeners;
@@ -75,6 +77,10 @@ impl Server {
     /// When a socket, a file, the active bundle or a thread is not to be had.
     pub fn start(config: Config, inherited: Inherited) -> anyhow::Result<Self> {
         let begun = Instant::now();
+        match descriptors::raise() {
+            Ok(limit) => tracing::debug!(limit, "file descriptors"),
+            Err(error) => tracing::warn!(%error, "cannot tell how many file descriptors there are"),
+        }
         let count = config.workers.max(1);
         let admin_address = config.admin.address;
         let control = Control::new(config, inherited)?;

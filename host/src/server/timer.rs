@@ -147,6 +147,12 @@ impl Deadline {
         self.with(|slot| slot.at = at);
     }
 
+    /// Milliseconds since the worker started, as of the last tick.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.timer.now()
+    }
+
     /// Never late.
     pub fn clear(&self) {
         self.with(|slot| slot.at = NEVER);

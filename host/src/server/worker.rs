@@ -32,7 +32,7 @@ pub struct Worker {
     pub timer: Timer,
     /// Set when the process drains.
     pub draining: Rc<Cell<bool>>,
-    /// Client connections that are open.
+    /// Client connections of this worker that are open.
     pub connections: Cell<usize>,
     control: Arc<Control>,
     state: RefCell<Rc<State>>,
@@ -212,7 +212,8 @@ fn prepare(
                 .clone()
         };
         let health = snapshot.health[at].clone();
-        Group::new(at, upstream, health, tls, index as u64, registry, pool_of)
+        let gate = snapshot.gates.get(at).cloned().flatten();
+        Group::new(at, upstream, health, gate, tls, index as u64, registry, pool_of)
     };
     let groups = snapshot.config.upstreams.iter().enumerate().map(group).collect();
     Ok(State::new(snapshot, chain, groups, registry))

@@ -147,7 +147,12 @@ families! {
     CONNECTIONS_ACCEPTED = "weir_connections_accepted_total", Counter, None, ["listener"], "Client connections accepted.";
     CONNECTIONS_ACTIVE = "weir_connections_active", Gauge, None, ["listener"], "Client connections open now.";
     CONNECTIONS_REFUSED = "weir_connections_refused_total", Counter, None, ["listener", "reason"],
-        "Client connections closed before the first request. reason: limit, handshake.";
+        "Client connections closed before the first request. reason: limit, descriptors, client_connections, client_connection_rate, handshake.";
+    CONNECTIONS_OPEN = "weir_connections_open", Gauge, None, [],
+        "Client connections that count towards limits.connections.";
+    CLIENT_NETWORKS = "weir_client_networks", Gauge, None, [],
+        "Networks of clients that are remembered for their limits.";
+    HELD_BODIES = "weir_held_body_bytes", Gauge, Bytes, [], "Bytes of bodies that plugins hold.";
 
     // Exchanges.
     HTTP2_ABUSE = "weir_http2_abuse_total", Counter, None, ["reason"],
@@ -170,6 +175,8 @@ families! {
     UPSTREAM_FAILURES = "weir_upstream_failures_total", Counter, None, ["upstream", "server", "cause"],
         "Attempts that got no response. cause: connect, tls, timeout, reset, malformed, other.";
     UPSTREAM_RETRIES = "weir_upstream_retries_total", Counter, None, ["upstream"], "Attempts after the first one.";
+    UPSTREAM_WAITING = "weir_upstream_waiting", Gauge, None, ["upstream"],
+        "Requests that wait because the upstream has as many as it may.";
     UPSTREAM_DURATION = "weir_upstream_duration_seconds", Histogram(EXCHANGE_BOUNDS), Nanoseconds, ["upstream", "server"],
         "From the request sent to the response head.";
     UPSTREAM_CONNECTIONS = "weir_upstream_connections_total", Counter, None, ["upstream", "server"], "Connections opened to a server.";

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::families::{BUILD_INFO, GENERATION, GENERATION_INFO, SNAPSHOT, WORKERS};
+use super::families::{
+    BUILD_INFO, CLIENT_NETWORKS, CONNECTIONS_OPEN, GENERATION, GENERATION_INFO, HELD_BODIES, SNAPSHOT, WORKERS,
+};
 use super::registry::Scrape;
 use crate::control::Control;
 
@@ -25,5 +27,8 @@ fn show(control: &Control, scrape: &mut Scrape) {
     if plugins.number() > 0 {
         scrape.show(&GENERATION_INFO, &[plugins.bundle(), plugins.version()], 1.0);
     }
+    scrape.show(&CONNECTIONS_OPEN, &[], control.clients().open() as f64);
+    scrape.show(&CLIENT_NETWORKS, &[], control.clients().networks() as f64);
+    scrape.show(&HELD_BODIES, &[], control.held_bodies().held() as f64);
     scrape.show(&WORKERS, &[], snapshot.config.workers as f64);
 }

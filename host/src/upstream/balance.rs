@@ -18,6 +18,7 @@ use std::sync::Arc;
 use http::header::COOKIE;
 use smallvec::SmallVec;
 
+use super::gate::Permit;
 use super::health::Servers;
 use crate::config::{self, Balance, HashKey};
 use crate::exchange::subject::Subject;
@@ -84,6 +85,7 @@ impl Balancer {
         Running {
             running: Rc::clone(&self.running),
             server,
+            permit: None,
         }
     }
 }
@@ -93,6 +95,15 @@ impl Balancer {
 pub struct Running {
     running: Rc<[Cell<u32>]>,
     server: usize,
+    /// Its place at the upstream's gate, where that has one; given back with the count.
+    permit: Option<Permit>,
+}
+
+impl Running {
+    /// Keeps a place at the upstream's gate for as long as the request runs.
+    pub fn hold(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
+    }
 }
 
 impl Drop for Running {

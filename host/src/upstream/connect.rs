@@ -1,6 +1,7 @@
 //! New connections to a server.
 
 use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::pool::Connection;
 use crate::config::Endpoint;
 use crate::http1::buffer::Buffered;
 use crate::http1::stream::{Socket, Stream};
+use crate::server::descriptors;
 use crate::server::timer::Timer;
 
 /// How TLS is spoken to a server.
@@ -68,6 +70,9 @@ pub async fn dial(address: &Endpoint) -> io::Result<Socket> {
         Endpoint::Tcp(address) => Socket::Tcp(TcpStream::connect(address).await?),
         Endpoint::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
     };
+    if !descriptors::have_room_for_server(socket.as_fd().as_raw_fd()) {
+        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+    }
     socket.set_nodelay();
     Ok(socket)
 }

@@ -11,6 +11,7 @@ use super::Fault;
 use super::balance::Balancer;
 use super::call::Origin;
 use super::connect::{ClientTls, connect};
+use super::gate::Gate;
 use super::health::{Outcome, Servers};
 use super::pool::{Connection, Pool};
 use crate::config::{self, Config, Server};
@@ -26,6 +27,8 @@ pub struct Group {
     pub balancer: Balancer,
     /// What all workers know about the servers.
     pub health: Arc<Servers>,
+    /// Counts its requests in all workers, where they are limited.
+    pub gate: Option<Arc<Gate>>,
     /// This worker's counters.
     pub metrics: GroupMetrics,
     index: usize,
@@ -65,6 +68,7 @@ impl Group {
         index: usize,
         upstream: &config::Upstream,
         health: Arc<Servers>,
+        gate: Option<Arc<Gate>>,
         tls: Option<&Arc<rustls::ClientConfig>>,
         worker: u64,
         registry: &Registry,
@@ -87,6 +91,7 @@ impl Group {
             name: own(&upstream.name),
             balancer: Balancer::new(upstream, health.clone(), worker),
             health,
+            gate,
             metrics: GroupMetrics {
                 retries: registry.counter(&families::UPSTREAM_RETRIES, &[&upstream.name]),
             },

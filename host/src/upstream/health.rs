@@ -419,6 +419,7 @@ pub(super) mod tests {
             tls: None,
             keep_alive: 64,
             idle_timeout: Duration::from_secs(60),
+            concurrency: config::Concurrency::default(),
         }
     }
 

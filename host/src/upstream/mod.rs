@@ -5,6 +5,7 @@
 pub mod balance;
 pub mod call;
 pub mod connect;
+pub mod gate;
 pub mod group;
 pub mod health;
 pub mod pool;
@@ -39,6 +40,12 @@ pub enum Fault {
     Client(ClientFault),
     /// No server is left to be tried.
     NoServer,
+    /// The upstream has as many requests as it may, and its queue is full.
+    QueueFull,
+    /// The upstream has as many requests as it may, and none of them ended in time.
+    QueueTimeout,
+    /// Nothing could be held any more: not the server's fault.
+    Memory,
 }
 
 /// Why a client's body could not be read.
@@ -52,6 +59,8 @@ pub enum ClientFault {
     Timeout,
     /// The connection broke.
     Gone,
+    /// Not the client's fault: nothing could be held any more.
+    Memory,
 }
 
 /// Whether the same request may be sent to another server after a fault.
@@ -72,14 +81,26 @@ impl Fault {
         match self {
             Self::Connect(_) | Self::ConnectTimeout | Self::Tls(_) => Retry::Safe,
             Self::Stale | Self::Closed | Self::Io(_) => Retry::IfIdempotent,
-            Self::Malformed(_) | Self::Timeout | Self::Client(_) | Self::NoServer => Retry::Never,
+            Self::Malformed(_)
+            | Self::Timeout
+            | Self::Client(_)
+            | Self::NoServer
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::Memory => Retry::Never,
         }
     }
 
     /// Whether the server is to blame, for its health.
     #[must_use]
     pub fn blames_server(&self) -> bool {
-        !matches!(self, Self::Client(_) | Self::NoServer | Self::Stale)
+        match self {
+            Self::Client(_) | Self::NoServer | Self::QueueFull | Self::QueueTimeout | Self::Memory | Self::Stale => {
+                false
+            }
+            Self::Connect(error) => !is_ours(error),
+            _ => true,
+        }
     }
 
     /// The reason as a word, for logs and metrics.
@@ -96,6 +117,9 @@ impl Fault {
             Self::Timeout => "timeout",
             Self::Client(_) => "client_body",
             Self::NoServer => "no_server",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::Memory => "held_bodies",
         }
     }
 }
@@ -113,8 +137,19 @@ impl fmt::Display for Fault {
             Self::Timeout => f.write_str("no answer in time"),
             Self::Client(_) => f.write_str("the request body could not be read"),
             Self::NoServer => f.write_str("no server is left to be tried"),
+            Self::QueueFull => f.write_str("too many requests wait for the upstream"),
+            Self::QueueTimeout => f.write_str("the upstream had no room in time"),
+            Self::Memory => f.write_str("too much is held"),
         }
     }
+}
+
+/// Whether a connection failed for want of descriptors or ports of our own.
+fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL | libc::ENOBUFS | libc::ENOMEM)
+    )
 }
 
 impl std::error::Error for Fault {}

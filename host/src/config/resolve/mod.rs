@@ -13,7 +13,8 @@ use ipnet::IpNet;
 
 use super::raw::{At, Table};
 use super::settings;
-use super::{AccessLog, Admin, Cache, Config, Limits, LogFormat, Outside, Plugins, Tags, Timeouts};
+use super::units;
+use super::{AccessLog, Admin, Cache, ClientLimits, Config, Limits, LogFormat, Outside, Plugins, Tags, Timeouts};
 
 pub use certificate::load_certificate;
 
@@ -58,6 +59,7 @@ fn timeouts(table: &Table<'_>) -> Timeouts {
         response: table.duration("response"),
         idle: table.duration("idle"),
         tunnel: table.duration("tunnel"),
+        lifetime: table.duration_or("lifetime", units::NEVER),
     }
 }
 
@@ -69,6 +71,17 @@ fn limits(table: &Table<'_>) -> Limits {
         target: bytes("target"),
         body: table.size("body"),
         connections: table.integer("connections"),
+        client: ClientLimits {
+            connections: table.integer("client_connections"),
+            connection_rate: table.integer("client_connection_rate"),
+            request_rate: table.integer("client_request_rate"),
+            prefix_v4: table.integer("client_prefix_v4"),
+            prefix_v6: table.integer("client_prefix_v6"),
+            networks: table.integer("client_networks"),
+        },
+        requests_per_connection: table.integer("requests_per_connection"),
+        body_rate: table.size("body_rate"),
+        held_bodies: table.size("held_bodies"),
         streams: table.integer("streams"),
     }
 }

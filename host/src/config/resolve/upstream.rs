@@ -8,7 +8,9 @@ use toml::de::DeValue;
 
 use super::super::raw::{At, Table, kind_of};
 use super::super::settings;
-use super::super::{Balance, Ejection, Endpoint, HashKey, HealthCheck, Outside, Server, Upstream, UpstreamTls};
+use super::super::{
+    Balance, Concurrency, Ejection, Endpoint, HashKey, HealthCheck, Outside, Server, Upstream, UpstreamTls,
+};
 use super::certificate::check_roots;
 use super::check_name;
 use super::listener::unix_path;
@@ -38,6 +40,12 @@ pub(super) fn upstreams(root: &Table<'_>) -> Vec<Upstream> {
             tls: table.table("tls", &settings::UPSTREAM_TLS).map(|table| tls(&table)),
             keep_alive: table.integer("keep_alive"),
             idle_timeout: table.duration("idle_timeout"),
+            concurrency: Concurrency {
+                total: table.integer("max_requests"),
+                per_server: table.integer("max_requests_per_server"),
+                queue: table.integer("queue"),
+                queue_timeout: table.duration("queue_timeout"),
+            },
         });
     }
     upstreams
