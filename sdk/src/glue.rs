@@ -1,6 +1,6 @@
 //! Between the contract's exports and a [`Plugin`]: used by what the attribute generates and by the fake host.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use crate::{Completeness, Plugin, Request, Response, Setup, Summary, Verdict, host};
 
@@ -10,6 +10,16 @@ use crate::{Completeness, Plugin, Request, Response, Setup, Summary, Verdict, ho
 pub struct Instance<P: Plugin> {
     plugin: OnceCell<P>,
     state: RefCell<Option<P::State>>,
+    freshness: Cell<Freshness>,
+}
+
+/// Whether an exchange has left its traces in the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    /// It is as an exchange finds it at its start.
+    Fresh,
+    /// An exchange has it, or had it until it broke off.
+    Used,
 }
 
 /// A verdict without its content, which went to the host before: the contract's `verdict`.
@@ -32,6 +42,7 @@ impl<P: Plugin> Instance<P> {
         Self {
             plugin: OnceCell::new(),
             state: RefCell::new(None),
+            freshness: Cell::new(Freshness::Fresh),
         }
     }
 
@@ -50,9 +61,7 @@ impl<P: Plugin> Instance<P> {
 
     /// The first phase of an exchange, where the plugin has it.
     pub fn on_request(&self) -> Decision {
-        if let Ok(mut state) = self.state.try_borrow_mut() {
-            *state = None;
-        }
+        self.renew();
         self.decide(|plugin, state| plugin.on_request(state, &mut Request::handle()))
     }
 
@@ -66,10 +75,8 @@ impl<P: Plugin> Instance<P> {
 
     /// The first phase of an exchange, where the plugin has no `on_request`.
     pub fn on_response(&self) -> Decision {
-        if !P::PHASES.contains(crate::Phases::ON_REQUEST)
-            && let Ok(mut state) = self.state.try_borrow_mut()
-        {
-            *state = None;
+        if !P::PHASES.contains(crate::Phases::ON_REQUEST) {
+            self.renew();
         }
         self.decide(|plugin, state| plugin.on_response(state, &Request::handle(), &mut Response::handle()))
     }
@@ -85,9 +92,23 @@ impl<P: Plugin> Instance<P> {
 
     /// The last phase of an exchange.
     pub fn on_finish(&self, summary: &Summary) {
-        if let (Some(plugin), Ok(mut kept)) = (self.plugin.get(), self.state.try_borrow_mut()) {
-            let mut state = kept.take().unwrap_or_default();
-            plugin.on_finish(&mut state, &Request::handle(), summary);
+        if let (Some(plugin), Ok(mut state)) = (self.plugin.get(), self.state.try_borrow_mut()) {
+            self.freshness.set(Freshness::Used);
+            plugin.on_finish(state.get_or_insert_default(), &Request::handle(), summary);
+        }
+        self.renew();
+    }
+
+    /// Makes the state one for a new exchange.
+    fn renew(&self) {
+        if self.freshness.get() == Freshness::Fresh {
+            return;
+        }
+        if let (Some(plugin), Ok(mut state)) = (self.plugin.get(), self.state.try_borrow_mut()) {
+            if let Some(state) = state.as_mut() {
+                plugin.renew(state);
+            }
+            self.freshness.set(Freshness::Fresh);
         }
     }
 
@@ -98,6 +119,7 @@ impl<P: Plugin> Instance<P> {
         let (Some(plugin), Ok(mut state)) = (self.plugin.get(), self.state.try_borrow_mut()) else {
             return Decision::Close;
         };
+        self.freshness.set(Freshness::Used);
         match phase(plugin, state.get_or_insert_default()) {
             Verdict::Continue => Decision::Continue,
             Verdict::Hold { limit } => {

@@ -17,7 +17,7 @@ pub trait Plugin: Sized + 'static {
     type Config: DeserializeOwned;
 
     /// What is kept from one phase to the next of the same exchange. It starts as its default in the exchange's first phase
-    /// and is dropped after `on_finish`, or when the instance's next exchange starts.
+    /// and is [renewed](Plugin::renew) after `on_finish`, or when the instance's next exchange starts.
     type State: Default;
 
     /// The phases of which the plugin has a method. Filled in by the attribute.
@@ -29,6 +29,12 @@ pub trait Plugin: Sized + 'static {
     /// # Errors
     /// What is wrong with the configuration, and what would be right: it stops the activation and is shown to the operator.
     fn configure(config: Self::Config, setup: &mut Setup) -> Result<Self, Error>;
+
+    /// Makes the state of an exchange that is over into that of a new one: its default. A plugin with much to allocate may
+    /// empty it instead and keep the memory; nothing of the exchange that is over may be left to see.
+    fn renew(&self, state: &mut Self::State) {
+        *state = Self::State::default();
+    }
 
     /// The request head is complete and routed; nothing has gone upstream.
     fn on_request(&self, _state: &mut Self::State, _request: &mut Request) -> Verdict {

@@ -148,6 +148,18 @@ pub fn leading_number(text: &[u8]) -> i64 {
     if negative { number.saturating_neg() } else { number }
 }
 
+/// The number that a text is, where it is exactly how that number is written: no sign, no leading zero.
+#[must_use]
+pub fn plain_number(text: &[u8]) -> Option<i64> {
+    match text {
+        [b'0'] => Some(0),
+        [b'1'..=b'9', digits @ ..] if digits.len() < 18 && digits.iter().all(u8::is_ascii_digit) => {
+            Some(leading_number(text))
+        }
+        _ => None,
+    }
+}
+
 /// The value of a hexadecimal digit.
 #[must_use]
 pub const fn hex_digit(byte: u8) -> Option<u8> {

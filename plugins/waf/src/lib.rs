@@ -59,6 +59,11 @@ impl Plugin for Waf {
         Ok(Self { engine })
     }
 
+    fn renew(&self, exchange: &mut Exchange) {
+        exchange.transaction.clear();
+        exchange.noted = 0;
+    }
+
     fn on_request(&self, exchange: &mut Exchange, request: &mut Request) -> Verdict {
         let head = head(request);
         let follows = body_may_follow(&head);

@@ -1,15 +1,19 @@
 //! Which rules can never match, whatever a request holds: those whose question about `TX` is answered when the rules are loaded,
 //! and those that are always jumped over. With CRS these are the rules of every paranoia level but the configured ones, and all
-//! that they would ask of a value.
+//! that they would ask of a value. And which are certain to match, with nothing to show for it but values in `TX`: the defaults
+//! that a rule set begins with.
 //!
 //! The rules are gone through once, in the order of the phases, with what is known about each name in `TX`. Rules only jump
 //! forward, so all ways to a rule are known before it comes. Where two ways meet, what they disagree about is unknown.
 
+use std::collections::HashMap;
+
 use super::names::{Names, Slot};
 use super::plan::{
-    Change, Control, Disruption, Effect, Flow, Link, Part, Phase, Preset, Rule, RuleSet, Selector, SetVariable,
-    Subject, Target, Template, TxName,
+    Capture, Change, Control, Disruption, Effect, Link, Logging, Part, Phase, Preset, Rule, RuleSet, Selector,
+    SetVariable, Subject, Target, Template, TxName,
 };
+use super::program::Assignment;
 use crate::bytes::leading_number;
 use crate::operators::{Outcome, Test};
 use crate::variables::Variable;
@@ -26,11 +30,20 @@ pub(super) struct Known<'p> {
     pub(super) picks: &'p [RuleSet],
 }
 
-/// The rules that can never match.
-pub(super) fn never_matching(known: &Known<'_>) -> RuleSet {
+/// What is known before any request comes.
+#[derive(Debug, Default)]
+pub(super) struct Foresight {
+    /// The rules that can never match.
+    pub(super) never: RuleSet,
+    /// Rules that match whenever they are asked, and what they leave in `TX`, which is all that they do.
+    pub(super) certain: HashMap<usize, Vec<Assignment>>,
+}
+
+/// Goes through the rules.
+pub(super) fn of(known: &Known<'_>) -> Foresight {
     let mut walk = Walk {
         known,
-        never: RuleSet::default(),
+        found: Foresight::default(),
         removed: Vec::new(),
         narrowed: Vec::new(),
     };
@@ -50,7 +63,7 @@ pub(super) fn never_matching(known: &Known<'_>) -> RuleSet {
             None => {}
         }
     }
-    walk.never
+    walk.found
 }
 
 /// What a name in `TX` holds.
@@ -84,7 +97,7 @@ enum Answer {
 
 struct Walk<'k, 'p> {
     known: &'k Known<'p>,
-    never: RuleSet,
+    found: Foresight,
     /// Picks of rules that a rule before may have removed.
     removed: Vec<usize>,
     /// Picks of rules from which a rule before may have taken a part of `TX`.
@@ -101,28 +114,32 @@ impl Walk<'_, '_> {
         for (position, &index) in list.iter().enumerate() {
             let state = states.get_mut(position).and_then(Option::take);
             let (Some(state), Some(rule)) = (state, known.rules.get(index)) else {
-                self.never.insert(index);
+                self.found.never.insert(index);
                 continue;
             };
             let next = position + 1;
             let answer = self.answer(index, rule, &state);
             if answer == Answer::Never {
-                self.never.insert(index);
+                self.found.never.insert(index);
                 reach(&mut states, next, &state);
                 continue;
             }
             let removable = self.has(&self.removed, index);
             let mut after = state.clone();
-            let once = answer == Answer::Always && !removable;
+            let once = answer == Answer::Always && !removable && matches_once(rule);
+            let mut assigned = (once && leaves_no_trace(rule)).then(Vec::new);
             for effect in rule.links.iter().flat_map(|link| &link.effects) {
+                let assignment = assignment(effect, &after);
+                assigned = assigned.zip(assignment).map(|(mut assigned, assignment)| {
+                    assigned.push(assignment);
+                    assigned
+                });
                 self.apply(effect, once, &mut after);
             }
-            let target = match rule.flow {
-                Flow::Next => next,
-                Flow::Skip(rules) => next.saturating_add(rules),
-                Flow::Jump(position) => position.max(next),
-            };
-            let target = target.min(list.len());
+            if let Some(assigned) = assigned {
+                self.found.certain.insert(index, assigned);
+            }
+            let target = rule.flow.target(position, list.len());
             reach(&mut states, target, &after);
             if rule.disruption != Disruption::Pass || ends_phase(rule) {
                 reach(&mut states, list.len(), &after);
@@ -212,10 +229,63 @@ fn ends_phase(rule: &Rule) -> bool {
     effects.any(|effect| matches!(effect, Effect::Control(Control::Engine(_))))
 }
 
-/// What a question about one name in `TX` is answered; nothing where that depends on the request.
-fn ask(link: &Link, state: &State) -> Option<Outcome> {
-    let (Test::Number(compare), [target], None) = (&link.operator.test, link.targets.as_slice(), link.transformations)
+/// Whether the effects of a rule that matches happen no more than once: each value that matches has them.
+fn matches_once(rule: &Rule) -> bool {
+    rule.links
+        .iter()
+        .all(|link| link.targets.len() <= 1 || link.effects.is_empty())
+}
+
+/// Whether a match of a rule changes nothing but `TX` and where evaluation goes on.
+fn leaves_no_trace(rule: &Rule) -> bool {
+    rule.logging == Logging::Silent
+        && rule.auditing == Logging::Silent
+        && rule.severity.is_none()
+        && rule.disruption == Disruption::Pass
+        && rule.links.iter().all(|link| link.capture == Capture::Forget)
+}
+
+/// What an effect leaves in `TX`, where that is all and is known.
+fn assignment(effect: &Effect, state: &State) -> Option<Assignment> {
+    let Effect::Set(SetVariable {
+        name: TxName::Slot(slot),
+        change,
+    }) = effect
     else {
+        return None;
+    };
+    let value = match (change, changed(change, get(state, *slot), state)) {
+        (Change::Assign(template), after) => match (template.constant(), after) {
+            (Some(text), _) => Preset::assigned(text),
+            // Written out and read again, a negative number would become text.
+            (None, Held::Number(number)) if number >= 0 => Preset::assigned(number.to_string().as_bytes()),
+            _ => return None,
+        },
+        (Change::Add(_) | Change::Subtract(_), Held::Number(number)) => Preset::Number(number),
+        _ => return None,
+    };
+    Some(Assignment { slot: *slot, value })
+}
+
+/// What a question about names in `TX` is answered; nothing where that depends on the request.
+fn ask(link: &Link, state: &State) -> Option<Outcome> {
+    if link.transformations.is_some() {
+        return None;
+    }
+    // Of several values, one that matches is enough.
+    let mut so_far = Some(Outcome::NoMatch);
+    for target in &link.targets {
+        match ask_about(link, target, state) {
+            Some(Outcome::Match) => return Some(Outcome::Match),
+            Some(_) => {}
+            None => so_far = None,
+        }
+    }
+    so_far
+}
+
+fn ask_about(link: &Link, target: &Target, state: &State) -> Option<Outcome> {
+    let Test::Number(compare) = &link.operator.test else {
         return None;
     };
     let held = get(state, named(target)?);

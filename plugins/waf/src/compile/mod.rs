@@ -3,8 +3,8 @@
 //! [`compile`] goes through the directives once and reports every mistake. What rules share is kept once: names in `TX` get
 //! slots ([`names`]), chains of transformations are interned, sets of rules that `ctl` speaks about are bit sets. [`pattern`]
 //! translates PCRE, [`prefilter`] reads off a pattern what must be true of every value that it matches, [`sieve`] asks that for
-//! all rules at once, and [`screens`] says which rules need not look at any value.
-//! [`foresight`] finds the rules that can never match.
+//! all rules at once, and [`screens`] says which rules need not look at any value. [`foresight`] finds the rules that can never
+//! match and those that are certain to, and [`program`] is what is left to do.
 
 mod foresight;
 pub mod names;
@@ -12,6 +12,7 @@ pub mod pattern;
 pub(crate) mod pick;
 pub mod plan;
 pub mod prefilter;
+pub mod program;
 pub mod screens;
 pub mod settings;
 pub mod sieve;
@@ -24,9 +25,10 @@ use std::collections::{HashMap, HashSet};
 use names::Names;
 use pick::{By, Pick, Picks};
 use plan::{
-    Capture, Disruption, Flow, Forms, Link, Logging, Operator, Phase, Plan, Preset, Rule, RuleSet, Template,
+    Capture, Disruption, Flow, Forms, Link, Logging, Operator, Phase, Plan, Preset, Rule, RuleSet, Selector, Template,
     TransformationChain,
 };
+use program::Program;
 use screens::Screens;
 use settings::Settings;
 
@@ -36,6 +38,7 @@ use crate::problem::{Place, Problem, Problems};
 use crate::seclang::syntax::{self, Action, Directive, Kind, Polarity};
 use crate::seclang::{Files, parse_targets};
 use crate::transformations::{self, Touches};
+use crate::variables::Variable;
 
 /// The status of `deny` where nothing says another.
 const DENIED: u16 = 403;
@@ -490,16 +493,20 @@ impl<'a> Compiler<'a> {
             .iter()
             .map(|(name, preset)| (self.names.intern(name.as_bytes()), preset.clone()))
             .collect();
-        let mut never = foresight::never_matching(&foresight::Known {
+        let mut foresight = foresight::of(&foresight::Known {
             rules: &self.rules,
             phases: &phases,
             names: &self.names,
             presets: &presets,
             picks: &picks,
         });
-        never.extend(&self.removed);
+        foresight.never.extend(&self.removed);
+        let screens = Screens::new(&self.rules, &foresight.never);
+        let program = Program::new(&self.rules, &phases, &screens, &foresight);
+        self.find_names();
         Ok(Plan {
-            screens: Screens::new(&self.rules, &never),
+            screens,
+            program: Some(program),
             settings: self.settings,
             rules: self.rules,
             phases,
@@ -509,6 +516,16 @@ impl<'a> Compiler<'a> {
             picks,
             warnings: self.warnings,
         })
+    }
+
+    /// Tells patterns of names in `TX` which of the names that rules mention they mean.
+    fn find_names(&mut self) {
+        let links = self.rules.iter_mut().flat_map(|rule| &mut rule.links);
+        for target in links.flat_map(|link| &mut link.targets) {
+            if let (Variable::Tx, Selector::Pattern(pattern)) = (target.variable, &mut target.selector) {
+                pattern.find_slots(&self.names);
+            }
+        }
     }
 
     /// A marker is a position in the files; for a rule that jumps to it, the position in its own phase.

@@ -6,8 +6,10 @@ use regex::bytes::Regex;
 
 use super::names::{Names, Slot};
 use super::prefilter::Needs;
+use super::program::Program;
 use super::screens::Screens;
 use super::settings::Settings;
+use crate::bytes::plain_number;
 use crate::operators::Test;
 use crate::problem::{Place, Problem};
 use crate::transformations::Touches;
@@ -24,6 +26,8 @@ pub struct Plan {
     pub phases: [Vec<usize>; 5],
     /// Which rules can be passed over.
     pub screens: Screens,
+    /// What of the phases depends on the request; nothing where every rule is to be asked.
+    pub program: Option<Program>,
     /// The distinct chains of transformations.
     pub transformations: Vec<TransformationChain>,
     /// The names in `TX` that rules mention, each with its slot.
@@ -157,7 +161,50 @@ pub enum Selector {
     /// The name in `TX` with this slot.
     Slot(Slot),
     /// What has a name in which this is found.
-    Pattern(Regex),
+    Pattern(NamePattern),
+}
+
+/// A pattern of names.
+#[derive(Debug, Clone)]
+pub struct NamePattern {
+    regex: Regex,
+    /// The names in `TX` that rules mention and in which it is found. Filled in when all of them are known, for targets in `TX`.
+    slots: Vec<Slot>,
+}
+
+impl NamePattern {
+    /// A pattern of which no slots are known yet.
+    #[must_use]
+    pub fn new(regex: Regex) -> Self {
+        Self {
+            regex,
+            slots: Vec::new(),
+        }
+    }
+
+    /// Looks through the names that rules mention.
+    pub(super) fn find_slots(&mut self, names: &Names) {
+        let found = |slot: &Slot| self.regex.is_match(names.name(*slot));
+        self.slots = (0..names.len()).map(Slot::at).filter(found).collect();
+    }
+
+    /// Whether a name is one of these.
+    #[must_use]
+    pub fn is_match(&self, name: &[u8]) -> bool {
+        self.regex.is_match(name)
+    }
+
+    /// The pattern as it was compiled.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.regex.as_str()
+    }
+
+    /// The slots of the names that rules mention.
+    #[must_use]
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
 }
 
 /// Whether values are looked at, or how many there are.
@@ -488,6 +535,17 @@ pub enum Preset {
     Number(i64),
     /// Text.
     Text(Box<[u8]>),
+}
+
+impl Preset {
+    /// What a name holds to which this text was assigned: text that is exactly how a number is written becomes that number.
+    #[must_use]
+    pub fn assigned(text: &[u8]) -> Self {
+        match plain_number(text) {
+            Some(number) => Self::Number(number),
+            None => Self::Text(text.into()),
+        }
+    }
 }
 
 /// Rules, by their index in [`Plan::rules`].

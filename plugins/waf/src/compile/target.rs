@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::pattern::{self, Case};
-use super::plan::{Selector, Subject, Target};
+use super::plan::{NamePattern, Selector, Subject, Target};
 use crate::seclang::syntax;
 use crate::variables::{self, Shape, Variable};
 
@@ -79,6 +79,8 @@ pub(crate) fn selector(variable: Variable, written: &syntax::Selector, names: &m
         syntax::Selector::Whole => Selector::Whole,
         syntax::Selector::Name(name) if variable == Variable::Tx => Selector::Slot(names.intern(name.as_bytes())),
         syntax::Selector::Name(name) => Selector::Name(name.as_bytes().into()),
-        syntax::Selector::Pattern(text) => Selector::Pattern(pattern::compile_linear(text, Case::Ignored)?),
+        syntax::Selector::Pattern(text) => {
+            Selector::Pattern(NamePattern::new(pattern::compile_linear(text, Case::Ignored)?))
+        }
     })
 }

@@ -126,7 +126,11 @@ fn values(plan: &Plan, tx: &mut Transaction, target: &Target, items: &mut Vec<It
         | Variable::Rule
         | Variable::Session
         | Variable::User => {
-            for (name, value) in rare::named(plan, tx, target.variable) {
+            let wanted = match &target.selector {
+                Selector::Name(name) => Some(name.as_ref()),
+                Selector::Whole | Selector::Slot(_) | Selector::Pattern(_) => None,
+            };
+            for (name, value) in rare::named(plan, tx, target.variable, wanted) {
                 let key = Key::Text(tx.texts.push(&name));
                 if selects(plan, tx, &target.selector, key) {
                     items.push(Item {
@@ -206,14 +210,19 @@ fn tx_values(plan: &Plan, tx: &mut Transaction, selector: &Selector, items: &mut
             value: Datum::Text(text),
         }),
     };
-    if let Selector::Slot(slot) = selector {
-        items.extend(item(Key::Slot(*slot), tx.tx.get(*slot)));
-        return;
-    }
-    for (index, value) in tx.tx.slots() {
-        let key = Key::Slot(Slot::at(index));
-        if selects(plan, tx, selector, key) {
-            items.extend(item(key, value));
+    match selector {
+        Selector::Slot(slot) => return items.extend(item(Key::Slot(*slot), tx.tx.get(*slot))),
+        Selector::Pattern(pattern) => {
+            let found = pattern.slots().iter();
+            items.extend(found.filter_map(|slot| item(Key::Slot(*slot), tx.tx.get(*slot))));
+        }
+        Selector::Whole | Selector::Name(_) => {
+            for (index, value) in tx.tx.slots() {
+                let key = Key::Slot(Slot::at(index));
+                if selects(plan, tx, selector, key) {
+                    items.extend(item(key, value));
+                }
+            }
         }
     }
     let made_up: Vec<(Vec<u8>, Value)> = tx.tx.dynamic().map(|(name, value)| (name.to_vec(), value)).collect();

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::transaction::Transaction;
 use super::tx::Value;
 use super::{expand, withheld};
-use crate::bytes::leading_number;
+use crate::bytes::{leading_number, plain_number};
+use crate::compile::names::Slot;
 use crate::compile::plan::{
     Access, Change, Control, Effect, KeptChange, Persistent, Plan, Preset, SetVariable, Template, TxName,
 };
@@ -16,12 +17,17 @@ const MOST_ENVIRONMENT: usize = 100;
 /// Fills `TX` with what it holds when a transaction starts.
 pub(super) fn preset(plan: &Plan, tx: &mut Transaction) {
     for (slot, preset) in &plan.presets {
-        let value = match preset {
-            Preset::Number(number) => Value::Number(*number),
-            Preset::Text(text) => Value::Text(tx.texts.push(text)),
-        };
-        tx.tx.set(*slot, value);
+        assign(tx, *slot, preset);
     }
+}
+
+/// Sets a name in `TX`.
+pub(super) fn assign(tx: &mut Transaction, slot: Slot, preset: &Preset) {
+    let value = match preset {
+        Preset::Number(number) => Value::Number(*number),
+        Preset::Text(text) => Value::Text(tx.texts.push(text)),
+    };
+    tx.tx.set(slot, value);
 }
 
 /// Applies one.
@@ -116,18 +122,11 @@ fn set_environment(plan: &Plan, tx: &mut Transaction, name: &Template, value: Op
     }
 }
 
-/// Text that is exactly how a number is written becomes that number.
 fn assigned(plan: &Plan, tx: &mut Transaction, template: &Template) -> Value {
     let text = expand::bytes(plan, tx, template);
-    let plain = match text.as_ref() {
-        [b'0'] => true,
-        [b'1'..=b'9', digits @ ..] => digits.len() < 18 && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if plain {
-        Value::Number(leading_number(&text))
-    } else {
-        Value::Text(tx.texts.push(&text))
+    match plain_number(&text) {
+        Some(number) => Value::Number(number),
+        None => Value::Text(tx.texts.push(&text)),
     }
 }
 

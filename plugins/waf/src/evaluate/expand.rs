@@ -45,7 +45,10 @@ pub(super) fn number(plan: &Plan, tx: &mut Transaction, template: &Template) -> 
 }
 
 fn first(plan: &Plan, tx: &mut Transaction, target: &Target) -> Option<Item> {
-    let mut items = Vec::new();
+    let mut items = std::mem::take(&mut tx.expansion);
+    items.clear();
     collect::collect(plan, tx, target, &mut items);
-    items.first().copied()
+    let first = items.first().copied();
+    tx.expansion = items;
+    first
 }

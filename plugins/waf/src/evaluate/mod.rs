@@ -193,6 +193,7 @@ impl Engine {
     /// Asks every rule about every value, and not only those that may match. The result is the same, and tests prove it.
     pub fn remove_screens(&mut self) {
         self.plan.screens.remove();
+        self.plan.program = None;
     }
 
     /// Judges a few ordinary requests, so that what automata build while they run is there before the first real one.

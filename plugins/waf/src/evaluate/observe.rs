@@ -17,6 +17,9 @@ use crate::transformations;
 
 /// Is told what the engine does. Each method does nothing unless it is implemented.
 pub trait Observer {
+    /// What it wants to be told of.
+    const ATTENTION: Attention = Attention::EveryRule;
+
     /// A phase begins.
     fn phase(&mut self, _phase: Phase) {}
 
@@ -31,7 +34,18 @@ pub trait Observer {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
-impl Observer for Unobserved {}
+impl Observer for Unobserved {
+    const ATTENTION: Attention = Attention::Nothing;
+}
+
+/// What an observer wants to be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attention {
+    /// Every rule that is asked, also where its answer was known when the rules were loaded.
+    EveryRule,
+    /// Nothing, so that the engine is free to ask as little as it can.
+    Nothing,
+}
 
 /// An engine that somebody watches. Its methods are those of [`Engine`], by the same names.
 #[derive(Debug)]

@@ -15,20 +15,26 @@ const BUILD: i64 = 30_014_100;
 
 const SECONDS_A_DAY: u64 = 86_400;
 
-/// The names and values of a collection.
-pub(super) fn named(plan: &Plan, tx: &mut Transaction, variable: Variable) -> Vec<(Vec<u8>, Datum)> {
+/// The names and values of a collection. Others than the one that is wanted may be left out.
+pub(super) fn named(
+    plan: &Plan,
+    tx: &mut Transaction,
+    variable: Variable,
+    wanted: Option<&[u8]>,
+) -> Vec<(Vec<u8>, Datum)> {
+    let kept = |collection| kept(plan, tx, collection, wanted);
     match variable {
         Variable::Env => tx
             .environment
             .iter()
             .map(|(name, value)| (name.to_vec(), Datum::Text(*value)))
             .collect(),
+        Variable::Global => kept(Persistent::Global),
+        Variable::Ip => kept(Persistent::Ip),
+        Variable::Resource => kept(Persistent::Resource),
+        Variable::Session => kept(Persistent::Session),
+        Variable::User => kept(Persistent::User),
         Variable::Rule => rule(plan, tx),
-        Variable::Global => kept(plan, tx, Persistent::Global),
-        Variable::Ip => kept(plan, tx, Persistent::Ip),
-        Variable::Resource => kept(plan, tx, Persistent::Resource),
-        Variable::Session => kept(plan, tx, Persistent::Session),
-        Variable::User => kept(plan, tx, Persistent::User),
         _ => Vec::new(),
     }
 }
@@ -107,8 +113,18 @@ fn number(number: u64) -> Option<Datum> {
     i64::try_from(number).ok().map(Datum::Number)
 }
 
-fn kept(plan: &Plan, tx: &Transaction, collection: Persistent) -> Vec<(Vec<u8>, Datum)> {
-    let values = tx.kept.values(collection, plan.settings.collection_timeout);
+fn kept(plan: &Plan, tx: &Transaction, collection: Persistent, wanted: Option<&[u8]>) -> Vec<(Vec<u8>, Datum)> {
+    let timeout = plan.settings.collection_timeout;
+    let values = match wanted {
+        Some(name) => {
+            let value = tx.kept.value(collection, name, timeout);
+            value
+                .map(|value| (name.to_ascii_lowercase(), value))
+                .into_iter()
+                .collect()
+        }
+        None => tx.kept.values(collection, timeout),
+    };
     let datum = |(name, value)| match value {
         Value::Unset => None,
         Value::Number(number) => Some((name, Datum::Number(number))),

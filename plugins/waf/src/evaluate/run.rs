@@ -1,11 +1,12 @@
 //! The loop over the rules of a phase.
 
 use super::link::{self, Position, Role};
-use super::observe::{Glimpse, Observer};
+use super::observe::{Attention, Glimpse, Observer};
 use super::texts::Room;
 use super::transaction::{Match, State, Transaction};
-use super::{Answer, Cause, Decision, Disruption, audit, collect, expand, screen};
+use super::{Answer, Cause, Decision, Disruption, audit, collect, effects, expand, screen};
 use crate::compile::plan::{self, Allowance, Flow, Logging, Mode, Phase, Plan, Rule};
+use crate::compile::program::{Assignment, Program, Step};
 use crate::compile::screens::Interest;
 use crate::operators::Outcome;
 
@@ -13,51 +14,103 @@ use crate::operators::Outcome;
 const TOO_LARGE: u16 = 413;
 
 /// Runs the rules of a phase, until one disrupts the transaction or ends the phase.
-pub(super) fn phase(plan: &Plan, tx: &mut Transaction, phase: Phase, observer: &mut impl Observer) -> Decision {
-    let Some(rules) = plan.phases.get(phase.index()) else {
-        return Decision::Pass;
-    };
+pub(super) fn phase<O: Observer>(plan: &Plan, tx: &mut Transaction, phase: Phase, observer: &mut O) -> Decision {
     if !runs(tx, phase) {
         return Decision::Pass;
     }
     observer.phase(phase);
     screen::refresh(plan, tx);
-    let mut at = 0;
-    while let Some(&index) = rules.get(at) {
-        at += 1;
-        match plan.screens.of(index) {
-            Interest::Looks => {}
-            Interest::Screened(screen) if screen::may_match(plan, tx, screen) => {}
-            Interest::Screened(_) | Interest::Never => continue,
-        }
-        let Some(rule) = plan.rules.get(index) else { continue };
-        if tx.removed.contains(index) || evaluate(plan, tx, index, rule, observer) == Outcome::NoMatch {
-            continue;
-        }
-        report(plan, tx, index, rule);
-        match disrupt(plan, tx, rule) {
-            Next::GoOn => {}
-            Next::EndOfPhase => return Decision::Pass,
-            Next::Disrupt(disruption) => return stop(tx, disruption),
-        }
-        match rule.flow {
-            Flow::Next => {}
-            Flow::Skip(rules) => at = at.saturating_add(rules),
-            Flow::Jump(position) => at = position,
-        }
-        if tx.mode == Mode::Off {
-            return Decision::Pass;
-        }
-    }
-    match (tx.texts.room(), tx.mode) {
-        (Room::Exhausted, Mode::On) if phase != Phase::Logging => stop(
+    let ended = match &plan.program {
+        Some(program) if O::ATTENTION == Attention::Nothing => open_rules(plan, tx, program, phase, observer),
+        _ => all_rules(plan, tx, phase, observer),
+    };
+    match (ended, tx.texts.room(), tx.mode) {
+        (Some(decision), ..) => decision,
+        (None, Room::Exhausted, Mode::On) if phase != Phase::Logging => stop(
             tx,
             Disruption {
                 cause: Cause::MemoryLimit,
                 answer: Answer::Status(TOO_LARGE),
             },
         ),
-        _ => Decision::Pass,
+        (None, ..) => Decision::Pass,
+    }
+}
+
+/// Asks the rules of which the answer is not known before. Gives the decision of one that ends the phase.
+fn open_rules(
+    plan: &Plan,
+    tx: &mut Transaction,
+    program: &Program,
+    phase: Phase,
+    observer: &mut impl Observer,
+) -> Option<Decision> {
+    let steps = program.steps_of(phase);
+    let mut at = 0;
+    while let Some(step) = steps.get(at) {
+        at += 1;
+        match step {
+            Step::Assign(range) => {
+                for Assignment { slot, value } in program.assignments(range) {
+                    effects::assign(tx, *slot, value);
+                }
+            }
+            Step::Ask { rule, interest, after } => match ask(plan, tx, *rule, *interest, observer) {
+                Turn::NoMatch => {}
+                Turn::Match => at = *after,
+                Turn::End(decision) => return Some(decision),
+            },
+        }
+    }
+    None
+}
+
+/// The same, asking every rule: for those who watch, and to compare with.
+fn all_rules(plan: &Plan, tx: &mut Transaction, phase: Phase, observer: &mut impl Observer) -> Option<Decision> {
+    let rules = plan.phases.get(phase.index()).map(Vec::as_slice).unwrap_or_default();
+    let mut at = 0;
+    while let Some(&index) = rules.get(at) {
+        at += 1;
+        match ask(plan, tx, index, plan.screens.of(index), observer) {
+            Turn::NoMatch => {}
+            Turn::Match => match plan.rules.get(index).map(|rule| rule.flow) {
+                Some(Flow::Skip(rules)) => at = at.saturating_add(rules),
+                Some(Flow::Jump(position)) => at = position,
+                Some(Flow::Next) | None => {}
+            },
+            Turn::End(decision) => return Some(decision),
+        }
+    }
+    None
+}
+
+/// What follows from asking a rule.
+enum Turn {
+    NoMatch,
+    Match,
+    /// No rule is asked any more in this phase.
+    End(Decision),
+}
+
+/// Asks a rule that may match; where it does, it is reported and has its consequences for the transaction.
+fn ask(plan: &Plan, tx: &mut Transaction, index: usize, interest: Interest, observer: &mut impl Observer) -> Turn {
+    match interest {
+        Interest::Looks => {}
+        Interest::Screened(screen) if screen::may_match(plan, tx, screen) => {}
+        Interest::Screened(_) | Interest::Never => return Turn::NoMatch,
+    }
+    let Some(rule) = plan.rules.get(index) else {
+        return Turn::NoMatch;
+    };
+    if tx.removed.contains(index) || evaluate(plan, tx, index, rule, observer) == Outcome::NoMatch {
+        return Turn::NoMatch;
+    }
+    report(plan, tx, index, rule);
+    match disrupt(plan, tx, rule) {
+        Next::GoOn if tx.mode == Mode::Off => Turn::End(Decision::Pass),
+        Next::GoOn => Turn::Match,
+        Next::EndOfPhase => Turn::End(Decision::Pass),
+        Next::Disrupt(disruption) => Turn::End(stop(tx, disruption)),
     }
 }
 

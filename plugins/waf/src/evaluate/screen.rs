@@ -7,7 +7,7 @@ use super::transaction::Transaction;
 use crate::bytes::ByteSet;
 use crate::compile::plan::{Forms, Plan, Target};
 use crate::compile::screens::{Cell, Screen, Source};
-use crate::compile::sieve;
+use crate::compile::sieve::{self, Sieve};
 use crate::transformations::Touches;
 
 /// What the groups, cells and sources of a plan know.
@@ -16,6 +16,8 @@ pub(super) struct Screening {
     age: Age,
     groups: Known,
     cells: Known,
+    /// Of each side, for each source, what the sieve says about its values as they are.
+    plain: [Known; 2],
     sources: Vec<Option<Values>>,
     /// The values of all sources, one after the other.
     texts: Vec<TextId>,
@@ -49,7 +51,7 @@ impl Known {
     fn reset(&mut self, number: usize, words: usize) {
         self.made.clear();
         self.made.resize(number, false);
-        self.sets.clear();
+        // A set that is not made is not looked at.
         self.sets.resize(number * words, 0);
     }
 
@@ -88,6 +90,9 @@ pub(super) fn refresh(plan: &Plan, tx: &mut Transaction) {
     let words = words(plan);
     tx.screening.groups.reset(screens.groups.len(), words);
     tx.screening.cells.reset(screens.cells.len(), words);
+    for (plain, sieve) in tx.screening.plain.iter_mut().zip(&screens.sieves) {
+        plain.reset(screens.sources.len(), sieve.words());
+    }
     tx.screening.sources.clear();
     tx.screening.sources.resize(screens.sources.len(), None);
     tx.screening.texts.clear();
@@ -146,7 +151,7 @@ fn add_cell(plan: &Plan, tx: &mut Transaction, index: usize, union: &mut Set) {
 }
 
 fn make_cell(plan: &Plan, tx: &mut Transaction, cell: Cell, set: &mut Set) {
-    let Some(values) = values(plan, tx, cell.source) else {
+    let Some(values) = values(plan, tx, cell.source).filter(|values| values.start < values.end) else {
         return;
     };
     let Some(sieve) = plan.screens.sieves.get(cell.side.index()) else {
@@ -156,13 +161,12 @@ fn make_cell(plan: &Plan, tx: &mut Transaction, cell: Cell, set: &mut Set) {
         .chain
         .and_then(|index| Some((index, plan.transformations.get(index)?)));
     let chain = chain.filter(|(_, chain)| chain.touches.concerns(&values.present));
+    let Some((index, chain)) = chain else {
+        return add_plain(tx, cell, sieve, values, set);
+    };
     for at in values.start..values.end {
         let Some(&text) = tx.screening.texts.get(at as usize) else {
             return;
-        };
-        let Some((index, chain)) = chain else {
-            add(set, tx.texts.sifted(text, cell.side, sieve));
-            continue;
         };
         if let Touches::Bytes(bytes) = &chain.touches
             && !bytes.intersects(&tx.texts.present(text))
@@ -180,6 +184,27 @@ fn make_cell(plan: &Plan, tx: &mut Transaction, cell: Cell, set: &mut Set) {
             }
         }
     }
+}
+
+/// The values of a source as they are. Most cells are that, because most values are what their transformations make of them.
+fn add_plain(tx: &mut Transaction, cell: Cell, sieve: &Sieve, values: Values, set: &mut Set) {
+    let words = sieve.words();
+    let Screening { plain, texts, .. } = &mut tx.screening;
+    let Some(plain) = plain.get_mut(cell.side.index()) else {
+        return;
+    };
+    if let Some(known) = plain.get(cell.source, words) {
+        return add(set, known);
+    }
+    let mut union = Set::default();
+    for text in texts
+        .get(values.start as usize..values.end as usize)
+        .unwrap_or_default()
+    {
+        add(&mut union, tx.texts.sifted(*text, cell.side, sieve));
+    }
+    plain.set(cell.source, words, union.get(..words).unwrap_or_default());
+    add(set, &union);
 }
 
 fn values(plan: &Plan, tx: &mut Transaction, source: usize) -> Option<Values> {

@@ -60,19 +60,21 @@ struct Derived {
 /// What a text costs beside its bytes.
 const OVERHEAD: usize = size_of::<Text>() + size_of::<Derived>();
 
+/// The text that is always there.
+const EMPTY: Text = Text {
+    start: 0,
+    end: 0,
+    derived: None,
+    present: Some(ByteSet::EMPTY),
+    formed: None,
+    sifted: [None; 2],
+};
+
 impl Default for Texts {
     fn default() -> Self {
-        let empty = Text {
-            start: 0,
-            end: 0,
-            derived: None,
-            present: Some(ByteSet::EMPTY),
-            formed: None,
-            sifted: [None; 2],
-        };
         Self {
             bytes: Vec::new(),
-            texts: vec![empty],
+            texts: Vec::new(),
             derived: Vec::new(),
             sifted: Vec::new(),
             limit: usize::MAX,
@@ -81,14 +83,28 @@ impl Default for Texts {
     }
 }
 
+/// What one transaction leaves of its memory to the next, in bytes and in texts.
+const MOST_KEPT_BYTES: usize = 64 << 10;
+const MOST_KEPT_TEXTS: usize = 2048;
+
 impl Texts {
-    /// Nothing but the empty text, with so much room.
-    pub(super) fn with_limit(limit: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(4096),
-            limit: limit.min(u32::MAX as usize),
-            ..Self::default()
-        }
+    /// Forgets all but the empty text.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(MOST_KEPT_BYTES);
+        self.texts.clear();
+        self.texts.shrink_to(MOST_KEPT_TEXTS);
+        self.derived.clear();
+        self.derived.shrink_to(MOST_KEPT_TEXTS);
+        self.sifted.clear();
+        self.sifted.shrink_to(MOST_KEPT_TEXTS);
+        self.limit = usize::MAX;
+        self.room = Room::Enough;
+    }
+
+    /// Says how much room there is, in bytes.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(u32::MAX as usize);
     }
 
     /// Whether everything found room so far.
@@ -229,6 +245,9 @@ impl Texts {
     }
 
     fn span(&mut self, start: usize, end: usize) -> TextId {
+        if self.texts.is_empty() {
+            self.texts.push(EMPTY);
+        }
         let id = TextId(self.texts.len() as u32);
         self.texts.push(Text {
             start: start as u32,
@@ -265,7 +284,7 @@ mod tests {
         assert_eq!(texts.get(small), b"abc");
         assert_eq!(texts.transformed(text, lowercase), small);
         assert_eq!(texts.transformed(small, lowercase), small, "nothing left to change");
-        assert_eq!(texts.texts.len(), 3);
+        assert_eq!(texts.texts.len(), 3, "with the empty one");
     }
 
     #[test]
@@ -283,7 +302,8 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_empty_and_said() {
-        let mut texts = Texts::with_limit(1000);
+        let mut texts = Texts::default();
+        texts.set_limit(1000);
         let fits = texts.push(&[b'a'; 100]);
         assert_eq!((texts.get(fits).len(), texts.room()), (100, Room::Enough));
         let does_not = texts.push(&[b'a'; 1000]);

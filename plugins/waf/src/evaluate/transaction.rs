@@ -107,6 +107,8 @@ pub struct Transaction {
     pub(super) screening: Screening,
     /// Kept between rules, so that collecting allocates once.
     pub(super) scratch: Vec<Item>,
+    /// The same for the values of macros.
+    pub(super) expansion: Vec<Item>,
     /// What `sanitise` actions have named.
     pub(super) withheld: Withheld,
     pub(super) disruption: Option<Disruption>,
@@ -197,6 +199,7 @@ impl Default for Transaction {
             state: State::Running,
             screening: Screening::default(),
             scratch: Vec::new(),
+            expansion: Vec::new(),
             withheld: Withheld::default(),
             disruption: None,
             matches: Vec::new(),
@@ -218,6 +221,48 @@ impl Transaction {
         &self.quiet
     }
 
+    /// As a transaction that has not started. Its memory serves the next one, unless that is a lot.
+    pub fn clear(&mut self) {
+        /// Elements of a list that are kept.
+        const MOST_KEPT: usize = 1024;
+        fn empty<T>(list: &mut Vec<T>) {
+            list.clear();
+            list.shrink_to(MOST_KEPT);
+        }
+        let fresh = Self {
+            texts: std::mem::take(&mut self.texts),
+            args_get: std::mem::take(&mut self.args_get),
+            args_post: std::mem::take(&mut self.args_post),
+            request_headers: std::mem::take(&mut self.request_headers),
+            request_cookies: std::mem::take(&mut self.request_cookies),
+            response_headers: std::mem::take(&mut self.response_headers),
+            made: std::mem::take(&mut self.made),
+            tx: std::mem::take(&mut self.tx),
+            matched: std::mem::take(&mut self.matched),
+            screening: std::mem::take(&mut self.screening),
+            scratch: std::mem::take(&mut self.scratch),
+            expansion: std::mem::take(&mut self.expansion),
+            ..Self::default()
+        };
+        *self = fresh;
+        self.texts.clear();
+        for list in [
+            &mut self.args_get,
+            &mut self.args_post,
+            &mut self.request_headers,
+            &mut self.request_cookies,
+            &mut self.response_headers,
+        ] {
+            empty(list);
+        }
+        empty(&mut self.matched);
+        empty(&mut self.scratch);
+        empty(&mut self.expansion);
+        self.made.clear();
+        self.tx.clear();
+        self.screening.outdate();
+    }
+
     /// How many more matches there were than are kept.
     #[must_use]
     pub fn unreported(&self) -> usize {
@@ -227,16 +272,14 @@ impl Transaction {
     /// Takes what is known of the request before its body.
     pub(super) fn start(&mut self, plan: &Plan, services: &'static dyn Services, head: RequestHead) {
         let settings = &plan.settings;
-        *self = Self {
-            mode: settings.mode,
-            audit: settings.audit,
-            request_body: settings.request_body,
-            response_body: settings.response_body,
-            texts: Texts::with_limit(settings.memory_limit),
-            tx: Tx::new(&plan.names),
-            services,
-            ..Self::default()
-        };
+        self.clear();
+        self.mode = settings.mode;
+        self.audit = settings.audit;
+        self.request_body = settings.request_body;
+        self.response_body = settings.response_body;
+        self.texts.set_limit(settings.memory_limit);
+        self.tx.begin(&plan.names);
+        self.services = services;
         if self.mode == Mode::Off {
             return;
         }

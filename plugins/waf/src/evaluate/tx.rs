@@ -23,12 +23,16 @@ pub(super) struct Tx {
 }
 
 impl Tx {
-    /// With a slot for each name that rules mention.
-    pub(super) fn new(names: &Names) -> Self {
-        Self {
-            slots: vec![Value::Unset; names.len()],
-            dynamic: Vec::new(),
-        }
+    /// Nothing is set, and there is a slot for each name that rules mention.
+    pub(super) fn begin(&mut self, names: &Names) {
+        self.clear();
+        self.slots.resize(names.len(), Value::Unset);
+    }
+
+    /// Nothing is set, and there are no slots.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.dynamic.clear();
     }
 
     pub(super) fn get(&self, slot: Slot) -> Value {

@@ -124,26 +124,18 @@ impl Kept {
         let Some(opened) = self.get(collection) else {
             return Vec::new();
         };
-        let form = &opened.form;
-        let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX));
-        let minutes = (form.updated.saturating_sub(form.created) / 60).max(1);
-        let mut values: Vec<(Vec<u8>, Value)> = [
-            ("create_time", number(form.created)),
-            ("is_new", number(u64::from(opened.age == Age::New))),
-            ("key", Value::Text(opened.key)),
-            ("last_update_time", number(form.updated)),
-            ("timeout", number(timeout.as_secs())),
-            ("update_counter", number(form.updates)),
-            ("update_rate", number(form.updates / minutes)),
-        ]
-        .map(|(name, value)| (name.as_bytes().to_vec(), value))
-        .to_vec();
-        let set = opened
-            .variables
-            .iter()
-            .filter(|variable| variable.value != Value::Unset);
-        values.extend(set.map(|variable| (variable.name.to_vec(), variable.value)));
+        opened
+            .values(timeout)
+            .map(|(name, value)| (name.to_vec(), value))
+            .collect()
+    }
+
+    /// The value of this name, compared without case; nothing where the collection is not open.
+    pub(super) fn value(&self, collection: Persistent, name: &[u8], timeout: Duration) -> Option<Value> {
+        let mut values = self.get(collection)?.values(timeout);
         values
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// Sets a variable, or removes it. Nothing happens where the collection is not open.
@@ -257,6 +249,28 @@ impl Kept {
             None => return None,
         };
         opened.variables.get_mut(at)
+    }
+}
+
+impl Opened {
+    /// What is known of the collection itself, and what is set in it.
+    fn values(&self, timeout: Duration) -> impl Iterator<Item = (&[u8], Value)> {
+        let form = &self.form;
+        let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX));
+        let minutes = (form.updated.saturating_sub(form.created) / 60).max(1);
+        let of_itself: [(&[u8], Value); 7] = [
+            (b"create_time", number(form.created)),
+            (b"is_new", number(u64::from(self.age == Age::New))),
+            (b"key", Value::Text(self.key)),
+            (b"last_update_time", number(form.updated)),
+            (b"timeout", number(timeout.as_secs())),
+            (b"update_counter", number(form.updates)),
+            (b"update_rate", number(form.updates / minutes)),
+        ];
+        let set = self.variables.iter().filter(|variable| variable.value != Value::Unset);
+        of_itself
+            .into_iter()
+            .chain(set.map(|variable| (&*variable.name, variable.value)))
     }
 }
 
