@@ -3,7 +3,7 @@
 //! An exchange whose route caches asks [`Cache::lookup`] and gets a [`Lookup`]. From there:
 //!
 //! 1. [`key`] makes the URI and the request's fields into what an entry is found by.
-//! 2. [`store`] has the entries: shards with a lock each, one budget in bytes, least recently used goes first.
+//! 2. [`store`] has the entries: shards with a lock each, one budget in bytes, and a [`shelf`] in each that knows what goes next.
 //! 3. [`policy`] decides whether a stored response may be served and a new one stored; it asks [`freshness`] for the
 //!    arithmetic of ages and [`directives`] for what `Cache-Control` says.
 //! 4. [`conditions`] spares clients what they have (304), and asks the origin only for what changed.
@@ -39,6 +39,8 @@ mod freshness;
 mod key;
 mod policy;
 pub mod purge;
+mod shelf;
+mod sketch;
 mod store;
 pub mod tags;
 mod turns;
@@ -275,7 +277,7 @@ impl Cache {
         if let Some(reason) = passes_by(subject) {
             return self.bypass(reason);
         }
-        let stale = contents.find(hash, key, &subject.route, headers).cloned();
+        let stale = contents.peek(hash, key, &subject.route, headers).cloned();
         let place = Place {
             hash,
             key: key.to_bytes(),

@@ -3,11 +3,10 @@
 //! **Budget.** Every byte is reserved before it is held: bodies while they arrive, entries when they are stored. A reservation
 //! that goes over the limit first evicts, and fails when nothing is left to evict, so the accounted bytes never exceed the
 //! limit by an object that is held. The budget is global and not one per shard, because a shard's share of a small cache could
-//! be less than one object: eviction takes the least recently used URI of each shard in turn. URIs fall into shards by hash,
-//! so the ends of the shards' lists are about equally old.
+//! be less than one object: eviction takes from the heavier one of two shards what its [`Shelf`] says is the next to go.
 //!
-//! **Locks.** A hit takes one shard's lock, for a lookup, a few comparisons and a move to the front of a list. No two shards
-//! are ever locked together.
+//! **Locks.** A hit takes one shard's lock, for a lookup, a few comparisons, a count and a move to the front of a list. No two
+//! shards are ever locked together.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -24,6 +23,7 @@ use super::entry::{ALLOCATION, Entry};
 use super::flight::Landing;
 use super::key::Key;
 use super::policy::Trouble;
+use super::shelf::Shelf;
 
 /// A power of two, well above the number of cores.
 const SHARDS: usize = 64;
@@ -66,7 +66,7 @@ struct Shard(Mutex<Contents>);
 /// What one lock protects.
 #[derive(Debug)]
 pub(super) struct Contents {
-    slots: LruCache<u64, Slot, Identity>,
+    slots: Shelf<Slot>,
     /// Fetches that others may wait for.
     pub(super) flights: HashMap<u64, tokio::sync::watch::Receiver<Landing>, Identity>,
     /// What turned out not to be storable, and until when nobody waits for it.
@@ -130,13 +130,13 @@ struct Revised {
     bytes: u64,
 }
 
-type Identity = BuildHasherDefault<IdentityHasher>;
+pub(super) type Identity = BuildHasherDefault<IdentityHasher>;
 
 impl Store {
     pub(super) fn new(limit: u64) -> Self {
         let shard = |_| {
             Shard(Mutex::new(Contents {
-                slots: LruCache::unbounded_with_hasher(Identity::default()),
+                slots: Shelf::new(),
                 flights: HashMap::default(),
                 passes: LruCache::unbounded_with_hasher(Identity::default()),
                 troubles: LruCache::unbounded_with_hasher(Identity::default()),
@@ -226,7 +226,7 @@ impl Store {
         contents.troubles.pop(variant);
         let mut gone = Vec::new();
         let mut freed = 0;
-        let evicted = match contents.slots.get_mut(hash) {
+        let evicted = match contents.slots.peek_mut(*hash) {
             Some(slot) if slot.key == *key => {
                 freed += slot_size;
                 let same = |old: &Arc<Entry>| old.route == entry.route && old.variant == entry.variant;
@@ -235,16 +235,19 @@ impl Store {
                     gone.push(slot.variants.remove(0));
                 }
                 slot.variants.push(entry);
+                let weight = slot.total();
+                contents.slots.reweigh(*hash, weight);
                 None
             }
             // A new URI, or one whose hash collides with another's: that one goes.
-            _ => contents.slots.put(
-                *hash,
-                Slot {
+            _ => {
+                let slot = Slot {
                     key: key.clone(),
                     variants: vec![entry],
-                },
-            ),
+                };
+                let weight = slot.total();
+                contents.slots.put(*hash, slot, weight)
+            }
         };
         drop(contents);
         if let Some(slot) = evicted {
@@ -272,7 +275,7 @@ impl Store {
     /// Takes back one variant that turned out not to become complete; whether it was still there.
     pub(super) fn withdraw(&self, hash: u64, entry: &Arc<Entry>) -> bool {
         let mut contents = self.lock(hash);
-        let Some(slot) = contents.slots.peek_mut(&hash) else {
+        let Some(slot) = contents.slots.peek_mut(hash) else {
             return false;
         };
         let before = slot.variants.len();
@@ -280,9 +283,11 @@ impl Store {
         if slot.variants.len() == before {
             return false;
         }
+        let weight = slot.total();
         let empty = if slot.variants.is_empty() {
-            contents.slots.pop(&hash)
+            contents.slots.pop(hash)
         } else {
+            contents.slots.reweigh(hash, weight);
             None
         };
         drop(contents);
@@ -296,10 +301,10 @@ impl Store {
         if let Some(count) = contents.invalidations.get_mut(invalidation_index(hash)) {
             *count = count.wrapping_add(1);
         }
-        if contents.slots.peek(&hash).is_none_or(|slot| !key.is(&slot.key)) {
+        if contents.slots.peek(hash).is_none_or(|slot| !key.is(&slot.key)) {
             return;
         }
-        let slot = contents.slots.pop(&hash);
+        let slot = contents.slots.pop(hash);
         drop(contents);
         if let Some(slot) = slot {
             self.counts
@@ -313,7 +318,7 @@ impl Store {
     /// Everything that is stored for a URI, the latest last, without counting as a use: for operators.
     pub(super) fn variants(&self, hash: u64, key: &Key<'_>) -> Vec<Arc<Entry>> {
         let contents = self.lock(hash);
-        let slot = contents.slots.peek(&hash).filter(|slot| key.is(&slot.key));
+        let slot = contents.slots.peek(hash).filter(|slot| key.is(&slot.key));
         slot.map(|slot| slot.variants.clone()).unwrap_or_default()
     }
 
@@ -324,7 +329,7 @@ impl Store {
         if let Some(count) = contents.invalidations.get_mut(invalidation_index(hash)) {
             *count = count.wrapping_add(1);
         }
-        if contents.slots.peek(&hash).is_none_or(|slot| !key.is(&slot.key)) {
+        if contents.slots.peek(hash).is_none_or(|slot| !key.is(&slot.key)) {
             return 0;
         }
         let revised = contents.revise(hash, |_, entry| decide(entry));
@@ -347,7 +352,7 @@ impl Store {
         let (latest, now) = (self.bans.latest(), SystemTime::now());
         let mut up_to = latest;
         for shard in &self.shards {
-            let hashes: Vec<u64> = shard.0.lock().slots.iter().map(|(hash, _)| *hash).collect();
+            let hashes: Vec<u64> = shard.0.lock().slots.iter_mut().map(|(hash, _)| hash).collect();
             // A ban that asks for a request leaves what it could be about untested.
             let mut tested = latest;
             for hashes in hashes.chunks(AT_ONCE) {
@@ -384,9 +389,7 @@ impl Store {
     fn make_room(&self) -> bool {
         let mut empty = 0;
         while self.used() > self.limit() {
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % SHARDS;
-            let oldest = self.shards.get(turn).and_then(|shard| shard.0.lock().slots.pop_lru());
-            let Some((_, slot)) = oldest else {
+            let Some(slot) = self.heavier().and_then(|shard| shard.0.lock().slots.evict()) else {
                 empty += 1;
                 if empty > SHARDS {
                     return false;
@@ -400,6 +403,15 @@ impl Store {
             self.freed(slot.total(), slot.variants.len());
         }
         true
+    }
+
+    /// The heavier one of two shards. Each gets its turn, the other one is any: so none stays heavy or light for long.
+    fn heavier(&self) -> Option<&Shard> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let one = self.shards.get(turn % SHARDS)?;
+        let other = self.shards.get(turn.wrapping_mul(0x9e37_79b9) >> 16 & (SHARDS - 1))?;
+        let weight = |shard: &Shard| shard.0.lock().slots.weight();
+        Some(if weight(one) >= weight(other) { one } else { other })
     }
 
     fn freed(&self, bytes: u64, objects: usize) {
@@ -417,18 +429,20 @@ impl Contents {
         route: &Arc<str>,
         request: &HeaderMap,
     ) -> Option<&Arc<Entry>> {
-        let slot = self.slots.get(&hash).filter(|slot| key.is(&slot.key))?;
-        let same_route = |entry: &Entry| Arc::ptr_eq(&entry.route, route) || entry.route == *route;
-        slot.variants
-            .iter()
-            .rev()
-            .find(|entry| same_route(entry) && entry.variant.is_of(request))
+        let slot = self.slots.get(hash).filter(|slot| key.is(&slot.key))?;
+        slot.find(route, request)
+    }
+
+    /// The same, without counting as a use.
+    pub(super) fn peek(&self, hash: u64, key: &Key<'_>, route: &Arc<str>, request: &HeaderMap) -> Option<&Arc<Entry>> {
+        let slot = self.slots.peek(hash).filter(|slot| key.is(&slot.key))?;
+        slot.find(route, request)
     }
 
     /// Decides anew about all variants in a slot.
     fn revise(&mut self, hash: u64, mut decide: impl FnMut(&[u8], &Arc<Entry>) -> Fate) -> Revised {
         let mut revised = Revised::default();
-        let Some(Slot { key, variants }) = self.slots.peek_mut(&hash) else {
+        let Some(Slot { key, variants }) = self.slots.peek_mut(hash) else {
             return revised;
         };
         variants.retain_mut(|entry| match decide(key, entry) {
@@ -447,14 +461,17 @@ impl Contents {
         });
         if variants.is_empty() {
             revised.bytes += Slot::size(key);
-            self.slots.pop(&hash);
+            self.slots.pop(hash);
+        } else {
+            let weight = Slot::size(key) + variants.iter().map(|entry| entry.size()).sum::<u64>();
+            self.slots.reweigh(hash, weight);
         }
         revised
     }
 
     /// The latest variant, whichever request it is for: its Vary says what the others will vary on.
     pub(super) fn latest(&self, hash: u64, key: &Key<'_>) -> Option<&Arc<Entry>> {
-        self.slots.peek(&hash).filter(|slot| key.is(&slot.key))?.variants.last()
+        self.slots.peek(hash).filter(|slot| key.is(&slot.key))?.variants.last()
     }
 
     /// Has nobody wait for this variant until then.
@@ -498,12 +515,19 @@ fn invalidation_index(hash: u64) -> usize {
 }
 
 impl Slot {
-    /// Bytes of a slot without its variants: itself, its key, the list node and the table entry that lead to it.
+    /// The variant that answers a request, latest first.
+    fn find(&self, route: &Arc<str>, request: &HeaderMap) -> Option<&Arc<Entry>> {
+        let same_route = |entry: &Entry| Arc::ptr_eq(&entry.route, route) || entry.route == *route;
+        self.variants
+            .iter()
+            .rev()
+            .find(|entry| same_route(entry) && entry.variant.is_of(request))
+    }
+
+    /// Bytes of a slot without its variants: itself, its key, its place on the shelf and what leads there.
     fn size(key: &[u8]) -> u64 {
-        let node = size_of::<Self>() + 3 * size_of::<usize>();
-        let table = 2 * (2 * size_of::<usize>() + 1);
         let variants = 4 * size_of::<Arc<Entry>>();
-        (node + table + variants + key.len() + 3 * ALLOCATION) as u64
+        (size_of::<Self>() + Shelf::<Self>::OVERHEAD + variants + key.len() + 2 * ALLOCATION) as u64
     }
 
     fn total(&self) -> u64 {
@@ -587,7 +611,12 @@ impl Hasher for IdentityHasher {
 impl Store {
     /// The bytes of everything that is stored, counted anew.
     pub(super) fn recount(&self) -> u64 {
-        let slots = |shard: &Shard| shard.0.lock().slots.iter().map(|(_, slot)| slot.total()).sum::<u64>();
+        let slots = |shard: &Shard| {
+            let mut contents = shard.0.lock();
+            let sum = contents.slots.iter_mut().map(|(_, slot)| slot.total()).sum::<u64>();
+            assert_eq!(sum, contents.slots.weight());
+            sum
+        };
         self.shards.iter().map(slots).sum()
     }
 }
