@@ -1,9 +1,10 @@
 //! The bytes of a stored response, wherever they are.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::Frame;
 
 use super::arrival::{Arrival, Follower};
@@ -51,16 +52,22 @@ impl Body {
 
     /// Reads it from its first byte.
     pub(super) fn reader(&self) -> Reader {
-        Reader(match self {
+        Reader::new(match self {
             Self::Memory(data) => Source::Memory(data.clone()),
             Self::Arriving(arrival) => Source::Arriving(arrival.join()),
         })
     }
 }
 
-/// Gives a stored body as the client takes it.
+/// Gives a stored body, or a part of it, as the client takes it.
 #[derive(Debug)]
-pub struct Reader(Source);
+pub struct Reader {
+    source: Source,
+    /// Bytes before the part.
+    skip: u64,
+    /// Bytes of the part that are still to come; `None` for the whole.
+    window: Option<u64>,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -69,36 +76,85 @@ enum Source {
 }
 
 impl Reader {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            skip: 0,
+            window: None,
+        }
+    }
+
     pub(super) fn following(follower: Follower) -> Self {
-        Self(Source::Arriving(follower))
+        Self::new(Source::Arriving(follower))
+    }
+
+    /// Only these bytes.
+    pub(super) fn within(self, range: Range<u64>) -> Self {
+        Self {
+            skip: range.start,
+            window: Some(range.end.saturating_sub(range.start)),
+            ..self
+        }
     }
 
     /// The next piece.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match &mut self.0 {
-            Source::Memory(data) => {
-                let data = std::mem::take(data);
-                Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+        let Some(window) = &mut self.window else {
+            return self.source.poll_next(cx);
+        };
+        while *window > 0 {
+            let Some(frame) = ready!(self.source.poll_next(cx)) else {
+                break;
+            };
+            // Trailers are about the whole.
+            let Ok(mut data) = frame?.into_data() else { break };
+            let before = usize::try_from(self.skip).unwrap_or(usize::MAX).min(data.len());
+            self.skip -= before as u64;
+            data.advance(before);
+            data.truncate(usize::try_from(*window).unwrap_or(usize::MAX));
+            if !data.is_empty() {
+                *window -= data.len() as u64;
+                return Poll::Ready(Some(Ok(Frame::data(data))));
             }
-            Source::Arriving(follower) => follower.poll_next(cx),
         }
+        Poll::Ready(None)
     }
 
     /// Bytes that are still to come; `None` where nobody knows.
     #[must_use]
     pub fn left(&self) -> Option<u64> {
-        match &self.0 {
-            Source::Memory(data) => Some(data.len() as u64),
-            Source::Arriving(follower) => follower.left(),
-        }
+        self.window.or_else(|| self.source.left())
     }
 
     /// Whether everything was given.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        match &self.0 {
-            Source::Memory(data) => data.is_empty(),
-            Source::Arriving(follower) => follower.is_done(),
+        self.window == Some(0) || self.source.is_done()
+    }
+}
+
+impl Source {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self {
+            Self::Memory(data) => {
+                let data = std::mem::take(data);
+                Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+            }
+            Self::Arriving(follower) => follower.poll_next(cx),
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        match self {
+            Self::Memory(data) => Some(data.len() as u64),
+            Self::Arriving(follower) => follower.left(),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Memory(data) => data.is_empty(),
+            Self::Arriving(follower) => follower.is_done(),
         }
     }
 }

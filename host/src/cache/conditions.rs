@@ -1,23 +1,31 @@
 //! Conditional requests: the client's, answered from the cache, and Weir's own, asked of the origin (RFC 9110 §13,
-//! RFC 9111 §4.3).
+//! RFC 9111 §4.3). `If-Match` and `If-Unmodified-Since` are for origins alone (RFC 9111 §4.3.2).
 
+use std::time::Duration;
+
+use ahash::RandomState;
 use http::header::{
-    ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    DATE, ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+    RANGE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use smallvec::SmallVec;
 
 use super::freshness::date;
+use super::ranges::{Boundary, Parts};
 
-/// What a client asks to be spared (RFC 9110 §13.1.2, §13.1.3).
+/// What a client asks to be spared (RFC 9110 §13.1.2, §13.1.3), and which part it wants (§14.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Conditions {
     none_match: SmallVec<[HeaderValue; 1]>,
     modified_since: Option<HeaderValue>,
+    range: Option<HeaderValue>,
+    /// Under this condition (§13.1.5).
+    if_range: Option<HeaderValue>,
 }
 
 impl Conditions {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
         let none_match: SmallVec<_> = headers.get_all(IF_NONE_MATCH).iter().cloned().collect();
         // §13.1.3: If-Modified-Since is ignored where there is an If-None-Match.
         let modified_since = if none_match.is_empty() {
@@ -25,10 +33,52 @@ impl Conditions {
         } else {
             None
         };
+        // Ranges are defined for GET alone; two of them are a list that the field does not have.
+        let mut ranges = headers.get_all(RANGE).iter();
+        let range = ranges
+            .next()
+            .filter(|_| *method == Method::GET && ranges.next().is_none());
         Self {
             none_match,
             modified_since,
+            if_range: range.and_then(|_| headers.get(IF_RANGE).cloned()),
+            range: range.cloned(),
         }
+    }
+
+    /// Whether a request has any, which most have not.
+    pub(super) fn are_in(headers: &HeaderMap) -> bool {
+        headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE) || headers.contains_key(RANGE)
+    }
+
+    /// The parts of a stored response of this length that the client wants.
+    pub(super) fn parts(&self, status: StatusCode, stored: &HeaderMap, length: u64) -> Parts {
+        match &self.range {
+            Some(range) if status == StatusCode::OK && self.holds_for_range(stored) => {
+                Parts::of(range.as_bytes(), length, boundary)
+            }
+            _ => Parts::Whole,
+        }
+    }
+
+    /// If-Range: the tag or date must name exactly the stored response (RFC 9110 §13.1.5).
+    fn holds_for_range(&self, stored: &HeaderMap) -> bool {
+        let Some(validator) = &self.if_range else { return true };
+        let asked = validator.as_bytes().trim_ascii();
+        if asked.starts_with(b"\"") || asked.starts_with(b"W/") {
+            let etag = stored.get(ETAG).map(HeaderValue::as_bytes);
+            return asked.starts_with(b"\"") && etag == Some(asked);
+        }
+        let Some(asked) = validator
+            .to_str()
+            .ok()
+            .and_then(|asked| httpdate::parse_http_date(asked.trim()).ok())
+        else {
+            return false;
+        };
+        // §8.8.2.2: two versions of one second have one Last-Modified, so that it says nothing about the last second.
+        let settled = |modified| date(stored, DATE).is_some_and(|date| modified + Duration::from_secs(1) <= date);
+        date(stored, LAST_MODIFIED).is_some_and(|modified| modified == asked && settled(modified))
     }
 
     /// Whether a stored response is what the client has already: a 304 then says as much as the whole.
@@ -50,6 +100,11 @@ impl Conditions {
         let modified = date(stored, LAST_MODIFIED).or_else(|| date(stored, http::header::DATE));
         modified.is_some_and(|modified| modified <= since)
     }
+}
+
+fn boundary() -> Boundary {
+    let half = || u128::from(RandomState::new().hash_one(0));
+    Boundary(half() << 64 | half())
 }
 
 /// Takes away what would keep the origin from answering with the whole representation.
@@ -152,7 +207,7 @@ mod tests {
     }
 
     fn spares(request: &[(&str, &str)], stored: &[(&str, &str)]) -> bool {
-        Conditions::of(&headers(request)).spare(StatusCode::OK, &headers(stored))
+        Conditions::of(&Method::GET, &headers(request)).spare(StatusCode::OK, &headers(stored))
     }
 
     #[test]
@@ -214,8 +269,42 @@ mod tests {
     }
 
     #[test]
+    fn rfc9110_13_1_5_if_range() {
+        const MUCH_LATER: &str = "Tue, 14 Nov 2023 23:13:20 GMT";
+        let stored = [("etag", "\"a\""), ("last-modified", EARLIER), ("date", MUCH_LATER)];
+        for (validator, stored, holds) in [
+            ("\"a\"", &stored[..], true),
+            ("\"b\"", &stored, false),
+            ("W/\"a\"", &[("etag", "W/\"a\"")], false),
+            ("\"a\"", &[("etag", "W/\"a\"")], false),
+            ("\"a\"", &[], false),
+            (EARLIER, &stored, true),
+            (LATER, &stored, false),
+            (EARLIER, &[("last-modified", EARLIER), ("date", EARLIER)], false),
+            (EARLIER, &[("last-modified", EARLIER)], false),
+            ("nonsense", &stored, false),
+        ] {
+            let asked = headers(&[("range", "bytes=0-1"), ("if-range", validator)]);
+            let conditions = Conditions::of(&Method::GET, &asked);
+            let parts = conditions.parts(StatusCode::OK, &headers(stored), 10);
+            assert_eq!(parts == Parts::One(0..2), holds, "{validator} | {stored:?}");
+        }
+    }
+
+    #[test]
+    fn rfc9110_14_2_ranges_are_for_get_of_a_200_alone() {
+        let asked = headers(&[("range", "bytes=0-1")]);
+        let parts = |method, asked: &HeaderMap, status| Conditions::of(&method, asked).parts(status, &headers(&[]), 10);
+        assert_eq!(parts(Method::GET, &asked, StatusCode::OK), Parts::One(0..2));
+        assert_eq!(parts(Method::HEAD, &asked, StatusCode::OK), Parts::Whole);
+        assert_eq!(parts(Method::GET, &asked, StatusCode::NOT_FOUND), Parts::Whole);
+        let twice = headers(&[("range", "bytes=0-1"), ("range", "bytes=2-3")]);
+        assert_eq!(parts(Method::GET, &twice, StatusCode::OK), Parts::Whole);
+    }
+
+    #[test]
     fn only_successes_are_spared() {
-        let conditions = Conditions::of(&headers(&[("if-none-match", "\"a\"")]));
+        let conditions = Conditions::of(&Method::GET, &headers(&[("if-none-match", "\"a\"")]));
         assert!(!conditions.spare(StatusCode::NOT_FOUND, &headers(&[("etag", "\"a\"")])));
     }
 

@@ -5,7 +5,8 @@
 //! directive the smallest argument counts.
 
 use http::HeaderMap;
-use http::header::{AsHeaderName, CACHE_CONTROL, PRAGMA};
+use http::header::{AsHeaderName, CACHE_CONTROL, HeaderName, PRAGMA};
+use smallvec::SmallVec;
 
 /// What a client asks of caches (§5.2.1). They are wishes; Weir grants them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,10 +27,11 @@ pub(super) struct Request {
 /// What an origin allows caches to do (§5.2.2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Response {
-    /// Also with field names: Weir does not store parts of a head (§5.2.2.4 lets a cache treat both alike).
+    pub(super) source: Source,
+    /// Without field names; what it says with them, [`withheld`] knows.
     pub(super) no_cache: bool,
     pub(super) no_store: bool,
-    /// Also with field names (§5.2.2.7).
+    /// Without field names.
     pub(super) private: bool,
     pub(super) public: bool,
     pub(super) must_revalidate: bool,
@@ -43,6 +45,16 @@ pub(super) struct Response {
     pub(super) stale_while_revalidate: Option<u32>,
     /// Seconds (RFC 5861 §4).
     pub(super) stale_if_error: Option<u32>,
+}
+
+/// Which field said it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Source {
+    /// `Cache-Control`, or nothing.
+    #[default]
+    CacheControl,
+    /// A field for caches like this one (RFC 9213), beside which `Cache-Control` and `Expires` say nothing.
+    Targeted,
 }
 
 /// The longest delta in seconds; RFC 9111 §1.2.2 has larger ones count as this.
@@ -86,9 +98,9 @@ impl Response {
         let mut response = Self::default();
         each(headers, CACHE_CONTROL, |name, argument| {
             match_name(name, |name| match name {
-                "no-cache" => response.no_cache = true,
+                "no-cache" => response.no_cache |= argument.field_names().is_none(),
                 "no-store" => response.no_store = true,
-                "private" => response.private = true,
+                "private" => response.private |= argument.field_names().is_none(),
                 "public" => response.public = true,
                 "must-revalidate" => response.must_revalidate = true,
                 "proxy-revalidate" => response.proxy_revalidate = true,
@@ -111,6 +123,20 @@ impl Response {
     }
 }
 
+/// Fields that are not to be served again, or not for others: the names that `no-cache` and `private` come with (§5.2.2.4,
+/// §5.2.2.7). They are left out of what is stored.
+pub(super) fn withheld(headers: &HeaderMap) -> SmallVec<[HeaderName; 2]> {
+    let mut withheld = SmallVec::new();
+    each(headers, CACHE_CONTROL, |name, argument| {
+        match_name(name, |name| {
+            if matches!(name, "no-cache" | "private") {
+                withheld.extend(argument.field_names().unwrap_or_default());
+            }
+        });
+    });
+    withheld
+}
+
 /// The argument of a directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Argument<'a> {
@@ -128,6 +154,17 @@ impl Argument<'_> {
             Self::Value(digits) => seconds(digits),
             Self::None | Self::Malformed => None,
         }
+    }
+
+    /// A list of field names; `None` where it is anything else, and the directive holds for the whole response.
+    fn field_names(self) -> Option<SmallVec<[HeaderName; 2]>> {
+        let Self::Value(list) = self else { return None };
+        let names = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        let names: Option<SmallVec<[HeaderName; 2]>> = names
+            .filter(|name| !name.is_empty())
+            .map(|name| HeaderName::from_bytes(name).ok())
+            .collect();
+        names.filter(|names| !names.is_empty())
     }
 }
 
@@ -302,6 +339,7 @@ mod tests {
              stale-while-revalidate=3, stale-if-error=4",
         );
         let expected = Response {
+            source: Source::CacheControl,
             no_cache: true,
             no_store: true,
             private: true,
@@ -315,10 +353,35 @@ mod tests {
             stale_if_error: Some(4),
         };
         assert_eq!(all, expected);
-        assert!(response("no-cache=\"set-cookie, x\"").no_cache);
-        assert!(response("private=set-cookie").private);
         assert_eq!(response("stale-if-error=x").stale_if_error, None);
         assert_eq!(response(""), Response::default());
+    }
+
+    #[test]
+    fn rfc9111_5_2_2_4_and_7_with_field_names_they_hold_for_these() {
+        let names = |line: &str| {
+            let names = withheld(&headers(&[line]));
+            names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(" ")
+        };
+        for (line, expected) in [
+            ("no-cache=\"Set-Cookie, x\"", "set-cookie x"),
+            ("private=set-cookie", "set-cookie"),
+            ("private=\"a\", no-cache=\"b\"", "a b"),
+            ("no-cache=\"a,,\"", "a"),
+        ] {
+            assert_eq!(names(line), expected, "{line}");
+            assert!(!response(line).no_cache && !response(line).private, "{line}");
+        }
+        for line in [
+            "no-cache",
+            "no-cache=\"\"",
+            "no-cache=\"a b\"",
+            "no-cache=",
+            "no-cache=\"a",
+            "no-cache=\"a\", no-cache",
+        ] {
+            assert!(response(line).no_cache, "{line}");
+        }
     }
 
     #[test]

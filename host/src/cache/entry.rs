@@ -6,16 +6,19 @@ use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE, ETAG,
-    EXPIRES, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE, VARY,
+    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE,
+    DATE, ETAG, EXPIRES, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::body::{Body, Reader};
 use super::conditions::Conditions;
-use super::key::Variant;
+use super::directives;
 use super::policy::Policy;
+use super::ranges::Parts;
+use super::status::{CACHE_STATUS, Status};
+use super::variant::Variant;
 
 /// A response from the cache. Cheap to make: one reference.
 #[derive(Debug, Clone)]
@@ -23,6 +26,15 @@ pub struct Hit {
     entry: Arc<Entry>,
     age: u32,
     served: Served,
+    sends: Sends,
+}
+
+/// What is sent of a stored response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sends {
+    Parts(Parts),
+    /// Nothing, as the client has it (304).
+    NotModified,
 }
 
 /// How the cache came to serve a response; the words are those of the access log.
@@ -52,27 +64,69 @@ impl Hit {
     pub(super) fn new(entry: Arc<Entry>, served: Served, now: SystemTime) -> Self {
         let age = u32::try_from(entry.policy.freshness.age(now).as_secs()).unwrap_or(u32::MAX);
         entry.marks.served.fetch_add(1, Ordering::Relaxed);
-        Self { entry, age, served }
+        Self {
+            entry,
+            age,
+            served,
+            sends: Sends::Parts(Parts::Whole),
+        }
     }
 
-    /// The stored status.
+    /// What of it the client wants and does not have.
+    pub(super) fn on(self, conditions: &Conditions) -> Self {
+        let Entry {
+            status, headers, body, ..
+        } = &*self.entry;
+        let sends = if conditions.spare(*status, headers) {
+            Sends::NotModified
+        } else {
+            let parts = body.length().map(|length| conditions.parts(*status, headers, length));
+            // Several parts are put together from what is at hand.
+            let at_hand = |parts: &Parts| !matches!(parts, Parts::Many(..)) || body.bytes().is_some();
+            Sends::Parts(parts.filter(at_hand).unwrap_or(Parts::Whole))
+        };
+        Self { sends, ..self }
+    }
+
+    /// The status to send: the stored one, that of a part of it, or 304.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.entry.status
+        match self.sends {
+            Sends::NotModified => StatusCode::NOT_MODIFIED,
+            Sends::Parts(Parts::Whole) => self.entry.status,
+            Sends::Parts(Parts::One(_) | Parts::Many(..)) => StatusCode::PARTIAL_CONTENT,
+            Sends::Parts(Parts::None) => StatusCode::RANGE_NOT_SATISFIABLE,
+        }
     }
 
     /// The head to send, hop-by-hop fields gone, `Content-Length` and `Age` (RFC 9111 §5.1) set.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
+        let Sends::Parts(parts) = &self.sends else {
+            return self.not_modified_headers();
+        };
         let mut headers = self.entry.headers.clone();
         // The stored head has a place for it, so that the copy does not grow.
         headers.insert(AGE, HeaderValue::from(self.age));
+        parts.describe(&mut headers, self.entry.body.length().unwrap_or(0));
         headers
     }
 
-    /// The head of a 304 for this response: what RFC 9110 §15.4.5 asks for, and no description of a body that is not sent.
+    /// What `Cache-Status` says of it.
     #[must_use]
-    pub fn not_modified_headers(&self) -> HeaderMap {
+    pub fn cache_status(&self) -> Status {
+        Status::hit(self.ttl())
+    }
+
+    /// Seconds for which it is still fresh; less than zero once it is stale.
+    #[must_use]
+    pub fn ttl(&self) -> i64 {
+        let lifetime = i64::try_from(self.entry.policy.freshness.lifetime().as_secs()).unwrap_or(i64::MAX);
+        lifetime - i64::from(self.age)
+    }
+
+    /// The head of a 304 for this response: what RFC 9110 §15.4.5 asks for, and no description of a body that is not sent.
+    fn not_modified_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         for name in [
             CACHE_CONTROL,
@@ -91,33 +145,32 @@ impl Hit {
         headers
     }
 
-    /// The whole body, where it is in memory. (A HEAD gets the same head and none of it.)
+    /// The content to send, where all of it is in memory. (A HEAD gets the same head and none of it.)
     #[must_use]
     pub fn bytes(&self) -> Option<Bytes> {
-        self.entry.body.bytes()
+        match &self.sends {
+            Sends::Parts(parts) => {
+                let whole = self.entry.body.bytes()?;
+                Some(parts.cut(&whole, self.entry.headers.get(CONTENT_TYPE)))
+            }
+            Sends::NotModified => Some(Bytes::new()),
+        }
     }
 
-    /// Reads the body from wherever it is, as it comes.
+    /// Reads the content to send from wherever it is, as it comes.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        self.entry.body.reader()
-    }
-
-    /// The body's length; `None` while it arrives and its origin did not say.
-    #[must_use]
-    pub fn length(&self) -> Option<u64> {
-        self.entry.body.length()
+        let reader = self.entry.body.reader();
+        match &self.sends {
+            Sends::Parts(Parts::One(range)) => reader.within(range.clone()),
+            _ => reader,
+        }
     }
 
     /// Seconds since the origin made it or vouched for it.
     #[must_use]
     pub fn age(&self) -> u32 {
         self.age
-    }
-
-    /// Whether the client has it already.
-    pub(super) fn is_known_to(&self, conditions: &Conditions) -> bool {
-        conditions.spare(self.entry.status, &self.entry.headers)
     }
 
     /// How the cache came to serve it.
@@ -227,11 +280,12 @@ const KEPT_BY_304: [HeaderName; 3] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_
 /// What the allocator adds to an allocation.
 pub(super) const ALLOCATION: usize = 16;
 
-/// A head as it is stored: end-to-end fields only (§3.1), a Date in any case (RFC 9110 §6.6.1), the length of the body that is
-/// there, and a place for Age. The values are copied together, because those that came from a connection hold on to its whole
+/// A head as it is stored: end-to-end fields only (§3.1) and of them what may be served again (§5.2.2.4), a Date in any case
+/// (RFC 9110 §6.6.1), the length of the body that is there, and a place for Age and Cache-Status. The values are copied together, because those that came from a connection hold on to its whole
 /// read buffer.
 pub(super) fn stored_headers(headers: &HeaderMap, status: StatusCode, body: Option<u64>, now: SystemTime) -> HeaderMap {
-    let listed = listed_by_connection(headers);
+    let mut listed = listed_by_connection(headers);
+    listed.extend(directives::withheld(headers));
     let kept = || {
         headers
             .iter()
@@ -241,7 +295,7 @@ pub(super) fn stored_headers(headers: &HeaderMap, status: StatusCode, body: Opti
     kept().for_each(|(_, value)| buffer.extend_from_slice(value.as_bytes()));
     let mut buffer = buffer.freeze();
 
-    let mut stored = HeaderMap::with_capacity(kept().count() + 3);
+    let mut stored = HeaderMap::with_capacity(kept().count() + 4);
     for (name, value) in kept() {
         if let Ok(value) = HeaderValue::from_maybe_shared(buffer.split_to(value.len())) {
             stored.append(name.clone(), value);
@@ -257,6 +311,9 @@ pub(super) fn stored_headers(headers: &HeaderMap, status: StatusCode, body: Opti
         stored.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     stored.insert(AGE, HeaderValue::from_static("0"));
+    if !stored.contains_key(CACHE_STATUS) {
+        stored.insert(CACHE_STATUS, HeaderValue::from_static(""));
+    }
     stored
 }
 
@@ -330,6 +387,7 @@ mod tests {
             ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
             ("content-length", "3"),
             ("age", "0"),
+            ("cache-status", ""),
         ]);
         assert_eq!(stored_headers(&came, StatusCode::OK, Some(3), now()), expected);
     }
@@ -339,8 +397,28 @@ mod tests {
         let stored = stored_headers(&HeaderMap::new(), StatusCode::NO_CONTENT, Some(0), now());
         assert_eq!(
             stored,
-            header_map(&[("date", "Tue, 14 Nov 2023 22:13:20 GMT"), ("age", "0")])
+            header_map(&[
+                ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
+                ("age", "0"),
+                ("cache-status", "")
+            ])
         );
+    }
+
+    #[test]
+    fn rfc9111_5_2_2_4_fields_that_may_not_be_served_again_are_not_stored() {
+        let came = header_map(&[
+            ("cache-control", "max-age=60, no-cache=\"a\", private=\"b, set-cookie\""),
+            ("a", "1"),
+            ("b", "2"),
+            ("c", "3"),
+            ("set-cookie", "x=y"),
+        ]);
+        let stored = stored_headers(&came, StatusCode::OK, Some(3), now());
+        assert!(stored.contains_key("c"));
+        for withheld in ["a", "b", "set-cookie"] {
+            assert!(!stored.contains_key(withheld), "{withheld}");
+        }
     }
 
     #[test]
@@ -348,6 +426,7 @@ mod tests {
         let headers = stored_headers(&header_map(&[("x", "1")]), StatusCode::OK, Some(1), now());
         let mut copy = headers.clone();
         copy.insert(AGE, HeaderValue::from(12_u32));
+        Status::hit(48).append_to(&mut copy, "weir", None);
         assert_eq!(copy.capacity(), headers.clone().capacity());
     }
 }

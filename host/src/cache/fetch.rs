@@ -16,10 +16,12 @@ use super::conditions::{self, Conditions};
 use super::directives;
 use super::entry::{Entry, Hit, Marks, Served, headers_size, stored_headers};
 use super::flight::{Flight, Landing};
-use super::key::Variant;
 use super::policy::{self, Asked, Policy, Refused, Trouble, Verdict};
+use super::status::Forward;
 use super::store::{Inserted, Place, Reservation};
 use super::turns::Turn;
+use super::variant::Variant;
+use crate::config::CacheRules;
 use crate::exchange::subject::Subject;
 
 /// For this long nobody waits for what turned out not to be storable. The next fetch that finds it storable ends it.
@@ -41,6 +43,7 @@ pub struct Fetch {
     pub(super) conditions: Conditions,
     pub(super) stale: Option<Arc<Entry>>,
     pub(super) requested: SystemTime,
+    pub(super) reason: Forward,
     /// `None` where nobody waits for this fetch.
     pub(super) flight: Option<Flight>,
     pub(super) queueing: Queueing,
@@ -65,14 +68,12 @@ pub struct Late;
 pub enum Stored {
     /// The stored response still holds (304): send this one.
     Revalidated(Hit),
-    /// It still holds, and the client has it already: send a 304.
-    NotModified(Hit),
     /// The origin answered with an error, in whose place this stale response may be sent (RFC 5861 §4).
     Stale(Hit),
     /// Send the response, and give the writer every byte of it.
     Store(Writer),
-    /// Send the response; it is not stored.
-    NotStored,
+    /// Send the response; it is not stored, for this reason.
+    NotStored(&'static str),
 }
 
 impl Fetch {
@@ -102,15 +103,21 @@ impl Fetch {
         stale.flat_map(|stale| conditions::validators(&stale.headers)).collect()
     }
 
-    /// The response head came at `now`.
+    /// Why the origin is asked.
     #[must_use]
-    pub fn on_response(mut self, subject: &Subject, now: SystemTime) -> Stored {
+    pub fn reason(&self) -> Forward {
+        self.reason
+    }
+
+    /// The response head came at `now`. `rules` are the route's.
+    #[must_use]
+    pub fn on_response(mut self, subject: &Subject, rules: &CacheRules, now: SystemTime) -> Stored {
         let Some(response) = subject.response.as_ref() else {
-            return Stored::NotStored;
+            return Stored::NotStored("status");
         };
         if response.status == StatusCode::NOT_MODIFIED {
             return match self.stale.take() {
-                Some(stale) => self.revalidated(stale, response, now),
+                Some(stale) => self.revalidated(stale, response, rules, now),
                 // Nobody asked for it.
                 None => self.not_storable(None, now),
             };
@@ -120,9 +127,9 @@ impl Fetch {
         {
             self.note(Trouble::ServerError, now);
             self.land(Landing::ServerError);
-            return Stored::Stale(Hit::new(stale, Served::Stale, now));
+            return Stored::Stale(Hit::new(stale, Served::Stale, now).on(&self.conditions));
         }
-        let (policy, variant) = match self.accept(subject, response, now) {
+        let (policy, variant) = match self.accept(subject, response, rules, now) {
             Ok(accepted) => accepted,
             Err(refused) => {
                 // What the origin says now is truer than what it said then, unless it is in trouble.
@@ -139,7 +146,7 @@ impl Fetch {
         let expected = match response.headers.get(CONTENT_LENGTH).map(content_length) {
             None => None,
             Some(Some(length)) if length <= self.cache.max_object() => Some(length),
-            Some(_) => return self.not_storable(Some(Refused::Useless), now),
+            Some(_) => return self.not_storable(Some(Refused::TooLarge), now),
         };
         let headers = stored_headers(&response.headers, response.status, Some(0), now);
         let reserved = expected.unwrap_or(0) + headers_size(&headers) as u64;
@@ -167,7 +174,7 @@ impl Fetch {
         let stale = self.in_trouble(Trouble::Unreachable, now);
         self.note(Trouble::Unreachable, now);
         self.land(Landing::Unreachable);
-        stale.map(|stale| Hit::new(stale, Served::Stale, now))
+        stale.map(|stale| Hit::new(stale, Served::Stale, now).on(&self.conditions))
     }
 
     /// The stale response, if it may be served while the origin is asked: because it says so, or because the origin has been in
@@ -202,17 +209,26 @@ impl Fetch {
         &self,
         subject: &Subject,
         response: &response::Parts,
+        rules: &CacheRules,
         now: SystemTime,
     ) -> Result<(Policy, Variant), Refused> {
-        let policy = policy::store(self.asked, response.status, &response.headers, self.requested, now)?;
-        let variant = Variant::new(&subject.request.headers, &response.headers).ok_or(Refused::Varies)?;
+        let times = (self.requested, now);
+        let policy = policy::store(self.asked, response.status, &response.headers, rules, times)?;
+        let variant = Variant::new(&subject.request.headers, &response.headers, &rules.normalise);
+        let variant = variant.ok_or(Refused::Varies)?;
         Ok((policy, variant))
     }
 
     /// A 304 came for the stored response (RFC 9111 §4.3.4).
-    fn revalidated(mut self, stale: Arc<Entry>, response: &response::Parts, now: SystemTime) -> Stored {
+    fn revalidated(
+        mut self,
+        stale: Arc<Entry>,
+        response: &response::Parts,
+        rules: &CacheRules,
+        now: SystemTime,
+    ) -> Stored {
         let entry = if conditions::is_about(&stale.headers, &response.headers) {
-            self.refresh(&stale, response, now)
+            self.refresh(&stale, response, rules, now)
         } else {
             // About another response, so the stored one is outdated. The client still gets it, as there is no other.
             None
@@ -223,23 +239,23 @@ impl Fetch {
         });
         self.cache.store.counts.revalidated.fetch_add(1, Ordering::Relaxed);
         self.land(Landing::Stored);
-        let spared = self.conditions.spare(entry.status, &entry.headers);
-        let hit = Hit::new(entry, Served::Revalidated, now);
-        if spared {
-            Stored::NotModified(hit)
-        } else {
-            Stored::Revalidated(hit)
-        }
+        Stored::Revalidated(Hit::new(entry, Served::Revalidated, now).on(&self.conditions))
     }
 
-    /// Stores what a 304 makes of the stored response. `None` where it must not be stored any more.
-    fn refresh(&self, stale: &Arc<Entry>, response: &response::Parts, now: SystemTime) -> Option<Arc<Entry>> {
+    /// Stores what a 304, or a 200 to HEAD, makes of the stored response. `None` where it must not be stored any more.
+    pub(super) fn refresh(
+        &self,
+        stale: &Arc<Entry>,
+        response: &response::Parts,
+        rules: &CacheRules,
+        now: SystemTime,
+    ) -> Option<Arc<Entry>> {
         let mut headers = stale.merged_headers(&response.headers, now);
         // For the arithmetic it is as old as the 304 says.
         if let Some(age) = response.headers.get(AGE) {
             headers.insert(AGE, age.clone());
         }
-        let policy = policy::store(self.asked, stale.status, &headers, self.requested, now).ok()?;
+        let policy = policy::store(self.asked, stale.status, &headers, rules, (self.requested, now)).ok()?;
         headers.insert(AGE, HeaderValue::from_static("0"));
         let entry = Arc::new(Entry {
             status: stale.status,
@@ -263,7 +279,7 @@ impl Fetch {
             self.release_those_who_wait(now);
         }
         self.land(Landing::NotStorable);
-        Stored::NotStored
+        Stored::NotStored(refused.map_or("full", Refused::as_str))
     }
 
     /// Nobody waits for this, now or for a while: what comes of it answers nobody else.
@@ -333,6 +349,16 @@ impl Writer {
             content: Some(Box::new(content)),
             why: Broken::Closed,
         }
+    }
+
+    /// Seconds for which the response is fresh at `now`.
+    #[must_use]
+    pub fn ttl(&self, now: SystemTime) -> i64 {
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        self.content.as_ref().map_or(0, |content| {
+            let freshness = &content.policy.freshness;
+            seconds(freshness.lifetime()) - seconds(freshness.age(now))
+        })
     }
 
     /// The next bytes of the body. They are copied: as they are, they would keep a whole read buffer alive.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::entry::{Hit, Served};
 use super::fetch::Fetch;
 use super::policy::Trouble;
+use super::status::Forward;
 use super::store::{Place, Store};
 
 /// What came of a fetch.
@@ -95,6 +96,12 @@ enum Otherwise {
 }
 
 impl Wait {
+    /// Why the origin is asked.
+    #[must_use]
+    pub fn reason(&self) -> Forward {
+        self.alone.reason
+    }
+
     /// Waits until something came of the other exchange's fetch, `coalesce_timeout` at most.
     pub async fn done(mut self) -> Waited {
         let landed = self.landing.wait_for(|landing| *landing != Landing::Pending);
@@ -111,7 +118,7 @@ impl Wait {
         };
         let now = SystemTime::now();
         match (self.alone.in_trouble(trouble, now), otherwise) {
-            (Some(entry), _) => Waited::Hit(Hit::new(entry, Served::Stale, now)),
+            (Some(entry), _) => Waited::Hit(Hit::new(entry, Served::Stale, now).on(&self.alone.conditions)),
             (None, Otherwise::Fetch) => Waited::Fetch(self.alone),
             (None, Otherwise::Fail) => Waited::Failed,
         }

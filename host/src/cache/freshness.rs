@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use http::header::{AGE, DATE, EXPIRES, HeaderName, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
-use super::directives::{self, Response};
+use super::directives::{self, Response, Source};
+use crate::config::CacheRules;
 
 /// The arithmetic of one stored response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,19 +19,14 @@ pub(super) struct Freshness {
     lifetime: Duration,
 }
 
-/// Heuristic freshness is this part of the time since the last modification (§4.2.2 suggests 10 %)…
-const HEURISTIC_PART: u32 = 10;
-/// …and never more than this, as the RFC has caches beyond it warn.
-const LONGEST_HEURISTIC: Duration = Duration::from_secs(24 * 3600);
-
 impl Freshness {
     /// The freshness of a response that was asked for at `requested` and whose head came at `received`.
     pub(super) fn new(
         status: StatusCode,
         headers: &HeaderMap,
         control: &Response,
-        requested: SystemTime,
-        received: SystemTime,
+        rules: &CacheRules,
+        (requested, received): (SystemTime, SystemTime),
     ) -> Self {
         let date = date(headers, DATE).unwrap_or(received);
         let apparent_age = since(date, received);
@@ -38,7 +34,7 @@ impl Freshness {
         Self {
             received,
             initial_age: apparent_age.max(corrected_age),
-            lifetime: lifetime(status, headers, control, date),
+            lifetime: lifetime(status, headers, control, rules, date),
         }
     }
 
@@ -74,12 +70,29 @@ pub(super) fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> 
     httpdate::parse_http_date(headers.get(name)?.to_str().ok()?.trim()).ok()
 }
 
-/// freshness_lifetime (§4.2.1): s-maxage, max-age, Expires, heuristics, in this order.
-fn lifetime(status: StatusCode, headers: &HeaderMap, control: &Response, date: SystemTime) -> Duration {
+/// Whether a response says itself how long it is fresh (§4.2.1).
+pub(super) fn is_explicit(headers: &HeaderMap, control: &Response) -> bool {
+    control.s_maxage.is_some() || control.max_age.is_some() || counts_expires(headers, control)
+}
+
+/// RFC 9213 §2.2: beside a targeted field, Expires says nothing.
+fn counts_expires(headers: &HeaderMap, control: &Response) -> bool {
+    control.source == Source::CacheControl && headers.contains_key(EXPIRES)
+}
+
+/// freshness_lifetime (§4.2.1): s-maxage, max-age, Expires, and where none of them is there heuristics and the operator's
+/// rules.
+fn lifetime(
+    status: StatusCode,
+    headers: &HeaderMap,
+    control: &Response,
+    rules: &CacheRules,
+    date: SystemTime,
+) -> Duration {
     if let Some(seconds) = control.s_maxage.or(control.max_age) {
         return Duration::from_secs(seconds.into());
     }
-    if headers.contains_key(EXPIRES) {
+    if counts_expires(headers, control) {
         // An invalid date, `0` above all, is a time in the past (§5.3); the earliest of several counts.
         let expires = headers.get_all(EXPIRES).iter().map(|value| {
             let value = value.to_str().ok()?;
@@ -87,12 +100,26 @@ fn lifetime(status: StatusCode, headers: &HeaderMap, control: &Response, date: S
         });
         return expires.min().flatten().unwrap_or_default();
     }
+    if is_negative(status) && !rules.negative.is_zero() {
+        return rules.negative;
+    }
     if !heuristically_cacheable(status) && !control.public {
         return Duration::ZERO;
     }
-    self::date(headers, LAST_MODIFIED).map_or(Duration::ZERO, |modified| {
-        (since(modified, date) / HEURISTIC_PART).min(LONGEST_HEURISTIC)
-    })
+    match self::date(headers, LAST_MODIFIED) {
+        // §4.2.2 suggests a part of the time since the last modification.
+        Some(modified) => (since(modified, date) * rules.heuristic / 100).min(rules.heuristic_most),
+        None if status.is_success() || status.is_redirection() => rules.lifetime,
+        None => Duration::ZERO,
+    }
+}
+
+/// Errors that the operator may have stored for a while, so that an origin is not asked for each of them.
+pub(super) fn is_negative(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        404 | 405 | 410 | 414 | 451 | 500 | 501 | 502 | 503 | 504
+    )
 }
 
 /// The Age field: its first member, ignored where it is no number (§5.1).
@@ -145,8 +172,8 @@ mod tests {
             status,
             &headers,
             &Response::of(&headers),
-            noon() - seconds(delay),
-            noon(),
+            &CacheRules::default(),
+            (noon() - seconds(delay), noon()),
         )
     }
 
@@ -216,6 +243,54 @@ mod tests {
             "modified in the future"
         );
         assert_eq!(of(200, &[]), 0);
+    }
+
+    #[test]
+    fn the_operator_sets_lifetimes_where_responses_do_not() {
+        let rules = CacheRules {
+            heuristic: 50,
+            heuristic_most: seconds(300),
+            lifetime: seconds(30),
+            negative: seconds(5),
+            ..CacheRules::default()
+        };
+        let modified = |ago: i64| (LAST_MODIFIED, http_date(-ago));
+        for (status, lines, expected) in [
+            (200, vec![], 30),
+            (301, vec![], 30),
+            (200, vec![modified(100)], 50),
+            (200, vec![modified(10_000)], 300),
+            (200, vec![control("max-age=7")], 7),
+            (404, vec![], 5),
+            (503, vec![], 5),
+            (404, vec![modified(100)], 5),
+            (404, vec![control("max-age=7")], 7),
+            (404, vec![(EXPIRES, "0".to_owned())], 0),
+            (302, vec![], 0),
+            (403, vec![], 0),
+        ] {
+            let headers: HeaderMap = lines
+                .iter()
+                .map(|(name, value): &(HeaderName, String)| (name.clone(), HeaderValue::from_str(value).unwrap()))
+                .collect();
+            let status = StatusCode::from_u16(status).unwrap();
+            let freshness = Freshness::new(status, &headers, &Response::of(&headers), &rules, (noon(), noon()));
+            assert_eq!(freshness.lifetime(), seconds(expected), "{status} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn rfc9213_2_2_expires_says_nothing_beside_a_targeted_field() {
+        let headers: HeaderMap = [(EXPIRES, HeaderValue::from_str(&http_date(30)).unwrap())]
+            .into_iter()
+            .collect();
+        let control = Response {
+            source: Source::Targeted,
+            ..Response::default()
+        };
+        let times = (noon(), noon());
+        let freshness = Freshness::new(StatusCode::OK, &headers, &control, &CacheRules::default(), times);
+        assert_eq!(freshness.lifetime(), Duration::ZERO);
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! What a stored response is found by: the target URI (RFC 9111 §2), and the request fields that it varies on (§4.1).
+//! What stored responses are found by: the target URI (RFC 9111 §2).
 
 use ahash::RandomState;
-use http::header::{HOST, HeaderName, VARY};
-use http::{HeaderMap, HeaderValue};
-use smallvec::SmallVec;
+use http::HeaderValue;
+use http::header::HOST;
 use std::hash::{BuildHasher, Hasher};
 
 use super::purge::Address;
@@ -55,13 +54,54 @@ impl<'a> Key<'a> {
         Self { target, ..self }
     }
 
-    /// Whether an absolute URI is on the same server (RFC 9111 §4.4: only then may it be invalidated).
-    pub(super) fn is_origin_of(&self, uri: &http::Uri) -> bool {
-        let Some(authority) = uri.authority() else { return true };
-        uri.scheme_str()
-            .is_none_or(|scheme| scheme.eq_ignore_ascii_case(self.scheme))
-            && authority.host().as_bytes().eq_ignore_ascii_case(self.host)
-            && own_port(authority.as_str().as_bytes(), self.scheme) == self.port
+    pub(super) fn target(&self) -> &'a [u8] {
+        self.target
+    }
+
+    /// The target that a reference in a response means, where it is on the same server (RFC 9111 §4.4: only then may it be
+    /// invalidated). Relative ones start at this target (RFC 3986 §5.2).
+    pub(super) fn resolve(&self, reference: &str) -> Option<Vec<u8>> {
+        let reference = reference.split('#').next().unwrap_or_default().trim();
+        if let Some(rest) = reference.strip_prefix("//") {
+            return self.on_same_server(rest);
+        }
+        let scheme_end = reference
+            .find([':', '/', '?'])
+            .filter(|at| reference[*at..].starts_with(':'));
+        if let Some(end) = scheme_end {
+            let (scheme, rest) = reference.split_at(end);
+            let rest = rest
+                .strip_prefix("://")
+                .filter(|_| scheme.eq_ignore_ascii_case(self.scheme))?;
+            return self.on_same_server(rest);
+        }
+        let base = self.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let joined = match reference.as_bytes() {
+            [] => return Some(self.target.to_vec()),
+            [b'/', ..] => reference.as_bytes().to_vec(),
+            query @ [b'?', ..] => return Some([base, query].concat()),
+            relative => {
+                let folder = base.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+                [base.get(..folder).unwrap_or_default(), relative].concat()
+            }
+        };
+        Some(without_dots(&joined))
+    }
+
+    /// The target of an authority and what follows it.
+    fn on_same_server(&self, rest: &str) -> Option<Vec<u8>> {
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let port = own_port(authority.as_bytes(), self.scheme);
+        let host = authority.rsplit_once(':').map_or(authority, |(host, digits)| {
+            let is_port = digits.bytes().all(|byte| byte.is_ascii_digit());
+            if is_port { host } else { authority }
+        });
+        let same = host.as_bytes().eq_ignore_ascii_case(self.host) && port == self.port;
+        same.then(|| match target.as_bytes() {
+            [] => b"/".to_vec(),
+            query @ [b'?', ..] => [b"/", query].concat(),
+            path => without_dots(path),
+        })
     }
 
     pub(super) fn hash(&self, random: &RandomState) -> u64 {
@@ -93,6 +133,39 @@ impl<'a> Key<'a> {
     }
 }
 
+/// Takes `.` and `..` out of a path, whatever query follows (RFC 3986 §5.2.4).
+fn without_dots(target: &[u8]) -> Vec<u8> {
+    let end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    let (path, query) = target.split_at(end);
+    let mut segments: Vec<&[u8]> = Vec::new();
+    let mut rest = path.split(|byte| *byte == b'/').skip(1).peekable();
+    while let Some(segment) = rest.next() {
+        let last = rest.peek().is_none();
+        match segment {
+            b"." => {}
+            b".." => drop(segments.pop()),
+            segment => {
+                segments.push(segment);
+                continue;
+            }
+        }
+        // What ends in dots is a folder.
+        if last {
+            segments.push(b"");
+        }
+    }
+    let mut clean = Vec::with_capacity(target.len());
+    for segment in segments {
+        clean.push(b'/');
+        clean.extend_from_slice(segment);
+    }
+    if clean.is_empty() {
+        clean.push(b'/');
+    }
+    clean.extend_from_slice(query);
+    clean
+}
+
 fn port(subject: &Subject) -> &[u8] {
     let authority = match subject.request.uri.authority() {
         Some(authority) => authority.as_str().as_bytes(),
@@ -120,81 +193,11 @@ fn own_port<'a>(authority: &'a [u8], scheme: &str) -> &'a [u8] {
     port.filter(|port| *port != default).unwrap_or_default()
 }
 
-/// The request fields that a response was chosen by, with the values of the request that fetched it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Variant(Box<[Field]>);
-
-/// A field's name and value; `None` where the request did not have it.
-type Field = (HeaderName, Option<Box<[u8]>>);
-
-/// More field names than this are a mistake or an attack; such a response is not stored.
-const MOST_FIELDS: usize = 16;
-
-impl Variant {
-    /// `None` for a response that varies on too much to be worth storing.
-    pub(super) fn new(request: &HeaderMap, response: &HeaderMap) -> Option<Self> {
-        let mut names: SmallVec<[HeaderName; 4]> = SmallVec::new();
-        for list in response.get_all(VARY) {
-            for name in list
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .map(<[u8]>::trim_ascii)
-                .filter(|name| !name.is_empty())
-            {
-                let name = HeaderName::from_bytes(name).ok()?;
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-        }
-        let field = |name: HeaderName| {
-            let value = value(request, &name).map(|value| value.into_vec().into_boxed_slice());
-            (name, value)
-        };
-        (names.len() <= MOST_FIELDS).then(|| Self(names.into_iter().map(field).collect()))
-    }
-
-    /// Whether a request would have been answered with the same response (§4.1).
-    pub(super) fn is_of(&self, request: &HeaderMap) -> bool {
-        self.0
-            .iter()
-            .all(|(name, stored)| value(request, name).as_deref() == stored.as_deref())
-    }
-
-    /// A number for the values that a request has for these fields.
-    pub(super) fn hash_of(&self, request: &HeaderMap, hasher: &mut impl Hasher) {
-        for (name, _) in &self.0 {
-            hasher.write_u8(u8::from(request.contains_key(name)));
-            hasher.write(&value(request, name).unwrap_or_default());
-        }
-    }
-
-    /// Bytes on the heap.
-    pub(super) fn size(&self) -> usize {
-        let values = self
-            .0
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.as_ref().map_or(0, |value| value.len()));
-        size_of_val(&*self.0) + values.sum::<usize>()
-    }
-}
-
-/// A field's value, its lines joined and white space around them gone, as §4.1 has values compared.
-fn value(headers: &HeaderMap, name: &HeaderName) -> Option<SmallVec<[u8; 64]>> {
-    let mut lines = headers.get_all(name).iter().map(|line| line.as_bytes().trim_ascii());
-    let mut value = SmallVec::from_slice(lines.next()?);
-    for line in lines {
-        value.extend_from_slice(b", ");
-        value.extend_from_slice(line);
-    }
-    Some(value)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::tests::{get, header_map};
+    use super::super::tests::get;
     use super::*;
 
     fn stored(subject: &Subject) -> String {
@@ -232,53 +235,33 @@ mod tests {
     }
 
     #[test]
-    fn rfc9111_4_4_the_same_server() {
-        let subject = get("/", &[("host", "example.org")]);
+    fn rfc9111_4_4_references_on_the_same_server() {
+        let subject = get("/a/b?c=d", &[("host", "example.org")]);
         let key = Key::of(&subject);
-        for (uri, same) in [
-            ("/x", true),
-            ("http://example.org/x", true),
-            ("http://EXAMPLE.org:80/x", true),
-            ("https://example.org/x", false),
-            ("http://example.org:81/x", false),
-            ("http://other.example/x", false),
+        for (reference, target) in [
+            ("/x", Some("/x")),
+            ("http://example.org/x?y", Some("/x?y")),
+            ("HTTP://EXAMPLE.org:80/x", Some("/x")),
+            ("http://example.org", Some("/")),
+            ("http://example.org?q", Some("/?q")),
+            ("//example.org/x#part", Some("/x")),
+            ("x", Some("/a/x")),
+            ("./x", Some("/a/x")),
+            ("../x?y=/..", Some("/x?y=/..")),
+            ("../../../x", Some("/x")),
+            ("..", Some("/")),
+            (".", Some("/a/")),
+            ("?e=f", Some("/a/b?e=f")),
+            ("", Some("/a/b?c=d")),
+            ("x?y:z", Some("/a/x?y:z")),
+            ("https://example.org/x", None),
+            ("http://example.org:81/x", None),
+            ("http://other.example/x", None),
+            ("//other.example/x", None),
+            ("mailto:a@example.org", None),
         ] {
-            assert_eq!(key.is_origin_of(&uri.parse().unwrap()), same, "{uri}");
-        }
-    }
-
-    #[test]
-    fn rfc9111_4_1_variants() {
-        let variant = |request: &[_], vary| Variant::new(&header_map(request), &header_map(&[("vary", vary)])).unwrap();
-        let gzip = variant(&[("accept-encoding", "gzip")], "Accept-Encoding");
-        assert!(gzip.is_of(&header_map(&[("accept-encoding", "gzip"), ("accept", "x")])));
-        assert!(gzip.is_of(&header_map(&[("accept-encoding", "  gzip ")])));
-        assert!(!gzip.is_of(&header_map(&[("accept-encoding", "br")])));
-        assert!(!gzip.is_of(&header_map(&[])));
-        let none = variant(&[], "accept-encoding, , accept,accept-encoding");
-        assert!(none.is_of(&header_map(&[])));
-        assert!(!none.is_of(&header_map(&[("accept", "")])), "absent is not empty");
-        let lines = variant(&[("accept", "a"), ("accept", "b")], "accept");
-        assert!(lines.is_of(&header_map(&[("accept", "a, b")])));
-        assert!(!lines.is_of(&header_map(&[("accept", "a")])));
-        assert!(
-            variant(&[("accept", "a")], "").is_of(&header_map(&[])),
-            "an empty Vary varies on nothing"
-        );
-    }
-
-    #[test]
-    fn a_vary_that_is_malformed_or_too_long_is_not_stored() {
-        let many = (0..=MOST_FIELDS)
-            .map(|number| format!("x-{number}"))
-            .collect::<Vec<_>>()
-            .join(",");
-        for vary in [many.as_str(), "accept encoding", "a, \"b\""] {
-            assert_eq!(
-                Variant::new(&header_map(&[]), &header_map(&[("vary", vary)])),
-                None,
-                "{vary}"
-            );
+            let resolved = key.resolve(reference).map(|target| String::from_utf8(target).unwrap());
+            assert_eq!(resolved.as_deref(), target, "{reference}");
         }
     }
 }

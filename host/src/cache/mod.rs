@@ -2,24 +2,28 @@
 //!
 //! An exchange whose route caches asks [`Cache::lookup`] and gets a [`Lookup`]. From there:
 //!
-//! 1. [`key`] makes the URI and the request's fields into what an entry is found by.
+//! 1. [`key`] makes the URI into what entries are found by, [`variant`] tells them apart by the request's fields, which
+//!    [`normalise`] reads.
 //! 2. [`store`] has the entries: shards with a lock each, one budget in bytes, and a [`shelf`] in each that knows what goes next.
 //! 3. [`policy`] decides whether a stored response may be served and a new one stored; it asks [`freshness`] for the
-//!    arithmetic of ages and [`directives`] for what `Cache-Control` says.
-//! 4. [`conditions`] spares clients what they have (304), and asks the origin only for what changed.
+//!    arithmetic of ages, [`directives`] for what `Cache-Control` says and [`targeted`] for what is said to caches like this
+//!    one alone.
+//! 4. [`conditions`] spares clients what they have (304), and asks the origin only for what changed; [`ranges`] cuts parts.
 //! 5. [`flight`] has the others wait while one exchange fetches, and [`turns`] fetches for one origin wait for each other.
 //! 6. [`fetch`] takes the origin's answer: stored, revalidated, or not.
 //! 7. [`entry`] is a stored response, and what is served of it: its [`body`] may be in memory, or still on its way
-//!    ([`arrival`]).
-//! 8. [`purge`] takes out what an operator names: a URL, or by [`bans`] whatever fits an expression or has one of its [`tags`].
+//!    ([`arrival`]). [`status`] tells the client.
+//! 8. [`methods`] is what POST, HEAD and the others do to what is stored.
+//! 9. [`purge`] takes out what an operator names: a URL, or by [`bans`] whatever fits an expression or has one of its [`tags`].
 //!
 //! Decisions that the RFC leaves open, or that peers make otherwise:
-//! - A response with `Set-Cookie` is never stored; Varnish does the same, nginx too, HAProxy stores it without the cookie.
+//! - A response with `Set-Cookie` is not stored; Varnish does the same, nginx too, HAProxy stores it without the cookie. It is
+//!   where the response says that the cookie is nobody else's (`no-cache="set-cookie"`; then without it), or the operator does.
 //! - Requests with `Cookie` are answered from the cache: an origin whose response depends on a cookie has to say so with `Vary`
 //!   or `private`.
-//! - `private` and `no-cache` with field names count as without (§5.2.2.4 and §5.2.2.7 allow it).
+//! - Fields that `private` and `no-cache` name are left out of what is stored.
 //! - What clients say in `Cache-Control` is granted, `no-cache` included; such requests go to the origin on their own.
-//! - A Range request is answered whole from a stored response (RFC 9110 §14.2 allows it), and otherwise passes by the cache.
+//! - A Range request is answered from a stored whole, and otherwise passes by the cache.
 //! - Routes are part of what distinguishes variants, as one URI may lead to different upstreams.
 //! - Whoever waits for a fetch follows the body while it arrives; a fetch that fails with nothing stale at hand has failed for
 //!   all who waited, because asking again for each of them would be the stampede that coalescing is to prevent.
@@ -37,13 +41,19 @@ mod fetch;
 mod flight;
 mod freshness;
 mod key;
+mod methods;
+mod normalise;
 mod policy;
 pub mod purge;
+mod ranges;
 mod shelf;
 mod sketch;
+mod status;
 mod store;
 pub mod tags;
+mod targeted;
 mod turns;
+mod variant;
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -51,11 +61,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use ahash::RandomState;
-use http::header::{
-    CONTENT_LENGTH, CONTENT_LOCATION, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
-    LOCATION, RANGE, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{HeaderMap, Method, Uri};
+use http::header::{CONTENT_LENGTH, HeaderName, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING, UPGRADE};
+use http::{Method, request};
 use serde::Serialize;
 
 use crate::config;
@@ -66,6 +73,7 @@ pub use body::{Broken, Reader};
 pub use entry::{Hit, Served};
 pub use fetch::{Fetch, Late, Progress, Stored, Writer};
 pub use flight::{Wait, Waited};
+pub use status::{Forward, Status};
 
 use conditions::Conditions;
 use fetch::Queueing;
@@ -74,6 +82,7 @@ use key::Key;
 use policy::{Asked, Verdict};
 use store::{Contents, Place, Store};
 use turns::Turns;
+use variant::Variant;
 
 /// The process's cache.
 #[derive(Debug)]
@@ -94,34 +103,14 @@ pub enum Lookup {
     Bypass(&'static str),
     /// Send this.
     Hit(Hit),
-    /// The client has it already: send a 304 with [`Hit::not_modified_headers`].
-    NotModified(Hit),
     /// The client wants nothing that is not stored (`only-if-cached`), and nothing is: send a 504 (RFC 9111 §5.2.1.7).
     OnlyIfCached,
     /// Ask the origin, and show it the answer.
     Fetch(Box<Fetch>),
     /// Send this, which is stale, and ask the origin all the same: nobody is to wait for that (RFC 5861 §3).
-    Refresh(Box<Fetch>, Answer),
+    Refresh(Box<Fetch>, Hit),
     /// Another exchange asks the origin for the same.
     Wait(Box<Wait>),
-}
-
-/// A stored response, as this client is to get it.
-#[derive(Debug)]
-pub enum Answer {
-    /// All of it.
-    Hit(Hit),
-    /// The client has it already.
-    NotModified(Hit),
-}
-
-impl From<Answer> for Lookup {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Hit(hit) => Self::Hit(hit),
-            Answer::NotModified(hit) => Self::NotModified(hit),
-        }
-    }
 }
 
 impl Cache {
@@ -177,34 +166,9 @@ impl Cache {
         match contents.ready(hash, &key, subject, &wishes, now) {
             Some(hit) => {
                 drop(contents);
-                answer(hit, &request.headers).into()
+                answer(hit, request)
             }
             None => self.miss(subject, &key, hash, contents, now),
-        }
-    }
-
-    /// A request was answered with `subject.response`: removes what an unsafe method has changed (RFC 9111 §4.4).
-    pub fn invalidate(&self, subject: &Subject) {
-        let Some(response) = subject.response.as_ref() else {
-            return;
-        };
-        // All methods that are not known to be safe are not (§4.4).
-        let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(&subject.request.method);
-        let successful = response.status.is_success() || response.status.is_redirection();
-        if safe || !successful || self.store.limit() == 0 {
-            return;
-        }
-        let key = Key::of(subject);
-        self.store.invalidate(key.hash(&self.random), &key);
-        for name in [LOCATION, CONTENT_LOCATION] {
-            let Some(value) = response.headers.get(name).and_then(|value| value.to_str().ok()) else {
-                continue;
-            };
-            let Ok(uri) = value.trim().parse::<Uri>() else { continue };
-            if let Some(target) = uri.path_and_query().filter(|_| key.is_origin_of(&uri)) {
-                let key = key.with_target(target.as_str().as_bytes());
-                self.store.invalidate(key.hash(&self.random), &key);
-            }
         }
     }
 
@@ -269,51 +233,45 @@ impl Cache {
         mut contents: parking_lot::MutexGuard<'_, Contents>,
         now: SystemTime,
     ) -> Lookup {
-        let headers = &subject.request.headers;
-        let asked = Asked::of(headers);
-        if asked.control.only_if_cached {
+        let mut fetch = Box::new(self.new_fetch(subject, key, hash, &contents, now));
+        if fetch.asked.control.only_if_cached {
             return Lookup::OnlyIfCached;
         }
-        if let Some(reason) = passes_by(subject) {
-            return self.bypass(reason);
-        }
-        let stale = contents.peek(hash, key, &subject.route, headers).cloned();
-        let place = Place {
-            hash,
-            key: key.to_bytes(),
-            variant: self.variant(hash, subject, contents.latest(hash, key).map(|entry| &entry.variant)),
-            invalidations: contents.invalidations(hash),
-            bans: self.store.bans.latest(),
-        };
+        fetch.stale = contents
+            .peek(hash, key, &subject.route, &subject.request.headers)
+            .cloned();
         // A wish of this client alone: what the others wait for would not fulfil it.
-        let personal = asked.control.no_cache
-            || stale
+        let personal = fetch.asked.control.no_cache
+            || fetch
+                .stale
                 .as_ref()
-                .is_some_and(|entry| entry.policy.verdict(&directives::Request::default(), now) == Verdict::Serve);
-        let passes = contents.passes(place.variant, now);
-        let trouble = contents.trouble(place.variant, now);
-        let mut fetch = Box::new(Fetch {
-            cache: Arc::clone(self),
-            conditions: Conditions::of(headers),
-            route: Arc::clone(&subject.route),
-            place,
-            asked,
-            stale,
-            requested: now,
-            flight: None,
-            queueing: if passes { Queueing::Free } else { Queueing::Counted },
-            turn: None,
-        });
+                .is_some_and(|stale| stale.policy.verdict(&directives::Request::default(), now) == Verdict::Serve);
+        let passes = contents.passes(fetch.place.variant, now);
+        let grace = fetch.in_grace(contents.trouble(fetch.place.variant, now), now);
+        match passes_by(subject) {
+            Some(PassesBy::Content(reason)) => return self.bypass(reason),
+            // What is stale answers a HEAD or a range too; what is fetched behind its back is the whole.
+            Some(PassesBy::Part(reason)) if personal || passes || grace.is_none() => return self.bypass(reason),
+            Some(PassesBy::Part(_)) | None => {}
+        }
+        fetch.reason = match &fetch.stale {
+            Some(_) if personal => Forward::Request,
+            Some(_) => Forward::Stale,
+            None if contents.latest(hash, key).is_some() => Forward::VaryMiss,
+            None => Forward::UriMiss,
+        };
+        if passes {
+            fetch.queueing = Queueing::Free;
+        }
         if personal || passes {
             contents.lookups.misses += 1;
             return Lookup::Fetch(fetch);
         }
-        let stale = fetch.in_grace(trouble, now);
+        let stale = grace.map(|stale| Hit::new(stale, Served::Stale, now).on(&fetch.conditions));
         if let Some(landing) = contents.flights.get(&fetch.place.variant).cloned() {
-            if let Some(stale) = stale {
+            if let Some(hit) = stale {
                 contents.lookups.stale += 1;
-                drop(contents);
-                return answer(Hit::new(stale, Served::Stale, now), headers).into();
+                return Lookup::Hit(hit);
             }
             contents.lookups.coalesced += 1;
             return Lookup::Wait(Box::new(Wait {
@@ -325,17 +283,47 @@ impl Cache {
         let (flight, landing) = Flight::new(&self.store, &fetch.place);
         contents.flights.insert(fetch.place.variant, landing);
         fetch.flight = Some(flight);
-        let Some(stale) = stale else {
+        let Some(hit) = stale else {
             contents.lookups.misses += 1;
             return Lookup::Fetch(fetch);
         };
         contents.lookups.stale += 1;
-        drop(contents);
-        Lookup::Refresh(fetch, answer(Hit::new(stale, Served::Stale, now), headers))
+        Lookup::Refresh(fetch, hit)
+    }
+
+    /// What would take the origin's answer to a request. Nobody waits for it yet.
+    fn new_fetch(
+        self: &Arc<Self>,
+        subject: &Subject,
+        key: &Key<'_>,
+        hash: u64,
+        contents: &Contents,
+        now: SystemTime,
+    ) -> Fetch {
+        let request = &subject.request;
+        Fetch {
+            cache: Arc::clone(self),
+            conditions: Conditions::of(&request.method, &request.headers),
+            route: Arc::clone(&subject.route),
+            place: Place {
+                hash,
+                key: key.to_bytes(),
+                variant: self.variant(hash, subject, contents.latest(hash, key).map(|entry| &entry.variant)),
+                invalidations: contents.invalidations(hash),
+                bans: self.store.bans.latest(),
+            },
+            asked: Asked::of(&request.headers),
+            stale: None,
+            requested: now,
+            reason: Forward::UriMiss,
+            flight: None,
+            queueing: Queueing::Counted,
+            turn: None,
+        }
     }
 
     /// What exchanges have to have in common for one to fetch for the other, as far as it is known before the response.
-    fn variant(&self, hash: u64, subject: &Subject, known: Option<&key::Variant>) -> u64 {
+    fn variant(&self, hash: u64, subject: &Subject, known: Option<&Variant>) -> u64 {
         let mut hasher = self.random.build_hasher();
         hasher.write_u64(hash);
         hasher.write(subject.route.as_bytes());
@@ -384,34 +372,65 @@ impl Contents {
     }
 }
 
-/// Requests whose responses are not stored, although stored ones may answer them.
-fn passes_by(subject: &Subject) -> Option<&'static str> {
+/// What responses to a request are stored under, for people to read.
+#[must_use]
+pub fn key_of(subject: &Subject) -> Box<[u8]> {
+    Key::of(subject).to_bytes()
+}
+
+/// Whether what comes of a request may be stored as it is: the whole of a GET.
+#[must_use]
+pub fn asks_for_whole(subject: &Subject) -> bool {
+    passes_by(subject).is_none()
+}
+
+/// Requests whose responses are not stored, although stored ones may answer them; with the reason.
+enum PassesBy {
+    /// The answer is less than a whole.
+    Part(&'static str),
+    /// The answer may be to something that the next request does not have.
+    Content(&'static str),
+}
+
+fn passes_by(subject: &Subject) -> Option<PassesBy> {
+    /// Fields by which frameworks let a request be another one than it says. Nobody varies on them, so that an answer to
+    /// them would be put in front of everybody.
+    const DISGUISES: [HeaderName; 6] = [
+        HeaderName::from_static("x-original-url"),
+        HeaderName::from_static("x-rewrite-url"),
+        HeaderName::from_static("x-http-method-override"),
+        HeaderName::from_static("x-http-method"),
+        HeaderName::from_static("x-method-override"),
+        HeaderName::from_static("x-forwarded-prefix"),
+    ];
     let has = |name: HeaderName| subject.request.headers.contains_key(name);
-    if subject.request.method == Method::HEAD {
-        return Some("head");
-    }
-    if has(RANGE) {
-        return Some("range");
-    }
-    if has(IF_MATCH) || has(IF_UNMODIFIED_SINCE) {
-        return Some("condition");
-    }
     // A GET whose content the origin heeds would put its answer in front of everybody.
     let length = subject.request.headers.get(CONTENT_LENGTH);
     if has(TRANSFER_ENCODING) || length.is_some_and(|length| length != "0") {
-        return Some("content");
+        return Some(PassesBy::Content("content"));
+    }
+    if DISGUISES.into_iter().any(has) {
+        return Some(PassesBy::Content("disguised"));
+    }
+    if subject.request.method == Method::HEAD {
+        return Some(PassesBy::Part("head"));
+    }
+    if has(RANGE) {
+        return Some(PassesBy::Part("range"));
+    }
+    if has(IF_MATCH) || has(IF_UNMODIFIED_SINCE) {
+        return Some(PassesBy::Part("condition"));
     }
     None
 }
 
-/// A hit, or the 304 that spares the client its body.
-fn answer(hit: Hit, request: &HeaderMap) -> Answer {
-    let conditional = request.contains_key(IF_NONE_MATCH) || request.contains_key(IF_MODIFIED_SINCE);
-    if conditional && hit.is_known_to(&Conditions::of(request)) {
-        Answer::NotModified(hit)
+/// A hit, as far as the client wants it.
+fn answer(hit: Hit, request: &request::Parts) -> Lookup {
+    Lookup::Hit(if Conditions::are_in(&request.headers) {
+        hit.on(&Conditions::of(&request.method, &request.headers))
     } else {
-        Answer::Hit(hit)
-    }
+        hit
+    })
 }
 
 /// The cache as `weir status` shows it. Counts are since the start of the process.

@@ -2,21 +2,40 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{AUTHORIZATION, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY};
+use http::header::{AUTHORIZATION, ETAG, LAST_MODIFIED, SET_COOKIE, VARY};
 use http::{HeaderMap, StatusCode};
 
 use super::directives::{self, FOR_EVER};
-use super::freshness::{Freshness, heuristically_cacheable};
-
-/// How long after its freshness a response is served when its origin cannot be reached and the response says nothing about
-/// it (§4.2.4 allows it, without a limit).
-pub(super) const STALE_IF_UNREACHABLE: Duration = Duration::from_secs(24 * 3600);
+use super::freshness::{Freshness, heuristically_cacheable, is_explicit, is_negative};
+use super::targeted;
+use crate::config::{CacheRules, SetCookie};
 
 /// What a cache may do with a response that it stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) control: directives::Response,
     pub(super) freshness: Freshness,
+    /// How long after its freshness it is served in trouble or while it is asked about, where it says nothing itself.
+    pub(super) leeway: Leeway,
+}
+
+/// The operator's word on stale responses; `None` where they are not to be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leeway {
+    revalidating: Option<Duration>,
+    error: Option<Duration>,
+    unreachable: Option<Duration>,
+}
+
+impl Leeway {
+    fn of(rules: &CacheRules) -> Self {
+        let unless_zero = |duration: Duration| (!duration.is_zero()).then_some(duration);
+        Self {
+            revalidating: unless_zero(rules.grace),
+            error: unless_zero(rules.stale_if_error),
+            unreachable: unless_zero(rules.stale_if_unreachable),
+        }
+    }
 }
 
 /// What the storing rules look at in a request, kept because plugins and the spine change the head on its way.
@@ -53,6 +72,24 @@ pub(super) enum Refused {
     Varies,
     /// Neither lifetime nor validator: it could never be served.
     Useless,
+    /// Larger than what is stored, or of a length that it lies about.
+    TooLarge,
+}
+
+impl Refused {
+    /// A word for `Cache-Status`.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::SetsCookie => "set-cookie",
+            Self::Authorized => "authorization",
+            Self::Status => "status",
+            Self::Varies => "vary",
+            Self::Useless => "not-fresh",
+            Self::TooLarge => "too-large",
+        }
+    }
 }
 
 /// Whether the response to a GET may be stored, and what may be done with it then (§3).
@@ -60,10 +97,10 @@ pub(super) fn store(
     asked: Asked,
     status: StatusCode,
     headers: &HeaderMap,
-    requested: SystemTime,
-    received: SystemTime,
+    rules: &CacheRules,
+    (requested, received): (SystemTime, SystemTime),
 ) -> Result<Policy, Refused> {
-    let control = directives::Response::of(headers);
+    let control = targeted::directives(headers, &rules.targeted);
     // 1xx are no answers, 206 is a part, 304 is about another response.
     if status.is_informational() || matches!(status.as_u16(), 206 | 304) {
         return Err(Refused::Status);
@@ -79,14 +116,17 @@ pub(super) fn store(
     if control.private {
         return Err(Refused::Private);
     }
-    if headers.contains_key(SET_COOKIE) {
+    if rules.set_cookie == SetCookie::Pass
+        && headers.contains_key(SET_COOKIE)
+        && !directives::withheld(headers).contains(&SET_COOKIE)
+    {
         return Err(Refused::SetsCookie);
     }
     if asked.authorized && !(control.public || control.must_revalidate || control.s_maxage.is_some()) {
         return Err(Refused::Authorized);
     }
-    let explicit = control.s_maxage.is_some() || control.max_age.is_some() || headers.contains_key(EXPIRES);
-    if !(explicit || control.public || heuristically_cacheable(status)) {
+    let by_rule = is_negative(status) && !rules.negative.is_zero();
+    if !(is_explicit(headers, &control) || control.public || heuristically_cacheable(status) || by_rule) {
         return Err(Refused::Status);
     }
     if headers.get_all(VARY).iter().any(|value| {
@@ -97,12 +137,16 @@ pub(super) fn store(
     }) {
         return Err(Refused::Varies);
     }
-    let freshness = Freshness::new(status, headers, &control, requested, received);
+    let freshness = Freshness::new(status, headers, &control, rules, (requested, received));
     let can_be_fresh = !control.no_cache && freshness.lifetime() > freshness.age(received);
     if !(can_be_fresh || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED)) {
         return Err(Refused::Useless);
     }
-    Ok(Policy { control, freshness })
+    Ok(Policy {
+        control,
+        freshness,
+        leeway: Leeway::of(rules),
+    })
 }
 
 /// Statuses whose caching Weir does what RFC 9110 says about.
@@ -156,10 +200,10 @@ impl Policy {
         {
             return Verdict::ServeStale;
         }
-        if self
-            .control
-            .stale_while_revalidate
-            .is_some_and(|most| stale <= seconds(most))
+        let revalidating = self.control.stale_while_revalidate.map(seconds);
+        if revalidating
+            .or(self.leeway.revalidating)
+            .is_some_and(|most| stale <= most)
             && wishes.max_age.is_none()
         {
             return Verdict::ServeWhileRevalidating;
@@ -177,11 +221,11 @@ impl Policy {
             (Some(origin), Some(client)) => Some(seconds(origin.max(client))),
             (origin, client) => origin.or(client).map(seconds),
         };
-        let allowed = match trouble {
-            Trouble::Unreachable => Some(allowed.unwrap_or(STALE_IF_UNREACHABLE)),
-            Trouble::ServerError => allowed,
+        let ours = match trouble {
+            Trouble::Unreachable => self.leeway.unreachable,
+            Trouble::ServerError => self.leeway.error,
         };
-        allowed.is_some_and(|allowed| stale <= allowed)
+        allowed.or(ours).is_some_and(|allowed| stale <= allowed)
     }
 }
 
@@ -228,7 +272,17 @@ mod tests {
 
     fn stored(request: &[(&str, &str)], status: u16, response: &[(&str, &str)]) -> Result<Policy, Refused> {
         let status = StatusCode::from_u16(status).unwrap();
-        store(Asked::of(&headers(request)), status, &headers(response), at(0), at(0))
+        store_by(&CacheRules::default(), request, status, response)
+    }
+
+    fn store_by(
+        rules: &CacheRules,
+        request: &[(&str, &str)],
+        status: StatusCode,
+        response: &[(&str, &str)],
+    ) -> Result<Policy, Refused> {
+        let asked = Asked::of(&headers(request));
+        store(asked, status, &headers(response), rules, (at(0), at(0)))
     }
 
     fn refused(request: &[(&str, &str)], status: u16, response: &[(&str, &str)]) -> Option<Refused> {
@@ -250,7 +304,8 @@ mod tests {
         );
         assert_eq!(
             refused(&[], 200, &[FRESH, ("cache-control", "private=\"x\"")]),
-            Some(Refused::Private)
+            None,
+            "§5.2.2.7: only the field is"
         );
         assert_eq!(
             refused(&[("cache-control", "no-store")], 200, &[FRESH]),
@@ -295,6 +350,72 @@ mod tests {
     fn responses_that_set_cookies_are_not_stored_whatever_they_allow() {
         let lines = [("cache-control", "public, max-age=60"), ("set-cookie", "session=1")];
         assert_eq!(refused(&[], 200, &lines), Some(Refused::SetsCookie));
+        let withheld = [("cache-control", "no-cache=\"set-cookie\", max-age=60"), lines[1]];
+        assert_eq!(refused(&[], 200, &withheld), None, "the cookie is not stored");
+        let rules = CacheRules {
+            set_cookie: SetCookie::Store,
+            ..CacheRules::default()
+        };
+        assert!(
+            store_by(&rules, &[], StatusCode::OK, &lines).is_ok(),
+            "where the operator says so"
+        );
+    }
+
+    #[test]
+    fn errors_are_stored_where_the_operator_says_so() {
+        let rules = CacheRules {
+            negative: Duration::from_secs(5),
+            ..CacheRules::default()
+        };
+        for (status, stored) in [(404, true), (503, true), (403, false), (429, false)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(store_by(&rules, &[], status, &[]).is_ok(), stored, "{status}");
+            assert!(store_by(&CacheRules::default(), &[], status, &[]).is_err(), "{status}");
+            assert!(
+                store_by(&rules, &[], status, &[("cache-control", "no-store")]).is_err(),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_operator_allows_stale_responses_where_they_do_not_forbid_it() {
+        let rules = CacheRules {
+            grace: Duration::from_secs(10),
+            stale_if_error: Duration::from_secs(20),
+            stale_if_unreachable: Duration::ZERO,
+            ..CacheRules::default()
+        };
+        let wishes = directives::Request::default();
+        for (control, revalidating, error) in [
+            ("max-age=60", true, true),
+            ("max-age=60, stale-while-revalidate=0, stale-if-error=0", false, false),
+            ("max-age=60, must-revalidate", false, false),
+        ] {
+            let policy = store_by(&rules, &[], StatusCode::OK, &[("cache-control", control)]).unwrap();
+            let verdict = policy.verdict(&wishes, at(65));
+            assert_eq!(verdict == Verdict::ServeWhileRevalidating, revalidating, "{control}");
+            assert_eq!(
+                policy.serves_in_trouble(&wishes, Trouble::ServerError, at(75)),
+                error,
+                "{control}"
+            );
+            assert!(
+                !policy.serves_in_trouble(&wishes, Trouble::Unreachable, at(65)),
+                "{control}"
+            );
+            assert_eq!(policy.verdict(&wishes, at(71)), Verdict::Validate, "{control}");
+        }
+    }
+
+    #[test]
+    fn rfc9213_2_2_a_targeted_field_decides_alone() {
+        let targeted = |value| [("cache-control", "no-store"), ("cdn-cache-control", value)];
+        assert_eq!(refused(&[], 200, &targeted("max-age=60")), None);
+        assert_eq!(refused(&[], 200, &targeted("&&&")), Some(Refused::NoStore));
+        let private = [FRESH, ("cdn-cache-control", "private")];
+        assert_eq!(refused(&[], 200, &private), Some(Refused::Private));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use http::header::{AGE, ETAG};
-use http::{HeaderValue, StatusCode};
+use http::header::{AGE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
 use super::bans::Manner;
@@ -76,6 +76,8 @@ fn config() -> config::Cache {
         bans: 100,
         purge_from: Vec::new(),
         tags: config::Tags::Strip,
+        status: None,
+        status_key: false,
     }
 }
 
@@ -89,10 +91,10 @@ pub(super) fn stored_entry(status: u16, headers: &[(&str, &str)]) -> entry::Entr
         .entry("cache-control")
         .or_insert(HeaderValue::from_static("max-age=0"));
     fresh.entry(ETAG).or_insert(HeaderValue::from_static("\"x\""));
-    let policy = policy::store(asked, status, &fresh, at(0), at(0)).unwrap();
+    let policy = policy::store(asked, status, &fresh, &config::CacheRules::default(), (at(0), at(0))).unwrap();
     entry::Entry {
         status,
-        variant: key::Variant::default(),
+        variant: variant::Variant::default(),
         headers,
         body: body::Body::Memory(Bytes::new()),
         policy,
@@ -153,8 +155,15 @@ impl Cache {
     }
 }
 
+impl Fetch {
+    /// As on a route without rules of its own.
+    fn answered(self, subject: &Subject, now: SystemTime) -> Stored {
+        self.on_response(subject, &config::CacheRules::default(), now)
+    }
+}
+
 fn writer(fetch: Fetch, subject: Subject, second: u64) -> Writer {
-    match fetch.on_response(&subject, at(second)) {
+    match fetch.answered(&subject, at(second)) {
         Stored::Store(writer) => writer,
         other => panic!("expected to store, got {other:?}"),
     }
@@ -222,13 +231,33 @@ fn what_passes_by_the_cache() {
 }
 
 #[test]
-fn rfc9110_14_2_a_range_is_answered_whole_from_the_cache() {
+fn rfc9110_14_2_a_range_is_answered_from_the_stored_whole() {
     let cache = cache();
-    cache.store(get("/", &[]), 200, &[FRESH], b"hello", 0);
+    cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"a\"")], b"hello", 0);
+    let part = |lines: &[(&str, &str)]| cache.hit(&get("/", lines), 0);
+    let first = part(&[("range", "bytes=0-1")]);
     assert_eq!(
-        cache.hit(&get("/", &[("range", "bytes=0-1")]), 0).status(),
-        StatusCode::OK
+        (first.status(), first.body()),
+        (StatusCode::PARTIAL_CONTENT, Bytes::from_static(b"he"))
     );
+    assert_eq!(
+        (&first.headers()["content-range"], &first.headers()["content-length"]),
+        (&HeaderValue::from_static("bytes 0-1/5"), &HeaderValue::from_static("2"))
+    );
+    let none = part(&[("range", "bytes=9-")]);
+    assert_eq!(
+        (none.status(), none.body().len()),
+        (StatusCode::RANGE_NOT_SATISFIABLE, 0)
+    );
+    assert_eq!(none.headers()["content-range"], "bytes */5");
+    let known = part(&[("range", "bytes=0-1"), ("if-none-match", "\"a\"")]);
+    assert_eq!(
+        known.status(),
+        StatusCode::NOT_MODIFIED,
+        "RFC 9110 §13.2.2: conditions go first"
+    );
+    let changed = part(&[("range", "bytes=0-1"), ("if-range", "\"b\"")]);
+    assert_eq!((changed.status(), changed.body().len()), (StatusCode::OK, 5));
 }
 
 #[test]
@@ -296,11 +325,9 @@ fn rfc9111_4_3_2_a_client_that_has_it_gets_a_304() {
         b"hello",
         0,
     );
-    let lookup = cache.lookup(&get("/", &[("if-none-match", "W/\"a\"")]), at(5));
-    let Lookup::NotModified(hit) = lookup else {
-        panic!("{lookup:?}")
-    };
-    let headers = hit.not_modified_headers();
+    let hit = cache.hit(&get("/", &[("if-none-match", "W/\"a\"")]), 5);
+    assert_eq!((hit.status(), hit.body().len()), (StatusCode::NOT_MODIFIED, 0));
+    let headers = hit.headers();
     assert_eq!(
         (&headers[ETAG], &headers[AGE]),
         (&HeaderValue::from_static("\"a\""), &HeaderValue::from_static("5"))
@@ -329,7 +356,7 @@ fn rfc9111_4_3_1_a_stale_response_is_revalidated_and_the_clients_own_conditions_
         ("x-new", "1"),
         ("content-length", "99"),
     ];
-    let stored = fetch.on_response(&with_response(subject, 304, &fresh), at(100));
+    let stored = fetch.answered(&with_response(subject, 304, &fresh), at(100));
     let Stored::Revalidated(hit) = stored else {
         panic!("{stored:?}")
     };
@@ -352,8 +379,11 @@ fn a_revalidation_also_answers_the_clients_condition() {
     let subject = get("/", &[("if-none-match", "\"a\"")]);
     let stored = cache
         .fetch(&subject, 100)
-        .on_response(&with_response(subject, 304, &[FRESH]), at(100));
-    assert!(matches!(stored, Stored::NotModified(_)), "{stored:?}");
+        .answered(&with_response(subject, 304, &[FRESH]), at(100));
+    let Stored::Revalidated(hit) = stored else {
+        panic!("{stored:?}")
+    };
+    assert_eq!(hit.status(), StatusCode::NOT_MODIFIED);
 }
 
 #[test]
@@ -363,7 +393,7 @@ fn rfc9111_4_3_4_a_304_about_another_response_updates_nothing() {
     let subject = get("/", &[]);
     let answer = with_response(get("/", &[]), 304, &[FRESH, ("etag", "\"b\"")]);
     assert!(matches!(
-        cache.fetch(&subject, 100).on_response(&answer, at(100)),
+        cache.fetch(&subject, 100).answered(&answer, at(100)),
         Stored::Revalidated(_)
     ));
     assert_eq!(cache.stats().objects, 0, "it is outdated");
@@ -380,8 +410,8 @@ fn rfc9111_4_3_3_another_answer_replaces_the_stale_one() {
     let subject = get("/", &[]);
     let answer = with_response(get("/", &[]), 200, &[("cache-control", "no-store")]);
     assert!(matches!(
-        cache.fetch(&subject, 200).on_response(&answer, at(200)),
-        Stored::NotStored
+        cache.fetch(&subject, 200).answered(&answer, at(200)),
+        Stored::NotStored(_)
     ));
     assert_eq!(cache.stats().objects, 0, "what must not be stored any more is gone");
 }
@@ -461,8 +491,8 @@ fn rfc9111_3_3_incomplete_responses_are_not_stored() {
     assert_eq!((cache.stats().objects, cache.stats().bytes), (0, 0));
     for length in ["x", "-1", "1, 2", "99999999999999999999"] {
         let answer = with_response(get("/", &[]), 200, &[FRESH, ("content-length", length)]);
-        let stored = cache.fetch(&get("/", &[]), 0).on_response(&answer, at(0));
-        assert!(matches!(stored, Stored::NotStored), "{length}");
+        let stored = cache.fetch(&get("/", &[]), 0).answered(&answer, at(0));
+        assert!(matches!(stored, Stored::NotStored(_)), "{length}");
     }
 }
 
@@ -471,8 +501,8 @@ fn objects_over_the_limit_are_given_up_on_their_head_or_on_the_way() {
     let cache = cache();
     let head = with_response(get("/", &[]), 200, &[FRESH, ("content-length", "65537")]);
     assert!(matches!(
-        cache.fetch(&get("/", &[]), 0).on_response(&head, at(0)),
-        Stored::NotStored
+        cache.fetch(&get("/", &[]), 0).answered(&head, at(0)),
+        Stored::NotStored(_)
     ));
     let mut writer = writer(
         cache.fetch(&get("/", &[]), 0),
@@ -594,7 +624,7 @@ fn rfc5861_4_stale_if_error() {
         0,
     );
     let error = || with_response(get("/", &[]), 503, &[]);
-    let stored = cache.fetch(&get("/", &[]), 100).on_response(&error(), at(100));
+    let stored = cache.fetch(&get("/", &[]), 100).answered(&error(), at(100));
     let Stored::Stale(hit) = stored else {
         panic!("{stored:?}")
     };
@@ -603,8 +633,8 @@ fn rfc5861_4_stale_if_error() {
         (Bytes::from_static(b"hello"), Served::Stale, 100)
     );
     assert!(matches!(
-        cache.fetch(&get("/", &[]), 121).on_response(&error(), at(121)),
-        Stored::NotStored
+        cache.fetch(&get("/", &[]), 121).answered(&error(), at(121)),
+        Stored::NotStored(_)
     ));
     assert_eq!(
         cache.stats().objects,
@@ -637,7 +667,7 @@ fn rfc5861_3_stale_while_another_one_revalidates() {
     ];
     cache.store(get("/", &[]), 200, &control, b"hello", 0);
     let lookup = cache.lookup(&get("/", &[]), at(70));
-    let Lookup::Refresh(fetch, Answer::Hit(hit)) = lookup else {
+    let Lookup::Refresh(fetch, hit) = lookup else {
         panic!("{lookup:?}")
     };
     assert_eq!((hit.served(), fetch.validators().len()), (Served::Stale, 1));
@@ -646,6 +676,88 @@ fn rfc5861_3_stale_while_another_one_revalidates() {
         Served::Stale,
         "while it is asked"
     );
+    assert_eq!(cache.hit(&request("HEAD", "/", &[]), 70).served(), Served::Stale);
+    let answer = with_response(get("/", &[]), 304, &[FRESH]);
+    assert!(matches!(fetch.answered(&answer, at(71)), Stored::Revalidated(_)));
+    assert_eq!(cache.hit(&get("/", &[]), 72).served(), Served::Fresh);
+}
+
+#[test]
+fn rfc9111_4_3_5_head_updates_what_it_describes_and_removes_what_it_does_not() {
+    for (head, updated) in [
+        (&[("cache-control", "max-age=60"), ("x", "2")][..], true),
+        (
+            &[
+                ("cache-control", "max-age=60"),
+                ("x", "2"),
+                ("etag", "\"a\""),
+                ("content-length", "5"),
+            ],
+            true,
+        ),
+        (&[("cache-control", "max-age=60"), ("etag", "\"b\"")], false),
+        (
+            &[
+                ("cache-control", "max-age=60"),
+                ("last-modified", "Tue, 14 Nov 2023 22:13:20 GMT"),
+            ],
+            false,
+        ),
+        (&[("cache-control", "max-age=60"), ("content-length", "6")], false),
+        (&[("cache-control", "no-store")], false),
+    ] {
+        let cache = cache();
+        cache.store(get("/", &[]), 200, &[FRESH, ("etag", "\"a\""), ("x", "1")], b"hello", 0);
+        let answered = with_response(request("HEAD", "/", &[]), 200, head);
+        cache.update_by_head(&answered, &config::CacheRules::default(), at(100));
+        if updated {
+            let hit = cache.hit(&get("/", &[]), 159);
+            assert_eq!(
+                (&hit.headers()["x"], hit.body()),
+                (&HeaderValue::from_static("2"), Bytes::from_static(b"hello"))
+            );
+        } else {
+            assert_eq!(cache.stats().objects, 0, "{head:?}");
+        }
+        assert_eq!(cache.store.recount(), cache.stats().bytes);
+    }
+    let cache = cache();
+    cache.store(get("/", &[]), 200, &[FRESH], b"hello", 0);
+    let gone = with_response(request("HEAD", "/", &[]), 410, &[FRESH]);
+    cache.update_by_head(&gone, &config::CacheRules::default(), at(0));
+    assert_eq!(cache.stats().objects, 1, "only a 200 says something");
+}
+
+#[test]
+fn rfc9110_9_3_3_a_post_that_says_so_answers_later_gets() {
+    let here = ("content-location", "http://example.org/form");
+    for (status, headers, adopted) in [
+        (200, &[FRESH, here][..], true),
+        (200, &[FRESH, ("content-location", "form")], true),
+        (200, &[FRESH], false),
+        (200, &[FRESH, ("content-location", "/other")], false),
+        (200, &[here, ("last-modified", "Tue, 14 Nov 2000 22:13:20 GMT")], false),
+        (201, &[FRESH, here], false),
+    ] {
+        let cache = cache();
+        let answered = with_response(request("POST", "/form", &[]), status, headers);
+        cache.invalidate(&answered);
+        let fetch = cache.adopt_post(&answered, &config::CacheRules::default(), at(0));
+        assert_eq!(fetch.is_some(), adopted, "{status} {headers:?}");
+        if let Some(fetch) = fetch {
+            let mut writer = writer(*fetch, answered, 0);
+            writer.push(&Bytes::from_static(b"posted"));
+            writer.finish(None);
+            assert_eq!(cache.hit(&get("/form", &[]), 1).body(), "posted");
+        }
+    }
+}
+
+#[test]
+fn requests_in_disguise_are_neither_stored_nor_shared() {
+    let cache = cache();
+    let disguised = get("/", &[("x-original-url", "/admin")]);
+    assert!(matches!(cache.lookup(&disguised, at(0)), Lookup::Bypass("disguised")));
 }
 
 #[tokio::test]
@@ -675,7 +787,7 @@ async fn a_shared_body_is_followed_while_it_arrives() {
     let first = writer.share();
     assert!(matches!(wait.done().await, Waited::LookUp));
     let hit = cache.hit(&get("/", &[]), 0);
-    assert_eq!((hit.bytes(), hit.length()), (None, None));
+    assert_eq!((hit.bytes(), hit.reader().left()), (None, None));
     assert!(!hit.headers().contains_key("content-length"));
     let readers = [first, hit.reader()];
     writer.push(&Bytes::from_static(b"two"));
@@ -757,7 +869,7 @@ async fn those_who_wait_are_released_when_the_head_says_no_and_nobody_waits_for_
     let fetch = cache.fetch(&get("/", &[]), 0);
     let wait = cache.wait(&get("/", &[]));
     let answer = with_response(get("/", &[]), 200, &[("cache-control", "private")]);
-    assert!(matches!(fetch.on_response(&answer, at(0)), Stored::NotStored));
+    assert!(matches!(fetch.answered(&answer, at(0)), Stored::NotStored(_)));
     assert!(matches!(wait.done().await, Waited::Fetch(_)));
     let (one, other) = (cache.fetch(&get("/", &[]), 0), cache.fetch(&get("/", &[]), 0));
     drop((one, other));
@@ -821,8 +933,8 @@ fn an_error_does_not_keep_the_next_ones_from_waiting_for_each_other() {
     let cache = cache();
     let answer = with_response(get("/", &[]), 503, &[]);
     assert!(matches!(
-        cache.fetch(&get("/", &[]), 0).on_response(&answer, at(0)),
-        Stored::NotStored
+        cache.fetch(&get("/", &[]), 0).answered(&answer, at(0)),
+        Stored::NotStored(_)
     ));
     let _fetch = cache.fetch(&get("/", &[]), 0);
     drop(cache.wait(&get("/", &[])));
@@ -877,7 +989,7 @@ fn workers_share_one_cache_without_losing_count() {
                     match cache.lookup(&subject, at(number)) {
                         Lookup::Fetch(fetch) => {
                             if let Stored::Store(mut writer) =
-                                fetch.on_response(&with_response(subject, 200, &[FRESH]), at(number))
+                                fetch.answered(&with_response(subject, 200, &[FRESH]), at(number))
                             {
                                 writer.push(&Bytes::from(vec![1; 3000]));
                                 writer.finish(None);
@@ -938,7 +1050,7 @@ proptest! {
                     let subject = get(&format!("/{target}"), &[("accept", &accept)]);
                     if let Lookup::Fetch(fetch) = cache.lookup(&subject, at(0)) {
                         let answer = with_response(subject, 200, &[FRESH, ("vary", "accept")]);
-                        if let Stored::Store(mut writer) = fetch.on_response(&answer, at(0)) {
+                        if let Stored::Store(mut writer) = fetch.answered(&answer, at(0)) {
                             for chunk in vec![0_u8; length].chunks(1000) {
                                 writer.push(&Bytes::copy_from_slice(chunk));
                                 prop_assert!(cache.stats().bytes <= cache.stats().limit);
@@ -950,7 +1062,7 @@ proptest! {
                 Event::Abandon { target, length } => {
                     let subject = get(&format!("/{target}"), &[]);
                     if let Lookup::Fetch(fetch) = cache.lookup(&subject, at(0))
-                        && let Stored::Store(mut writer) = fetch.on_response(&with_response(subject, 200, &[FRESH]), at(0))
+                        && let Stored::Store(mut writer) = fetch.answered(&with_response(subject, 200, &[FRESH]), at(0))
                     {
                         writer.push(&Bytes::from(vec![0; length]));
                     }

@@ -6,6 +6,7 @@
 //!
 //! The types in this file are what the rest of Weir sees. They hold no strings that still need parsing.
 
+mod caching;
 pub mod endpoint;
 #[cfg(test)]
 mod golden;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
+pub use caching::{CacheRules, ParameterPattern, Query, SetCookie};
 pub use endpoint::{Endpoint, Place};
 pub use limits::{ClientLimits, Concurrency};
 pub use report::{Position, Problem, Report, Style};
@@ -247,6 +249,8 @@ pub struct Route {
     pub upstream: usize,
     /// Whether responses may be answered from and stored in the cache. Default false.
     pub cache: bool,
+    /// What the cache does where messages leave it open.
+    pub cache_rules: Arc<CacheRules>,
     /// Whether the active bundle's plugins see this route's requests. Default true.
     pub plugins: bool,
     /// Host header sent upstream. Default: the client's.
@@ -435,6 +439,10 @@ pub struct Cache {
     pub purge_from: Vec<IpNet>,
     /// What becomes of `Surrogate-Key` and `Cache-Tag` in answers. Default [`Tags::Strip`].
     pub tags: Tags,
+    /// What Weir is called in `Cache-Status` (RFC 9211); `None` where it says nothing there. Default `weir`.
+    pub status: Option<Box<str>>,
+    /// Whether `Cache-Status` shows the key. Default false.
+    pub status_key: bool,
 }
 
 /// What becomes of the fields with tags in answers to clients.
@@ -683,8 +691,11 @@ mod tests {
                 bans: 1000,
                 purge_from: Vec::new(),
                 tags: Tags::Strip,
+                status: Some("weir".into()),
+                status_key: false,
             }
         );
+        assert_eq!(*route.cache_rules, CacheRules::default());
         assert_eq!(
             config.admin,
             Admin {

@@ -26,7 +26,7 @@ pub enum Shape {
 }
 
 /// One key.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// The key.
     pub key: &'static str,
@@ -118,12 +118,14 @@ pub static SECTIONS: &[&Section] = &[
     &CERTIFICATE,
     &ROUTE,
     &ROUTE_TIMEOUTS,
+    &ROUTE_CACHE_RULES,
     &UPSTREAM,
     &SERVER,
     &HEALTH,
     &EJECTION,
     &UPSTREAM_TLS,
     &CACHE,
+    &CACHE_RULES,
     &TIMEOUTS,
     &LIMITS,
     &HTTP2,
@@ -347,6 +349,12 @@ pub static ROUTE: Section = Section {
             Flag,
             Value("false"),
             "Answer from and store in the shared cache.",
+        ),
+        setting(
+            "cache_rules",
+            Table("route.cache_rules"),
+            Described("as in `[cache.rules]`"),
+            "What the cache does where messages leave it open.",
         ),
         setting(
             "plugins",
@@ -667,8 +675,128 @@ pub static CACHE: Section = Section {
             Value("strip"),
             "Whether `Surrogate-Key` and `Cache-Tag` are removed from answers or passed on, as a cache in front of this Weir needs them.",
         ),
+        setting(
+            "status",
+            Text("a name, or `\"off\"`"),
+            Value("weir"),
+            "What Weir calls itself in `Cache-Status` (RFC 9211), which all answers of routes that cache have.",
+        ),
+        setting(
+            "status_key",
+            Flag,
+            Value("false"),
+            "Whether `Cache-Status` shows what responses are stored under.",
+        ),
+        setting(
+            "rules",
+            Table("cache.rules"),
+            Described("its defaults"),
+            "What the cache does where messages leave it open.",
+        ),
     ],
 };
+
+/// `[cache.rules]`.
+pub static CACHE_RULES: Section = Section {
+    path: "cache.rules",
+    shape: Shape::Table,
+    prose: "What the cache does where messages leave it open, on all routes. What responses say themselves goes first.",
+    settings: &RULES,
+};
+
+/// `[route.cache_rules]`.
+pub static ROUTE_CACHE_RULES: Section = Section {
+    path: "route.cache_rules",
+    shape: Shape::Table,
+    prose: "What a route sees differently from `[cache.rules]`.",
+    settings: &ROUTE_RULES,
+};
+
+const RULES: [Setting; 12] = [
+    setting(
+        "targeted",
+        Texts("header names"),
+        Described("`[\"Weir-Cache-Control\", \"CDN-Cache-Control\", \"Surrogate-Control\"]`"),
+        "Response headers that speak to this cache alone: the first one that is there and valid counts instead of `Cache-Control` and `Expires` (RFC 9213).",
+    ),
+    setting(
+        "heuristic",
+        Integer(0, 100),
+        Value("10"),
+        "How long a response is fresh that only says when it was last modified: so many percent of the time since (RFC 9111 §4.2.2).",
+    ),
+    setting(
+        "heuristic_most",
+        Duration("0s", "365d"),
+        Value("1d"),
+        "The longest of such lifetimes.",
+    ),
+    setting(
+        "lifetime",
+        Duration("0s", "365d"),
+        Value("0s"),
+        "How long a success or a redirect is fresh that says nothing at all.",
+    ),
+    setting(
+        "negative",
+        Duration("0s", "1d"),
+        Value("0s"),
+        "How long an error (404, 405, 410, 414, 451, 500 to 504) is fresh that does not say so.",
+    ),
+    setting(
+        "grace",
+        Duration("0s", "365d"),
+        Value("0s"),
+        "How long after its freshness a response is still served while the origin is asked in the background, where it says nothing of `stale-while-revalidate`.",
+    ),
+    setting(
+        "stale_if_error",
+        Duration("0s", "365d"),
+        Value("0s"),
+        "How long after its freshness a response is served in place of a 500, 502, 503 or 504, where it says nothing of `stale-if-error`.",
+    ),
+    setting(
+        "stale_if_unreachable",
+        Duration("0s", "365d"),
+        Value("1d"),
+        "The same when no server answers.",
+    ),
+    setting(
+        "set_cookie",
+        Choice(&["pass", "store"]),
+        Value("pass"),
+        "What becomes of responses with `Set-Cookie`: `pass` never stores them (unless `no-cache=\"set-cookie\"` allows it without the cookie), `store` stores them like others, and gives everybody the cookie.",
+    ),
+    setting(
+        "normalise",
+        Texts("header names"),
+        Described("`[\"Accept-Encoding\", \"Accept-Language\"]`"),
+        "Request headers that `Vary` compares by what they mean, not by how they are written. `Accept-Encoding` and `Accept-Language` are understood; any other is taken as a list without order and case.",
+    ),
+    setting(
+        "query",
+        Choice(&["exact", "sorted", "removed"]),
+        Value("exact"),
+        "What becomes of the query of a GET or HEAD before the cache is asked. The origin gets the same, so that nothing which it sees is missing in the key.",
+    ),
+    setting(
+        "ignore_query",
+        Texts("names of parameters; `utm_*` for all that begin so"),
+        Described("none"),
+        "Parameters that are taken out of the query, likewise.",
+    ),
+];
+
+const ROUTE_RULES: [Setting; 12] = as_in_cache_rules(RULES);
+
+const fn as_in_cache_rules(mut settings: [Setting; 12]) -> [Setting; 12] {
+    let mut index = 0;
+    while index < settings.len() {
+        settings[index].default = Described("as in `[cache.rules]`");
+        index += 1;
+    }
+    settings
+}
 
 /// `[timeouts]`.
 pub static TIMEOUTS: Section = Section {

@@ -12,6 +12,7 @@ pub mod finish;
 pub mod forward;
 pub mod headers;
 pub mod purge;
+mod query;
 pub mod reasons;
 mod refresh;
 pub mod refusal;
@@ -37,7 +38,7 @@ use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
 use self::subject::{Reply, RequestId, Subject};
-use crate::cache::{Answer as Answered, Fetch, Hit, Late, Lookup, Stored, Waited, tags};
+use crate::cache::{self, Fetch, Hit, Late, Lookup, Status, Stored, Waited, tags};
 use crate::config::{Route, Tags};
 use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
@@ -128,6 +129,8 @@ struct Exchange {
     server: Option<Arc<str>>,
     running: Option<Running>,
     cache: &'static str,
+    /// What the cache tells the client, on routes that cache.
+    cache_status: Option<Status>,
     refusal: Option<&'static str>,
 }
 
@@ -186,6 +189,7 @@ impl Exchange {
             server: None,
             running: None,
             cache: "-",
+            cache_status: None,
             refusal: None,
         }
     }
@@ -303,56 +307,64 @@ impl Exchange {
             return Err(Ending::Replied(Box::new(reply)));
         }
         // What is stored under a URI must not depend on a request's content, which HTTP/2 need not announce.
-        let ours = route_of(&state, self.route)?.cache && self.body.is_none();
+        let route = route_of(&state, self.route)?;
+        let ours = route.cache && self.body.is_none();
         if !ours || headers::wants_upgrade(&self.subject) {
+            self.cache_status = route.cache.then(|| Status::bypassed("content"));
             return Ok(None);
         }
+        query::tidy(&mut self.subject, &route.cache_rules);
+        let mut waited = None;
         loop {
             match self.worker.cache().lookup(&self.subject, SystemTime::now()) {
-                Lookup::Bypass(_) => {
+                Lookup::Bypass(reason) => {
                     self.cache = "bypass";
+                    self.cache_status = Some(Status::bypassed(reason));
                     return Ok(None);
                 }
-                Lookup::Hit(hit) => {
-                    return Ok(Some(self.serve(&hit)));
-                }
-                Lookup::NotModified(hit) => {
-                    return Ok(Some(self.serve_not_modified(&hit)));
-                }
+                Lookup::Hit(hit) => return Ok(Some(self.serve(&hit, waited))),
+                Lookup::Refresh(fetch, hit) => return Ok(self.serve_and_refresh(fetch, &hit)),
                 Lookup::OnlyIfCached => return Err(Refusal::NotCached.into()),
                 Lookup::Fetch(fetch) => {
-                    self.cache = "miss";
-                    self.fetch = Some(fetch);
+                    self.fetch_with(fetch);
                     return Ok(None);
                 }
-                Lookup::Refresh(fetch, answer) => return Ok(self.serve_and_refresh(fetch, answer)),
-                Lookup::Wait(wait) => match wait.done().await {
-                    Waited::LookUp => {}
-                    Waited::Hit(hit) => return Ok(Some(self.serve(&hit))),
-                    Waited::Failed => return Err(Refusal::Upstream(Fault::Closed).into()),
-                    Waited::Fetch(fetch) => {
-                        self.cache = "miss";
-                        self.fetch = Some(fetch);
-                        return Ok(None);
+                Lookup::Wait(wait) => {
+                    let reason = Status::forwarded(wait.reason());
+                    match wait.done().await {
+                        Waited::LookUp => waited = Some(reason),
+                        Waited::Hit(hit) => return Ok(Some(self.serve(&hit, Some(reason)))),
+                        Waited::Failed => return Err(Refusal::Upstream(Fault::Closed).into()),
+                        Waited::Fetch(fetch) => {
+                            self.fetch_with(fetch);
+                            return Ok(None);
+                        }
                     }
-                },
+                }
             }
         }
     }
 
+    fn fetch_with(&mut self, fetch: Box<Fetch>) {
+        self.cache = "miss";
+        self.cache_status = Some(Status::forwarded(fetch.reason()));
+        self.fetch = Some(fetch);
+    }
+
     /// The client gets what is stale, and somebody asks the origin: nobody waits. Where plugins look at responses it is this
     /// exchange that asks, as their phases belong to a request.
-    fn serve_and_refresh(&mut self, fetch: Box<Fetch>, answer: Answered) -> Option<ResponseBody> {
-        if self.session.wants(Phase::OnResponse) {
-            self.cache = "miss";
-            self.fetch = Some(fetch);
-            return None;
+    fn serve_and_refresh(&mut self, fetch: Box<Fetch>, hit: &Hit) -> Option<ResponseBody> {
+        if !self.session.wants(Phase::OnResponse) {
+            refresh::start(self, fetch);
+            return Some(self.serve(hit, None));
         }
-        refresh::start(self, fetch);
-        Some(match answer {
-            Answered::Hit(hit) => self.serve(&hit),
-            Answered::NotModified(hit) => self.serve_not_modified(&hit),
-        })
+        if cache::asks_for_whole(&self.subject) {
+            self.fetch_with(fetch);
+        } else {
+            self.cache = "bypass";
+            self.cache_status = Some(Status::forwarded(fetch.reason()));
+        }
+        None
     }
 
     /// Waits for a turn where the origin is to be asked on behalf of the cache.
@@ -390,7 +402,7 @@ impl Exchange {
     /// No server answered: what is stale is better than nothing (RFC 9111 §4.2.4).
     fn without_origin(&mut self, refusal: Refusal) -> Result<ResponseBody, Ending> {
         match self.fetch.take().and_then(|fetch| fetch.on_failure()) {
-            Some(hit) => Ok(self.serve(&hit)),
+            Some(hit) => Ok(self.serve(&hit, None)),
             None => Err(refusal.into()),
         }
     }
@@ -427,17 +439,31 @@ impl Exchange {
 
     /// `store`: what the cache makes of the response.
     async fn store(&mut self, body: &mut ResponseBody) {
-        let Some(fetch) = self.fetch.take() else {
-            if self.route_uses_cache() {
-                self.worker.cache().invalidate(&self.subject);
-            }
+        let now = SystemTime::now();
+        let state = self.state.clone();
+        let Ok(route) = route_of(&state, self.route) else {
             return;
         };
-        match fetch.on_response(&self.subject, SystemTime::now()) {
-            Stored::NotStored => {}
-            Stored::Store(writer) => fill::store(body, writer, self.running.take()).await,
-            Stored::Revalidated(hit) | Stored::Stale(hit) => *body = self.serve(&hit),
-            Stored::NotModified(hit) => *body = self.serve_not_modified(&hit),
+        let mut fetch = self.fetch.take();
+        if fetch.is_none() && route.cache {
+            let cache = self.worker.cache();
+            cache.invalidate(&self.subject);
+            cache.update_by_head(&self.subject, &route.cache_rules, now);
+            fetch = cache.adopt_post(&self.subject, &route.cache_rules, now);
+        }
+        let Some(fetch) = fetch else { return };
+        let status = Status::forwarded(fetch.reason());
+        let answered = self.subject.response.as_ref().map(|response| response.status);
+        match fetch.on_response(&self.subject, &route.cache_rules, now) {
+            Stored::NotStored(reason) => self.cache_status = Some(status.because(reason)),
+            Stored::Store(writer) => {
+                self.cache_status = Some(status.stored(writer.ttl(now)));
+                fill::store(body, writer, self.running.take()).await;
+            }
+            Stored::Revalidated(hit) | Stored::Stale(hit) => {
+                *body = self.serve(&hit, None);
+                self.cache_status = Some(status.answered(answered.unwrap_or_default(), hit.ttl()));
+            }
         }
     }
 
@@ -445,12 +471,16 @@ impl Exchange {
         route_of(&self.state, self.route).is_ok_and(|route| route.cache)
     }
 
-    /// Makes a stored response the exchange's response.
-    fn serve(&mut self, hit: &Hit) -> ResponseBody {
+    /// Makes a stored response the exchange's response, after another exchange's fetch was waited for or not.
+    fn serve(&mut self, hit: &Hit, waited: Option<Status>) -> ResponseBody {
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = hit.status();
         parts.headers = hit.headers();
         self.cache = hit.served().as_str();
+        self.cache_status = Some(match waited {
+            Some(status) => status.collapsed(Some(hit.ttl())),
+            None => hit.cache_status(),
+        });
         self.subject.response = Some(parts);
         ResponseBody::new(match hit.bytes() {
             Some(data) => Content::Ready(data),
@@ -458,20 +488,24 @@ impl Exchange {
         })
     }
 
-    /// The client has what is stored (RFC 9110 §15.4.5).
-    fn serve_not_modified(&mut self, hit: &Hit) -> ResponseBody {
-        let (mut parts, ()) = Response::new(()).into_parts();
-        parts.status = StatusCode::NOT_MODIFIED;
-        parts.headers = hit.not_modified_headers();
-        self.cache = hit.served().as_str();
-        self.subject.response = Some(parts);
-        let mut body = ResponseBody::new(Content::Empty);
-        body.headless(None);
-        body
+    /// Adds to the response what the cache had to do with it.
+    fn tell_cache_status(&mut self) {
+        let config = &self.state.snapshot.config.cache;
+        let status = self.cache_status.take();
+        let key = (config.status_key && status.is_some()).then(|| cache::key_of(&self.subject));
+        let Some(response) = &mut self.subject.response else {
+            return;
+        };
+        match (status, &config.status) {
+            (Some(status), Some(name)) => status.append_to(&mut response.headers, name, key.as_deref()),
+            (Some(_), None) => Status::leave_out(&mut response.headers),
+            (None, _) => {}
+        }
     }
 
     /// Hands the response to the connection, and the exchange to its `finish`.
-    fn conclude(self, mut body: ResponseBody) -> Answer {
+    fn conclude(mut self, mut body: ResponseBody) -> Answer {
+        self.tell_cache_status();
         let head_only = self.subject.request.method == Method::HEAD;
         let strips_tags = self.route_uses_cache() && self.state.snapshot.config.cache.tags == Tags::Strip;
         let mut response = Response::new(());
@@ -517,6 +551,7 @@ impl Exchange {
 
     fn conclude_reply(mut self, reply: Reply) -> Answer {
         self.fetch = None;
+        self.cache_status = None;
         self.running = None;
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = reply.status;

@@ -1,8 +1,10 @@
 //! Asking the origin on nobody's behalf: the client has had a stale response already (RFC 5861 §3), and what is fetched now is
-//! for those who come later.
+//! for those who come later: the whole, whatever part the client asked for.
 
 use std::future::poll_fn;
 use std::time::Instant;
+
+use http::Method;
 
 use super::body::{Content, RequestBody, ResponseBody};
 use super::subject::Subject;
@@ -38,6 +40,7 @@ fn in_background(exchange: &Exchange, fetch: Box<Fetch>) -> Exchange {
         server: None,
         running: None,
         cache: "-",
+        cache_status: None,
         refusal: None,
         interim: Interim::Nowhere,
     }
@@ -45,7 +48,7 @@ fn in_background(exchange: &Exchange, fetch: Box<Fetch>) -> Exchange {
 
 fn copy(subject: &Subject) -> Subject {
     let (mut request, ()) = http::Request::new(()).into_parts();
-    request.method = subject.request.method.clone();
+    request.method = Method::GET;
     request.uri = subject.request.uri.clone();
     request.version = subject.request.version;
     request.headers = subject.request.headers.clone();

@@ -1,5 +1,6 @@
 //! From tables of values to the types that the workers read: names are looked up, files read, defaults filled in.
 
+mod cache;
 mod certificate;
 mod http2;
 mod listener;
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 use super::raw::{At, Table};
 use super::settings;
 use super::units;
-use super::{AccessLog, Admin, Cache, ClientLimits, Config, Limits, LogFormat, Outside, Plugins, Tags, Timeouts};
+use super::{AccessLog, Admin, ClientLimits, Config, Limits, LogFormat, Outside, Plugins, Timeouts};
 
 pub use certificate::load_certificate;
 
@@ -24,14 +25,15 @@ pub(super) fn config(root: &Table<'_>, source: &Path) -> Config {
     let limits = limits(&root.table_or_defaults("limits", &settings::LIMITS));
     let listeners = listener::listeners(root);
     let upstreams = upstream::upstreams(root);
-    let routes = route::routes(root, &upstreams, &timeouts, &limits);
+    let cache = root.table_or_defaults("cache", &settings::CACHE);
+    let routes = route::routes(root, &upstreams, &timeouts, &limits, &cache::rules(&cache));
     Config {
         source: source.to_owned(),
         workers: root.integer_if_given("workers").unwrap_or_else(cores),
         listeners,
         routes,
         upstreams,
-        cache: cache(&root.table_or_defaults("cache", &settings::CACHE)),
+        cache: cache::cache(&cache),
         admin: admin(root),
         access_log: access_log(&root.table_or_defaults("access_log", &settings::ACCESS_LOG)),
         timeouts,
@@ -83,21 +85,6 @@ fn limits(table: &Table<'_>) -> Limits {
         body_rate: table.size("body_rate"),
         held_bodies: table.size("held_bodies"),
         streams: table.integer("streams"),
-    }
-}
-
-fn cache(table: &Table<'_>) -> Cache {
-    Cache {
-        size: table.size("size"),
-        max_object: table.size("max_object"),
-        coalesce_timeout: table.duration("coalesce_timeout"),
-        origin_fetches: table.integer("origin_fetches"),
-        bans: table.integer("bans"),
-        purge_from: networks(table, "purge_from"),
-        tags: match table.choice("tags") {
-            "pass" => Tags::Pass,
-            _ => Tags::Strip,
-        },
     }
 }
 

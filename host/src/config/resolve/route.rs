@@ -1,6 +1,7 @@
 //! `[[route]]`.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method};
 use regex::bytes::{Regex, RegexBuilder};
@@ -9,11 +10,18 @@ use toml::de::DeValue;
 use super::super::raw::{At, Table, kind_of};
 use super::super::settings;
 use super::super::suggest::nearest;
-use super::super::{HeaderMatch, HostHeader, HostPattern, Limits, PathPattern, Route, Timeouts, Upstream};
+use super::super::{CacheRules, HeaderMatch, HostHeader, HostPattern, Limits, PathPattern, Route, Timeouts, Upstream};
+use super::cache::route_rules;
 use super::check_name;
 use super::upstream::is_host_name;
 
-pub(super) fn routes(root: &Table<'_>, upstreams: &[Upstream], timeouts: &Timeouts, limits: &Limits) -> Vec<Route> {
+pub(super) fn routes(
+    root: &Table<'_>,
+    upstreams: &[Upstream],
+    timeouts: &Timeouts,
+    limits: &Limits,
+    cache_rules: &Arc<CacheRules>,
+) -> Vec<Route> {
     root.require("route");
     let indices: HashMap<&str, usize> = upstreams
         .iter()
@@ -50,6 +58,7 @@ pub(super) fn routes(root: &Table<'_>, upstreams: &[Upstream], timeouts: &Timeou
             headers: headers(&table),
             upstream: upstream.unwrap_or_default(),
             cache: table.flag("cache"),
+            cache_rules: route_rules(cache_rules, &table),
             plugins: table.flag("plugins"),
             host_header: host_header(&table),
             strip_prefix,
