@@ -4,6 +4,7 @@
 //! - [`accepted`]: requests that look odd and are right, and what the origin sees of them.
 //! - [`desync`]: some thousand requests, permutations of everything that two parsers could read differently.
 //! - [`framing`]: where responses end.
+//! - [`http2`]: HTTP/2, as RFC 9113 writes it.
 //! - [`upstream`]: what becomes of an origin that breaks the protocol.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -11,5 +12,6 @@
 mod accepted;
 mod desync;
 mod framing;
+mod http2;
 mod refused;
 mod upstream;

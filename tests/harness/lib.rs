@@ -4,8 +4,8 @@
 //! - [`proxy`] starts `weir run` on ports of its own, knows them, and stops it: exit 0 and no panic in its log, or the test
 //!   fails.
 //! - [`origin`] is the other side: a closure from request to response, or a script of raw bytes.
-//! - [`client`] speaks HTTP/1.1 byte by byte; [`h2`] HTTP/2 over TLS; [`websocket`] after an upgrade; [`curl`] is the real
-//!   program.
+//! - [`client`] speaks HTTP/1.1 byte by byte; [`h2`] HTTP/2 over TLS, [`frames`] single frames of it; [`websocket`] after an
+//!   upgrade; [`curl`] is the real program.
 //! - [`message`] is what clients and origins exchange, [`tls`] makes certificates, [`sync`] replaces sleeping.
 //! - [`guests`] builds plugins for Wasm once a run, [`bundle`] packs them.
 //!
@@ -24,6 +24,7 @@
 pub mod bundle;
 pub mod client;
 pub mod curl;
+pub mod frames;
 pub mod guests;
 pub mod h2;
 pub mod message;

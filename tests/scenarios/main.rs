@@ -17,6 +17,7 @@ mod harness;
 mod health;
 mod holding;
 mod http2;
+mod http2_abuse;
 mod limits;
 mod listeners;
 mod misbehaving;

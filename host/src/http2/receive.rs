@@ -295,7 +295,9 @@ impl Inner {
         if self.streams.len() >= self.terms.streams as usize {
             // Before it has confirmed the limit, a client cannot be blamed for not knowing it.
             if self.acknowledged {
-                self.guard.note(Abuse::MadeYouReset, now)?;
+                let reset = self.streams.values().any(|entry| entry.reset.is_some());
+                let abuse = if reset { Abuse::RapidReset } else { Abuse::MadeYouReset };
+                self.guard.note(abuse, now)?;
             }
             self.reset(id, Reason::REFUSED_STREAM);
             return Ok(None);

@@ -127,8 +127,16 @@ fn name_of(name: &[u8]) -> Name {
     if name.first() == Some(&b':') {
         return Pseudo::named(name).map_or(Name::Malformed, Name::Pseudo);
     }
-    // Upper case, and everything that is no token, is refused here (RFC 9113 §8.2.1).
+    // Upper case is refused here (RFC 9113 §8.2.1), and so is what no token has: `HeaderName` lets quotes pass.
+    if !name.iter().all(|&byte| is_lower_token(byte)) {
+        return Name::Malformed;
+    }
     HeaderName::from_lowercase(name).map_or(Name::Malformed, Name::Regular)
+}
+
+/// RFC 9110 §5.6.2, without upper case.
+fn is_lower_token(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A field of a message, unless its value holds what RFC 9113 §8.2.1 forbids.
