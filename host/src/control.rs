@@ -50,6 +50,7 @@ pub struct Control {
     clients: Arc<Clients>,
     held_bodies: Budget,
     draining: AtomicBool,
+    hasty: AtomicBool,
     started: SystemTime,
 }
 
@@ -97,6 +98,7 @@ impl Control {
             clients: Clients::new(),
             held_bodies: Budget::default(),
             draining: AtomicBool::new(false),
+            hasty: AtomicBool::new(false),
             started: SystemTime::now(),
         });
         running::expose(&control);
@@ -167,6 +169,23 @@ impl Control {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.listeners.drain();
+    }
+
+    /// Another process serves in place of this one.
+    pub fn retire(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.listeners.retire();
+    }
+
+    /// A process that retires is to end as one that is stopped.
+    pub fn hasten(&self) {
+        self.hasty.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Control::hasten`] was called.
+    #[must_use]
+    pub fn is_hasty(&self) -> bool {
+        self.hasty.load(Ordering::Relaxed)
     }
 
     /// Where clients can connect, with real ports.

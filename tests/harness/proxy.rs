@@ -196,6 +196,8 @@ impl Builder {
 pub struct Proxy {
     folder: TempDir,
     child: Child,
+    /// The process that has replaced it.
+    successor: Option<u32>,
     listeners: Vec<(String, SocketAddr)>,
     admin: SocketAddr,
 }
@@ -251,6 +253,7 @@ impl Proxy {
         let mut proxy = Self {
             folder,
             child,
+            successor: None,
             listeners: Vec::new(),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
@@ -307,7 +310,7 @@ impl Proxy {
 
     /// The process.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.successor.unwrap_or(self.child.id())
     }
 
     /// A GET at the first listener, on a connection of its own.
@@ -389,6 +392,34 @@ impl Proxy {
         assert!(status.expect("run kill").success(), "kill -{name}");
     }
 
+    /// Has Weir replace itself by a new process, and returns once that one serves. The old one may still serve what it has begun.
+    pub fn replace(&mut self) {
+        const REPLACED: &str = "replaced by a new process";
+        let said = self.log().matches(REPLACED).count();
+        self.signal("USR2");
+        let line = eventually("a new process", || {
+            let log = self.log();
+            log.lines()
+                .filter(|line| line.contains(REPLACED))
+                .nth(said)
+                .map(str::to_owned)
+        });
+        let process = line
+            .split("\"process\":")
+            .nth(1)
+            .and_then(|rest| rest.split([',', '}']).next());
+        let process = process.and_then(|process| process.trim().parse().ok());
+        self.successor = Some(process.expect("the new process's number"));
+    }
+
+    /// Whether a process still runs.
+    pub fn runs(process: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
+    }
+
     /// What Weir logged so far (standard error).
     pub fn log(&self) -> String {
         read_lossy(&self.folder().join("stderr"))
@@ -433,6 +464,10 @@ impl Proxy {
 
     /// SIGTERM; exit 0, no panic.
     pub fn stop(&mut self) {
+        if let Some(successor) = self.successor.take() {
+            let _ = Command::new("kill").args(["-TERM", &successor.to_string()]).status();
+            eventually("the new process's end", || (!Self::runs(successor)).then_some(()));
+        }
         if self.child.try_wait().expect("the state of a child").is_none() {
             self.signal("TERM");
         }
@@ -447,6 +482,9 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         if thread::panicking() {
             let _ = self.child.kill();
+            if let Some(successor) = self.successor {
+                let _ = Command::new("kill").args(["-KILL", &successor.to_string()]).status();
+            }
             let _ = self.child.wait();
             eprintln!(
                 "--- weir's log\n{}--- access log\n{}",

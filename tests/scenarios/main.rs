@@ -25,6 +25,7 @@ mod observed;
 mod policy;
 mod purging;
 mod reload;
+mod replace;
 mod retries;
 mod routing;
 mod rule_tools;

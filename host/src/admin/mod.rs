@@ -92,18 +92,32 @@ pub trait Operations: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Admin {
     address: SocketAddr,
+    socket: std::net::TcpListener,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Admin {
-    /// Binds the address and starts to answer.
+    /// Binds the address and starts to answer. `handed` is the socket of a process that this one replaces, taken where it is for
+    /// this address.
     ///
     /// # Errors
     /// When the address cannot be bound, or the thread cannot be started.
-    pub fn start(address: SocketAddr, operations: Arc<dyn Operations>) -> anyhow::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)
-            .with_context(|| format!("admin.address: {address} cannot be bound; is another Weir running?"))?;
+    pub fn start(
+        address: SocketAddr,
+        handed: Option<std::net::TcpListener>,
+        operations: Arc<dyn Operations>,
+    ) -> anyhow::Result<Self> {
+        let is_same = |socket: &std::net::TcpListener| {
+            let known = socket.local_addr();
+            known.is_ok_and(|known| known == address || (address.port() == 0 && known.ip() == address.ip()))
+        };
+        let bind = || {
+            std::net::TcpListener::bind(address)
+                .with_context(|| format!("admin.address: {address} cannot be bound; is another Weir running?"))
+        };
+        let listener = handed.filter(is_same).map_or_else(bind, Ok)?;
+        let socket = listener.try_clone()?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -120,9 +134,18 @@ impl Admin {
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(serve)?;
         Ok(Self {
             address,
+            socket,
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Another handle of its socket, for a process that is to replace this one.
+    ///
+    /// # Errors
+    /// When the system gives no more descriptors.
+    pub fn socket(&self) -> io::Result<std::net::TcpListener> {
+        self.socket.try_clone()
     }
 
     /// Where it really listens.
@@ -228,7 +251,7 @@ mod tests {
 
     #[test]
     fn it_answers_on_its_real_address_until_it_is_dropped() {
-        let admin = Admin::start("127.0.0.1:0".parse().unwrap(), Arc::new(Idle)).unwrap();
+        let admin = Admin::start("127.0.0.1:0".parse().unwrap(), None, Arc::new(Idle)).unwrap();
         let address = admin.address();
         assert_ne!(address.port(), 0);
         let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -249,7 +272,7 @@ mod tests {
     fn a_taken_address_is_named() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let error = Admin::start(address, Arc::new(Idle)).unwrap_err();
+        let error = Admin::start(address, None, Arc::new(Idle)).unwrap_err();
         assert!(
             error.to_string().contains(&format!("admin.address: {address}")),
             "{error}"

@@ -12,7 +12,7 @@ use crate::{config, server};
 /// Serve traffic until SIGTERM or SIGINT.
 ///
 /// Nothing is bound before the whole configuration is valid. SIGHUP reads it again, SIGTERM and SIGINT let running requests
-/// finish and then stop.
+/// finish and then stop. SIGUSR2 replaces the process by a new one without closing a socket.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]

@@ -181,6 +181,8 @@ pub struct Config {
     pub via: String,
     /// How long SIGTERM waits for running exchanges. Default 30 s.
     pub drain: Duration,
+    /// How long a process that has been replaced waits for what it still serves. Default 1 h.
+    pub retire: Duration,
 }
 
 /// A place where clients connect.

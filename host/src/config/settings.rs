@@ -153,6 +153,12 @@ pub static TOP: Section = Section {
             "How long a stopping Weir (SIGTERM) waits for running exchanges before it closes them.",
         ),
         setting(
+            "retire",
+            Duration("1s", "7d"),
+            Value("1h"),
+            "How long a Weir that a new process has replaced (SIGUSR2) waits for what it still serves, tunnels among it.",
+        ),
+        setting(
             "trusted_proxies",
             Texts("IP addresses and networks"),
             Described("none"),

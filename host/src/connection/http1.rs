@@ -334,7 +334,7 @@ async fn exchange(
         Answer::Response(response) | Answer::Last(response) => {
             let unread = !link.borrow().incoming.is_done();
             let persistence = match persistence {
-                Persistence::KeepAlive if !client.draining.get() && may_drain(&link.borrow()) => Persistence::KeepAlive,
+                Persistence::KeepAlive if !worker.retiring.get() && may_drain(&link.borrow()) => Persistence::KeepAlive,
                 _ => Persistence::Close,
             };
             match write_response(worker, link, response, &method, version, persistence).await {

@@ -11,9 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use socket2::{SockRef, Type};
 
-use crate::config::Endpoint;
+use super::handover::{Given, Sockets};
+use crate::config::{Endpoint, Place};
 
 /// The first descriptor that systemd passes (`SD_LISTEN_FDS_START`).
 const FIRST: RawFd = 3;
@@ -24,6 +26,8 @@ const MOST: RawFd = 4096;
 #[derive(Debug, Default)]
 pub struct Inherited {
     sockets: Vec<(Arc<str>, Listening)>,
+    /// What the process that this one replaces has given, each until it is used.
+    handed: Mutex<Sockets>,
 }
 
 impl Inherited {
@@ -52,7 +56,53 @@ impl Inherited {
                 .map_err(|error| io::Error::other(format!("the socket `{name}` passed by systemd: {error}")))?;
             sockets.push((name.into(), socket));
         }
-        Ok(Self { sockets })
+        Ok(Self {
+            sockets,
+            handed: Mutex::default(),
+        })
+    }
+
+    /// Adds what the process that this one replaces has given.
+    #[must_use]
+    pub fn with(mut self, handed: Sockets) -> Self {
+        let (passed, handed_listeners) = handed
+            .listeners
+            .into_iter()
+            .partition::<Vec<_>, _>(|given| given.place.starts_with(Self::SYSTEMD));
+        for given in passed {
+            let name = given.place.trim_start_matches(Self::SYSTEMD);
+            self.sockets.push((name.into(), given.socket));
+        }
+        self.handed = Mutex::new(Sockets {
+            listeners: handed_listeners,
+            admin: handed.admin,
+        });
+        self
+    }
+
+    /// How a place of systemd's is written.
+    const SYSTEMD: &str = "systemd:";
+
+    /// The sockets that have been given for a place. A port that the system chose belongs to its listener.
+    pub fn take_handed(&self, listener: &str, place: &Place) -> Vec<Listening> {
+        let name = place.to_string();
+        let chosen = matches!(place, Place::Bind(Endpoint::Tcp(address)) if address.port() == 0);
+        let is_at = |given: &Given| match place {
+            _ if chosen => given.place == name && given.listener == listener,
+            Place::Bind(endpoint) => given.socket.endpoint().is_ok_and(|known| known == *endpoint),
+            Place::Systemd(_) => false,
+        };
+        let mut handed = self.handed.lock();
+        let (taken, left) = std::mem::take(&mut handed.listeners)
+            .into_iter()
+            .partition::<Vec<_>, _>(is_at);
+        handed.listeners = left;
+        taken.into_iter().map(|given| given.socket).collect()
+    }
+
+    /// The operator's socket, where one has been given.
+    pub fn take_admin(&self) -> Option<TcpListener> {
+        self.handed.lock().admin.take()
     }
 
     /// Handles of the sockets that were passed under this name.

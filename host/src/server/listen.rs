@@ -30,12 +30,35 @@ pub struct Bound {
 /// # Errors
 /// With the address, when it cannot be bound.
 pub fn bind(listener: &Listener, place: &Place, workers: usize, inherited: &Inherited) -> anyhow::Result<Vec<Bound>> {
+    let handed = inherited.take_handed(&listener.name, place);
     let bound = match place {
+        Place::Bind(_) if !handed.is_empty() => adopt(handed, listener.socket, workers),
         Place::Bind(Endpoint::Tcp(address)) => bind_tcp(*address, listener.socket, workers).map(|bound| vec![bound]),
         Place::Bind(Endpoint::Unix(path)) => bind_unix(path, listener.socket.mode).map(|bound| vec![bound]),
         Place::Systemd(name) => passed(name, inherited),
     };
     bound.map_err(|error| anyhow::anyhow!("listener {}: cannot listen on {place}: {error}", listener.name))
+}
+
+/// Goes on with the sockets of the process that this one replaces. Where there are fewer workers now, all of them share what is
+/// over: in each socket connections may wait.
+fn adopt(handed: Vec<Listening>, options: SocketOptions, workers: usize) -> io::Result<Vec<Bound>> {
+    let mut sockets = handed.into_iter();
+    let mut own: Vec<_> = sockets.by_ref().take(workers.max(1)).collect();
+    let Some(address) = own.first().map(Listening::endpoint).transpose()? else {
+        return Ok(Vec::new());
+    };
+    if let Endpoint::Tcp(address) = address {
+        while own.len() < workers {
+            own.push(Listening::Tcp(open(address, options)?.into()));
+        }
+    }
+    let bound = |sockets| Bound {
+        address: address.clone(),
+        sockets,
+    };
+    let over: Vec<_> = sockets.map(|socket| bound(vec![socket])).collect();
+    Ok(std::iter::once(bound(own)).chain(over).collect())
 }
 
 fn bind_tcp(address: SocketAddr, options: SocketOptions, workers: usize) -> io::Result<Bound> {

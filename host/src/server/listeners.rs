@@ -4,12 +4,14 @@
 //! a worker that closes one first takes the connections that wait in it.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::handover::Given;
 use super::inherited::{Inherited, Listening};
 use super::listen::bind;
 use super::tls::{ListenerTls, Loaded};
@@ -24,6 +26,8 @@ pub enum Command {
     Close(u64),
     /// Accept nothing any more, finish what runs, and end.
     Drain,
+    /// As before, but leave clients time for a last request: another process accepts.
+    Retire,
 }
 
 /// One worker's share of a listener's address.
@@ -224,10 +228,38 @@ impl Listeners {
         }
     }
 
+    /// Handles of all sockets, for a process that is to replace this one.
+    ///
+    /// # Errors
+    /// When the system gives no more descriptors.
+    pub fn handles(&self) -> io::Result<Vec<Given>> {
+        let open = self.open.lock();
+        let of = |open: &Open, socket: &Listening| {
+            Ok(Given {
+                listener: open.listener.name.to_string(),
+                place: open.place.to_string(),
+                socket: socket.try_clone()?,
+            })
+        };
+        let all = open
+            .iter()
+            .flat_map(|open| open.sockets.iter().map(move |socket| (open, socket)));
+        all.map(|(open, socket)| of(open, socket)).collect()
+    }
+
     /// Tells the workers to finish.
     pub fn drain(&self) {
+        self.leave(|| Command::Drain);
+    }
+
+    /// Tells the workers to finish, now that another process accepts.
+    pub fn retire(&self) {
+        self.leave(|| Command::Retire);
+    }
+
+    fn leave(&self, command: impl Fn() -> Command) {
         for worker in self.workers.lock().iter() {
-            let _ = worker.send(Command::Drain);
+            let _ = worker.send(command());
         }
         // With the workers' handles gone too, the kernel refuses connections instead of keeping them waiting for nobody.
         for open in self.open.lock().iter_mut() {

@@ -30,7 +30,9 @@ pub struct Worker {
     pub index: usize,
     /// Deadlines and the time.
     pub timer: Timer,
-    /// Set when the process drains.
+    /// Set when the process ends: the next answer on a connection is its last.
+    pub retiring: Cell<bool>,
+    /// Set when connections without a request are closed besides.
     pub draining: Rc<Cell<bool>>,
     /// Client connections of this worker that are open.
     pub connections: Cell<usize>,
@@ -73,6 +75,7 @@ impl Worker {
         Ok(Rc::new(Self {
             index,
             timer,
+            retiring: Cell::new(false),
             draining: Rc::default(),
             connections: Cell::new(0),
             log: control.access_log().worker(),

@@ -43,6 +43,7 @@ pub(super) fn config(root: &Table<'_>, source: &Path) -> Config {
         trusted_proxies: networks(root, "trusted_proxies"),
         via: via(root),
         drain: root.duration("drain"),
+        retire: root.duration("retire"),
     }
 }
 
