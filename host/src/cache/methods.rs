@@ -50,8 +50,8 @@ impl Cache {
         }
         let key = Key::of(subject);
         let hash = key.hash(&self.random);
-        let mut contents = self.store.lock(hash);
-        let found = contents.find(hash, &key, &subject.route, &subject.request.headers);
+        let contents = self.store.lock(hash);
+        let found = contents.peek(hash, &key, &subject.route, &subject.request.headers);
         let Some(entry) = found.filter(|entry| entry.status == StatusCode::OK).cloned() else {
             return;
         };

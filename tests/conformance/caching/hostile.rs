@@ -1,0 +1,116 @@
+//! Origins and clients that lie: nothing false is stored, and what is stored stays bounded.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use weir_tests::message::{Request, Response};
+use weir_tests::origin::Origin;
+use weir_tests::proxy::{Proxy, configure};
+
+use super::By::{Cache, Origin as ByOrigin};
+use super::{case, run};
+
+const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
+
+fn caching(origin: &Origin) -> Proxy {
+    configure()
+        .listener("http")
+        .route("all", "app", "cache = true")
+        .upstream("app", &[origin.address()], "")
+        .tables("[cache]\nsize = \"1MiB\"")
+        .start()
+}
+
+#[test]
+fn requests_that_could_poison_what_others_get() {
+    let mut cases = vec![
+        case("a GET with content")
+            .ask("GET", &[("Content-Length", "0")], ByOrigin)
+            .planned(200, &[FRESH])
+            .get(Cache),
+    ];
+    for name in [
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+    ] {
+        let case = case(format!("{name} is not part of the key, so its answer is nobody else's"));
+        cases.push(
+            case.get_with(&[(name, "/admin")], ByOrigin)
+                .planned(200, &[FRESH])
+                .get(ByOrigin),
+        );
+    }
+    run(cases);
+}
+
+#[test]
+fn the_body_of_a_get_is_not_answered_to_others() {
+    let origin = Origin::start(|request| Response::text(request.body.clone()).header("Cache-Control", "max-age=60"));
+    let proxy = caching(&origin);
+    let mut fat = Request::post("/", "poison");
+    fat.method = "GET".into();
+    assert_eq!(proxy.fetch(&fat).text_body(), "poison");
+    assert_eq!(proxy.get("/").text_body(), "");
+}
+
+#[test]
+fn forwarded_hosts_of_clients_do_not_reach_the_origin() {
+    let origin = Origin::start(|request| {
+        let host = request.headers.get("x-forwarded-host").unwrap_or_default().to_owned();
+        Response::text(host).header("Cache-Control", "max-age=60")
+    });
+    let proxy = caching(&origin);
+    let poisoned = proxy.fetch(&Request::get("/").header("X-Forwarded-Host", "evil.test"));
+    assert_eq!(poisoned.text_body(), "weir.test");
+    assert_eq!(proxy.get("/").text_body(), "weir.test");
+}
+
+#[test]
+fn endless_variants_and_queries_stay_within_the_budget() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Response::text(vec![b'x'; 4096])
+            .header("Cache-Control", "max-age=60")
+            .header("Vary", "User-Agent")
+    });
+    let proxy = caching(&origin);
+    for number in 0..100 {
+        let agent = format!("agent {number}");
+        assert_eq!(proxy.fetch(&Request::get("/").header("User-Agent", &agent)).status, 200);
+    }
+    let objects = proxy.metric("weir_cache_objects", &[]);
+    assert!(objects <= 16.0, "{objects} variants of one URI");
+    for number in 0..400 {
+        assert_eq!(proxy.get(&format!("/?bust={number}")).status, 200);
+    }
+    let bytes = proxy.metric("weir_cache_bytes", &[]);
+    assert!(bytes <= 1_048_576.0, "{bytes} bytes in a cache of 1 MiB");
+}
+
+#[test]
+fn origins_that_lie_about_time_and_length() {
+    let row = |name: &str, lines: super::Lines<'_>, by| case(name).origin(lines).get(by);
+    run(vec![
+        row(
+            "a Date of tomorrow makes nothing older or younger",
+            &[FRESH, ("Date", super::FUTURE)],
+            Cache,
+        ),
+        row("a huge Age", &[FRESH, ("Age", "99999999999999999999")], ByOrigin),
+        row("two ages", &[FRESH, ("Age", "0, 999999")], Cache),
+        row(
+            "a Vary of a hundred fields",
+            &[FRESH, ("Vary", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z")],
+            ByOrigin,
+        ),
+        row("a Vary that is none", &[FRESH, ("Vary", "a b")], ByOrigin),
+        row(
+            "a Content-Location elsewhere",
+            &[FRESH, ("Content-Location", "http://other.test/")],
+            Cache,
+        ),
+    ]);
+}
