@@ -7,6 +7,7 @@
 //! The types in this file are what the rest of Weir sees. They hold no strings that still need parsing.
 
 mod caching;
+mod compression;
 pub mod endpoint;
 #[cfg(test)]
 mod golden;
@@ -28,6 +29,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 pub use caching::{CacheRules, ParameterPattern, Query, SetCookie};
+pub use compression::{Coding, Compression, MediaType};
 pub use endpoint::{Endpoint, Place};
 pub use limits::{ClientLimits, Concurrency};
 pub use report::{Position, Problem, Report, Style};
@@ -179,6 +181,10 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The name in `Via` (RFC 9110 §7.6.3). Default `weir`.
     pub via: String,
+    /// The name in `CDN-Loop` (RFC 8586). Default: none, and the field is passed on as it is.
+    pub cdn_id: Option<String>,
+    /// How responses are compressed, on the routes that ask for it.
+    pub compression: Compression,
     /// How long SIGTERM waits for running exchanges. Default 30 s.
     pub drain: Duration,
     /// How long a process that has been replaced waits for what it still serves. Default 1 h.
@@ -253,6 +259,8 @@ pub struct Route {
     pub cache: bool,
     /// What the cache does where messages leave it open.
     pub cache_rules: Arc<CacheRules>,
+    /// Whether responses are compressed for clients that take it. Default false.
+    pub compress: bool,
     /// Whether the active bundle's plugins see this route's requests. Default true.
     pub plugins: bool,
     /// Host header sent upstream. Default: the client's.

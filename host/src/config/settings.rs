@@ -126,6 +126,7 @@ pub static SECTIONS: &[&Section] = &[
     &UPSTREAM_TLS,
     &CACHE,
     &CACHE_RULES,
+    &COMPRESSION,
     &TIMEOUTS,
     &LIMITS,
     &HTTP2,
@@ -170,6 +171,12 @@ pub static TOP: Section = Section {
             Value("weir"),
             "The name in the `Via` header (RFC 9110 §7.6.3).",
         ),
+        setting(
+            "cdn_id",
+            Text("a name, as a host or a token"),
+            Described("none"),
+            "The name in `CDN-Loop` (RFC 8586), which Weir then adds to what it forwards: a request that comes back with it gets 508. One name for all the servers of one tier, and another one for each tier.",
+        ),
         setting("listener", Table("listener"), Required, "Where clients connect."),
         setting("route", Table("route"), Required, "Which requests go where."),
         setting("upstream", Table("upstream"), Required, "The pools of servers."),
@@ -178,6 +185,12 @@ pub static TOP: Section = Section {
             Table("cache"),
             Described("its defaults"),
             "The shared memory cache.",
+        ),
+        setting(
+            "compression",
+            Table("compression"),
+            Described("its defaults"),
+            "Compression of responses.",
         ),
         setting(
             "timeouts",
@@ -361,6 +374,12 @@ pub static ROUTE: Section = Section {
             Table("route.cache_rules"),
             Described("as in `[cache.rules]`"),
             "What the cache does where messages leave it open.",
+        ),
+        setting(
+            "compress",
+            Flag,
+            Value("false"),
+            "Compress responses, as `[compression]` says, for clients that take it.",
         ),
         setting(
             "plugins",
@@ -803,6 +822,41 @@ const fn as_in_cache_rules(mut settings: [Setting; 12]) -> [Setting; 12] {
     }
     settings
 }
+
+/// `[compression]`.
+pub static COMPRESSION: Section = Section {
+    path: "compression",
+    shape: Shape::Table,
+    prose: "How responses are compressed, on the routes with `compress = true`. Left as they are: what has a `Content-Encoding` already, parts (206, and whatever a `Range` asked for), and what says `no-transform`. A cache keeps one response for each coding, compressed once.",
+    settings: &[
+        setting(
+            "codings",
+            Texts("`zstd`, `br`, `gzip`"),
+            Described("`[\"zstd\", \"br\", \"gzip\"]`"),
+            "What is offered. A client that likes several as much gets the first of them.",
+        ),
+        setting(
+            "types",
+            Texts("media types: `text/html`, `text/*`, `*+json`"),
+            Described("text, JSON, XML, JavaScript, Wasm, SVG and uncompressed fonts"),
+            "What is compressed, by `Content-Type`.",
+        ),
+        setting(
+            "min_size",
+            Size("0", "1GiB"),
+            Value("1KiB"),
+            "Smaller responses are left as they are. One that does not tell its length is compressed.",
+        ),
+        setting("gzip_level", Integer(1, 9), Value("5"), "From fast to small."),
+        setting(
+            "brotli_level",
+            Integer(0, 11),
+            Value("4"),
+            "From fast to small. From 10 on it is many times slower, and keeps a worker from its other requests.",
+        ),
+        setting("zstd_level", Integer(1, 19), Value("3"), "From fast to small."),
+    ],
+};
 
 /// `[timeouts]`.
 pub static TIMEOUTS: Section = Section {

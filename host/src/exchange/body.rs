@@ -1,6 +1,7 @@
 //! Bodies on their way through: what the client sends, and what it gets.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -8,8 +9,10 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
 use super::budget::{Exhausted, Share};
+use super::compress::{Encoded, Encoder};
 use super::finish::{Delivery, Finish};
 use crate::cache::{Broken, Reader};
+use crate::config::{Coding, Compression};
 use crate::connection::http1::ClientBody;
 use crate::http2;
 use crate::upstream::call::{Call, Expected};
@@ -287,6 +290,8 @@ pub enum Content {
     Ready(Bytes),
     /// The cache has it, or is getting it.
     Stored(Reader),
+    /// It is compressed on its way.
+    Encoded(Box<Encoded>),
     /// It comes from a server; what has been held of it comes first.
     Upstream {
         /// Held for plugins.
@@ -311,6 +316,7 @@ impl Content {
             Self::Stored(reader) => reader
                 .poll_next(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Fault::from))),
+            Self::Encoded(encoded) => encoded.poll_next(cx),
             Self::Upstream { held, call, .. } => match held.take() {
                 Some(held) => Poll::Ready(Some(Ok(Frame::data(held)))),
                 None => call.poll_frame(cx),
@@ -324,6 +330,7 @@ impl Content {
             Self::Empty => true,
             Self::Ready(data) => data.is_empty(),
             Self::Stored(reader) => reader.is_done(),
+            Self::Encoded(encoded) => encoded.is_done(),
             Self::Upstream { held, call, .. } => held.is_none() && call.is_done(),
         }
     }
@@ -359,6 +366,21 @@ impl ResponseBody {
         self.content = content;
     }
 
+    /// Has the client get it compressed; what is at hand at once, everything else as it comes.
+    ///
+    /// # Errors
+    /// When there is no memory for it; nothing has changed.
+    pub fn encode(&mut self, coding: Coding, config: &Compression) -> io::Result<()> {
+        if let Content::Ready(data) = &self.content {
+            self.content = Content::Ready(Encoder::whole(coding, config, data)?);
+            return Ok(());
+        }
+        let encoder = Encoder::new(coding, config)?;
+        let told = self.length();
+        self.content = Content::Encoded(Box::new(Encoded::new(self.take_content(), told, encoder)));
+        Ok(())
+    }
+
     /// What happens when the body is done with.
     pub fn on_finish(&mut self, finish: Box<Finish>) {
         self.finish = Some(finish);
@@ -371,6 +393,7 @@ impl ResponseBody {
             Content::Empty => Some(0),
             Content::Ready(data) => Some(data.len() as u64),
             Content::Stored(reader) => reader.left(),
+            Content::Encoded(_) => None,
             Content::Upstream { expected, .. } => match expected {
                 Expected::Nothing => Some(0),
                 Expected::Length(length) => Some(*length),
@@ -426,8 +449,8 @@ impl ResponseBody {
                 let data = data.slice(..data.len().min(limit));
                 return Ok(Held { data, complete });
             }
-            // Plugins have seen what is stored before it was.
-            Content::Stored(_) => {
+            // Plugins have seen what is stored or compressed before it was.
+            Content::Stored(_) | Content::Encoded(_) => {
                 return Ok(Held {
                     data: Bytes::new(),
                     complete: false,

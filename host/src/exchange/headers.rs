@@ -12,6 +12,7 @@ use http::header::{
 use smallvec::SmallVec;
 
 use super::admit::is_trusted;
+use super::cdn_loop::CDN_LOOP;
 use super::subject::Subject;
 use crate::config::{Config, HostHeader, Route, Server};
 use crate::http1::encode::{framing as write_framing, header};
@@ -196,6 +197,9 @@ impl UpstreamRequest<'_> {
             Version::HTTP_10 => "1.0",
             _ => "1.1",
         };
+        if let Some(own) = &self.config.cdn_id {
+            header(out, CDN_LOOP.as_str(), own.as_bytes());
+        }
         out.put_slice(b"via: ");
         for earlier in headers.get_all(VIA) {
             out.put_slice(earlier.as_bytes());
@@ -314,7 +318,7 @@ fn names_fields(headers: &HeaderMap) -> bool {
 
 /// Whether `Connection` names this field. Fields that a recipient needs cannot be taken away like this (RFC 9110 §7.6.1).
 fn is_named(headers: &HeaderMap, name: &HeaderName) -> bool {
-    const KEPT: [&str; 15] = [
+    const KEPT: [&str; 16] = [
         "host",
         "authorization",
         "content-length",
@@ -330,6 +334,8 @@ fn is_named(headers: &HeaderMap, name: &HeaderName) -> bool {
         "x-real-ip",
         "x-request-id",
         "forwarded",
+        // RFC 8586 §2: whoever could take it away could make a loop.
+        "cdn-loop",
     ];
     connection_tokens(headers).any(|token| name.as_str().as_bytes().eq_ignore_ascii_case(token))
         && !KEPT.contains(&name.as_str())

@@ -7,6 +7,8 @@
 pub mod admit;
 pub mod body;
 pub mod budget;
+pub mod cdn_loop;
+pub mod compress;
 mod fill;
 pub mod finish;
 pub mod forward;
@@ -48,6 +50,7 @@ use crate::http2;
 use crate::plugin::{Decision, Phase, Session};
 use crate::server::state::State;
 use crate::server::worker::Worker;
+use crate::telemetry::families;
 use crate::upstream::Fault;
 use crate::upstream::balance::Running;
 
@@ -204,6 +207,7 @@ impl Exchange {
         }
         let mut body = self.forward().await?;
         self.response_plugins(&mut body).await?;
+        self.compress(&mut body);
         self.store(&mut body).await;
         Ok(body)
     }
@@ -225,6 +229,9 @@ impl Exchange {
                 headers: HeaderMap::new(),
                 body: Bytes::new(),
             })));
+        }
+        if let Some(own) = &self.state.snapshot.config.cdn_id {
+            cdn_loop::check(&subject.request.headers, own)?;
         }
         let trusted = &self.state.snapshot.config.trusted_proxies;
         if !trusted.is_empty() {
@@ -305,6 +312,9 @@ impl Exchange {
             let allowed = &state.snapshot.config.cache.purge_from;
             let reply = purge::purge(self.worker.control(), &self.subject, allowed)?;
             return Err(Ending::Replied(Box::new(reply)));
+        }
+        if route_of(&state, self.route)?.compress {
+            compress::settle(&mut self.subject.request, &state.snapshot.config.compression);
         }
         // What is stored under a URI must not depend on a request's content, which HTTP/2 need not announce.
         let route = route_of(&state, self.route)?;
@@ -435,6 +445,24 @@ impl Exchange {
             .as_ref()
             .is_some_and(|response| response.status == StatusCode::NOT_MODIFIED);
         not_modified && self.fetch.as_ref().is_some_and(|fetch| !fetch.validators().is_empty())
+    }
+
+    /// Compresses the response where the route asks for it: before it is stored, so that it is done once.
+    fn compress(&mut self, body: &mut ResponseBody) {
+        let state = self.state.clone();
+        if !route_of(&state, self.route).is_ok_and(|route| route.compress) {
+            return;
+        }
+        let Subject { request, response, .. } = &mut *self.subject;
+        let Some(response) = response else { return };
+        let conditions = self.fetch.as_ref().map(|fetch| fetch.validators()).unwrap_or_default();
+        if let Some(coding) = compress::apply(request, response, body, &conditions, &state.snapshot.config.compression)
+        {
+            let metrics = self.worker.control().metrics();
+            metrics
+                .shared_counter(&families::COMPRESSED, &[coding.as_str()])
+                .increment();
+        }
     }
 
     /// `store`: what the cache makes of the response.

@@ -18,6 +18,7 @@ pub(super) fn start(exchange: &Exchange, fetch: Box<Fetch>) {
     tokio::task::spawn_local(async move {
         // A failure has been counted by the upstream and noted by the cache, and there is nobody to tell.
         let Ok(mut body) = refresh.forward().await else { return };
+        refresh.compress(&mut body);
         refresh.store(&mut body).await;
         drain(body).await;
     });

@@ -30,6 +30,8 @@ pub enum Refusal {
     MethodNotAllowed(Vec<Method>),
     /// A PURGE from a client that may not.
     PurgeForbidden,
+    /// The request has been here before (RFC 8586).
+    Loop,
     /// CONNECT.
     Connect,
     /// A TRACE that ends here.
@@ -66,6 +68,7 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Connect | Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::NotCached => StatusCode::GATEWAY_TIMEOUT,
@@ -94,6 +97,7 @@ impl Refusal {
             Self::MethodNotAllowed(_) => "method",
             Self::Connect => "connect",
             Self::PurgeForbidden => "purge",
+            Self::Loop => "loop",
             Self::NotImplemented => "not_implemented",
             Self::Expectation => "expectation",
             Self::NotCached => "not_cached",

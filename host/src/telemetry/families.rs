@@ -195,6 +195,7 @@ families! {
         "Objects removed, or made stale by a soft purge. cause: space, replaced, invalidated, purged.";
     CACHE_PURGES = "weir_cache_purges_total", Counter, None, ["what"],
         "Purges and bans that were asked for. what: url, prefix, host, tags, all, ban.";
+    COMPRESSED = "weir_compressed_total", Counter, None, ["coding"], "Responses compressed. coding: zstd, br, gzip.";
     CACHE_BANS = "weir_cache_bans", Gauge, None, [], "Bans that are kept.";
     CACHE_BYTES = "weir_cache_bytes", Gauge, Bytes, [], "Memory that objects and their bookkeeping take.";
     CACHE_LIMIT = "weir_cache_limit_bytes", Gauge, Bytes, [], "Memory that the cache may take.";

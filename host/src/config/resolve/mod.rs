@@ -2,6 +2,7 @@
 
 mod cache;
 mod certificate;
+mod compression;
 mod http2;
 mod listener;
 mod route;
@@ -42,6 +43,8 @@ pub(super) fn config(root: &Table<'_>, source: &Path) -> Config {
         plugins: plugins(&root.table_or_defaults("plugins", &settings::PLUGINS)),
         trusted_proxies: networks(root, "trusted_proxies"),
         via: via(root),
+        cdn_id: cdn_id(root),
+        compression: compression::compression(&root.table_or_defaults("compression", &settings::COMPRESSION)),
         drain: root.duration("drain"),
         retire: root.duration("retire"),
     }
@@ -204,6 +207,19 @@ fn networks(table: &Table<'_>, key: &str) -> Vec<IpNet> {
         }
     }
     networks
+}
+
+/// RFC 8586 §2: a host with or without a port, or a token.
+fn cdn_id(root: &Table<'_>) -> Option<String> {
+    let At { value, span } = root.text("cdn_id")?;
+    if !value.bytes().all(|byte| is_token(byte) || b":[]".contains(&byte)) {
+        root.problem(
+            span,
+            "`cdn_id` cannot stand in `CDN-Loop`",
+            "a name of this group of servers: \"edge.example.org\"",
+        );
+    }
+    Some(value.to_owned())
 }
 
 fn via(root: &Table<'_>) -> String {
