@@ -7,7 +7,7 @@
 mod cache;
 mod operations;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -216,6 +216,34 @@ impl Control {
         Ok(self.switch(snapshot))
     }
 
+    /// Every file that TLS towards servers depends on.
+    #[must_use]
+    pub fn upstream_tls_files(&self) -> Vec<PathBuf> {
+        let config = self.current().config.clone();
+        let tls = config.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
+        tls.flat_map(|tls| tls.paths()).cloned().collect()
+    }
+
+    /// Reads those files again; connections that are made from now on use what was read. Where one cannot be read, everything
+    /// stays as it is.
+    pub fn reload_upstream_tls(&self) {
+        let _one_at_a_time = self.activation.lock();
+        let before = self.current();
+        let uses_files =
+            |upstream: &config::Upstream| upstream.tls.as_ref().is_some_and(|tls| tls.paths().next().is_some());
+        if !before.config.upstreams.iter().any(uses_files) {
+            return;
+        }
+        let (config, plugins) = (before.config.clone(), before.plugins.clone());
+        match assemble(before.serial + 1, config, plugins, Some(&before), &self.metrics) {
+            Ok(snapshot) => {
+                self.switch(snapshot);
+                tracing::info!("read the files of TLS towards servers again");
+            }
+            Err(error) => tracing::error!(%error, "keeping what TLS towards servers uses"),
+        }
+    }
+
     /// Activates the bundle in a folder or tar file.
     ///
     /// # Errors
@@ -311,7 +339,7 @@ fn assemble(
     let mut gates = Vec::new();
     let mut client_tls = Vec::new();
     for upstream in &config.upstreams {
-        let tls = upstream.tls.as_ref().map(tls::client_config).transpose()?;
+        let tls = upstream.tls.as_ref().map(tls::upstream::client_config).transpose()?;
         let known = before.and_then(|before| {
             before
                 .health

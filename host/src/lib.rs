@@ -24,6 +24,7 @@ pub mod exchange;
 pub mod http1;
 pub mod http2;
 pub mod plugin;
+pub mod proxy_protocol;
 pub mod server;
 pub mod snapshot;
 pub mod telemetry;

@@ -1,4 +1,4 @@
-//! curl: a client that nobody here wrote.
+//! curl and openssl: clients that nobody here wrote.
 
 use std::process::Command;
 
@@ -23,6 +23,15 @@ pub fn curl(arguments: &[&str]) -> Output {
         .args(arguments))
 }
 
+/// Runs `openssl s_client` against an address, with nothing to say, and these further arguments.
+pub fn s_client(address: std::net::SocketAddr, arguments: &[&str]) -> Output {
+    let address = address.to_string();
+    run(Command::new("openssl")
+        .args(["s_client", "-connect", &address, "-servername", "weir.test"])
+        .args(arguments)
+        .stdin(std::process::Stdio::null()))
+}
+
 /// Runs a line as a user would paste it into a shell.
 pub fn shell(line: &str) -> Output {
     assert!(installed(), "{MISSING}");
@@ -39,7 +48,9 @@ fn installed() -> bool {
 }
 
 fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{MISSING} ({error})"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}; .ci/run installs what tests need"));
     Output {
         success: output.status.success(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -6,7 +6,8 @@
 //! - [`origin`] is the other side: a closure from request to response, or a script of raw bytes.
 //! - [`client`] speaks HTTP/1.1 byte by byte; [`h2`] HTTP/2 over TLS, [`frames`] single frames of it; [`websocket`] after an
 //!   upgrade; [`curl`] is the real program.
-//! - [`message`] is what clients and origins exchange, [`tls`] makes certificates, [`sync`] replaces sleeping.
+//! - [`message`] is what clients and origins exchange, [`tls`] and [`authority`] make certificates,
+//!   [`sync`] replaces sleeping.
 //! - [`guests`] builds plugins for Wasm once a run, [`bundle`] packs them.
 //!
 //! Everything is blocking and on threads: a test reads from top to bottom, and shares no code with the proxy that it judges.
@@ -21,6 +22,7 @@
     reason = "a harness fails by panicking; that is how a test says no"
 )]
 
+pub mod authority;
 pub mod bundle;
 pub mod client;
 pub mod curl;

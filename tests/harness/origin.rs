@@ -35,7 +35,14 @@ impl Origin {
 
     /// As [`Self::start`], through TLS with this certificate.
     pub fn tls(certificate: &Certificate, handler: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
-        let config = certificate.server_config();
+        Self::tls_with(certificate.server_config(), handler)
+    }
+
+    /// As [`Self::tls`], with any configuration.
+    pub fn tls_with(
+        config: Arc<rustls::ServerConfig>,
+        handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) -> Self {
         Self::over(
             move |socket| Box::new(Certificate::accept(&config, socket)),
             move |connection| connection.answer(&handler),

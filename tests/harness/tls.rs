@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::client::{Client, Transport};
@@ -75,12 +77,17 @@ impl Certificate {
 
     /// A server configuration that shows this certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.server_config_with(WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// As [`Self::server_config`], for a server that has this opinion of its clients.
+    pub fn server_config_with(&self, clients: Arc<dyn ClientCertVerifier>) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).expect("the key that was made");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider has the default versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![self.der.clone()], key)
             .expect("a certificate and its key");
         Arc::new(config)

@@ -18,6 +18,7 @@ mod report;
 mod resolve;
 pub mod settings;
 pub(crate) mod suggest;
+mod tls;
 pub mod units;
 
 use std::net::SocketAddr;
@@ -28,12 +29,17 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
+use crate::proxy_protocol;
+
 pub use caching::{CacheRules, ParameterPattern, Query, SetCookie};
 pub use compression::{Coding, Compression, MediaType};
 pub use endpoint::{Endpoint, Place};
 pub use limits::{ClientLimits, Concurrency};
 pub use report::{Position, Problem, Report, Style};
 pub use resolve::load_certificate;
+pub use tls::{
+    CertificateFiles, ClientCertificates, Forwarded, Hsts, ListenerTls, Resumption, TlsVersion, UpstreamTls, Verify,
+};
 
 /// Largest configuration file that is read, in bytes.
 const LARGEST_FILE: u64 = 4 << 20;
@@ -204,6 +210,17 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// Offer HTTP/2: by ALPN, or in clear to clients that begin with it. Default true.
     pub http2: bool,
+    /// Peers that begin each connection with a PROXY header. Default: none.
+    pub proxy_protocol: Vec<IpNet>,
+    /// Where requests in clear are sent instead of being served. Default: nowhere.
+    pub redirect_https: Option<Redirect>,
+}
+
+/// Requests in clear are sent to the same host through TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirect {
+    /// Where clients reach TLS. Default 443.
+    pub port: u16,
 }
 
 /// How a listener's sockets are bound.
@@ -224,20 +241,9 @@ pub enum IpVersions {
     Both,
 }
 
-/// A listener's certificates. The files are watched and read again when they change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// Chosen by SNI; the first is the default.
-    pub certificates: Vec<CertificateFiles>,
-}
-
-/// A certificate chain and its key, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// Leaf first.
-    pub certificate: PathBuf,
-    /// PKCS#8, PKCS#1 or SEC1.
-    pub key: PathBuf,
+impl Redirect {
+    /// To where clients look first.
+    pub const DEFAULT: Self = Self { port: 443 };
 }
 
 /// Which requests go where.
@@ -273,6 +279,17 @@ pub struct Route {
     pub retries: u32,
     /// Largest request body in bytes; 413 over it.
     pub max_body: u64,
+    /// Whether requests in clear are served. Default: what the listener says.
+    pub https: Option<Https>,
+}
+
+/// Whether a route serves requests in clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Https {
+    /// It does.
+    Any,
+    /// They are sent to the same URL through TLS.
+    Redirect,
 }
 
 /// A host in a route.
@@ -336,6 +353,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Requests at once. Default: any number.
     pub concurrency: Concurrency,
+    /// Whether servers are told of the client in a PROXY header. Default: no.
+    pub proxy_protocol: Option<proxy_protocol::Version>,
 }
 
 /// One server of an upstream.
@@ -421,17 +440,6 @@ pub struct Ejection {
     pub max_percent: u32,
 }
 
-/// TLS towards an upstream's servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Name sent and verified. Default: the host in the server's address.
-    pub server_name: Option<String>,
-    /// PEM file of roots. Default: the system's.
-    pub roots: Option<PathBuf>,
-    /// Verification off is for tests only. Default true.
-    pub verify: bool,
-}
-
 /// The shared memory cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
@@ -496,7 +504,7 @@ pub enum LogFormat {
 /// How long each stage may take. Zero is not allowed; a stage without an end is written `"off"` where it makes sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// TLS handshake with a client. Default 10 s.
+    /// PROXY header and TLS handshake with a client. Default 10 s.
     pub handshake: Duration,
     /// A whole request head, from its first byte; also how long a new connection may say nothing. Default 10 s.
     pub header: Duration,

@@ -223,6 +223,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// One of the words that the settings' table declares, where it is given.
+    pub(super) fn choice_if_given(&self, key: &str) -> Option<&'static str> {
+        self.has(key).then(|| self.choice(key)).filter(|word| !word.is_empty())
+    }
+
     /// One of the words that the settings' table declares, or its default.
     pub(super) fn choice(&self, key: &str) -> &'static str {
         let setting = self.declared(key);

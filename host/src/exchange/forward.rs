@@ -147,7 +147,12 @@ async fn attempt(
     let state = exchange.state.clone();
     exchange.server = Some(group.server_name(server));
     let (connection, origin) = group
-        .connection(server, route.timeouts.connect, &exchange.worker.timer)
+        .connection(
+            server,
+            exchange.busy.client().announced(),
+            route.timeouts.connect,
+            &exchange.worker.timer,
+        )
         .await?;
 
     let body = std::mem::replace(&mut exchange.body, RequestBody::none());
@@ -167,6 +172,7 @@ async fn attempt(
         coding,
         upgrade,
         conditions,
+        identity: exchange.busy.client().identity.as_deref().unwrap_or_default(),
     };
     let sent = Instant::now();
     let pool = group.pool(server);

@@ -17,6 +17,7 @@ use super::subject::Subject;
 use crate::config::{Config, HostHeader, Route, Server};
 use crate::http1::encode::{framing as write_framing, header};
 use crate::http1::framing::Framing;
+use crate::server::tls::client::{CERTIFICATE, CHAIN, FINGERPRINT, SUBJECT};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -68,6 +69,8 @@ pub struct UpstreamRequest<'a> {
     pub upgrade: bool,
     /// Conditions of our own, to revalidate what the cache holds.
     pub conditions: &'a [(HeaderName, HeaderValue)],
+    /// The certificate that the client has shown.
+    pub identity: &'a [(HeaderName, HeaderValue)],
 }
 
 impl UpstreamRequest<'_> {
@@ -98,6 +101,10 @@ impl UpstreamRequest<'_> {
                 if !trusted {
                     continue;
                 }
+                // Weir knows better, and names appear once.
+                if self.identity.iter().any(|(ours, _)| ours == name) {
+                    continue;
+                }
                 if *name == X_FORWARDED_FOR {
                     forwarded_for.push(value);
                     continue;
@@ -119,6 +126,9 @@ impl UpstreamRequest<'_> {
             write_cookies(out, headers);
         }
         for (name, value) in self.conditions {
+            header(out, name.as_str(), value.as_bytes());
+        }
+        for (name, value) in self.identity {
             header(out, name.as_str(), value.as_bytes());
         }
         self.write_forwarding(out, peer, trusted, &forwarded_for);
@@ -266,6 +276,14 @@ fn is_forwarding(name: &HeaderName) -> bool {
         || *name == X_FORWARDED_PORT
         || *name == X_REAL_IP
         || *name == X_REQUEST_ID
+        || is_identity(name)
+}
+
+/// What tells of a client's certificate (RFC 9440 §2.4 wants it removed from what clients send).
+fn is_identity(name: &HeaderName) -> bool {
+    // Their common part, compared first, spares every other field four comparisons.
+    name.as_str().contains("client-cert")
+        && (*name == SUBJECT || *name == FINGERPRINT || *name == CERTIFICATE || *name == CHAIN)
 }
 
 /// Whether a name is one of those but for underscores: servers that make variables of names (CGI, WSGI) cannot tell the two apart.

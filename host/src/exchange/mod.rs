@@ -16,6 +16,7 @@ pub mod headers;
 pub mod purge;
 mod query;
 pub mod reasons;
+mod redirect;
 mod refresh;
 pub mod refusal;
 pub mod route;
@@ -27,7 +28,7 @@ use std::task::Context;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Method, Response, StatusCode};
 use scopeguard::ScopeGuard;
 
@@ -41,7 +42,7 @@ use self::forward::Forwarded;
 use self::route::Routed;
 use self::subject::{Reply, RequestId, Subject};
 use crate::cache::{self, Fetch, Hit, Late, Lookup, Status, Stored, Waited, tags};
-use crate::config::{Route, Tags};
+use crate::config::{Https, Redirect, Route, Tags};
 use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
 use crate::http1::head::ResponseHead;
@@ -242,7 +243,9 @@ impl Exchange {
 
     fn route(&mut self) -> Result<(), Ending> {
         let routes = &self.state.snapshot.config.routes;
-        let index = match self.state.router.route(routes, &self.subject) {
+        let routed = self.state.router.route(routes, &self.subject);
+        self.require_https(&routed)?;
+        let index = match routed {
             Routed::To(index) => index,
             Routed::NotFound => return Err(Refusal::NotFound.into()),
             Routed::MethodNotAllowed(methods) => return Err(Refusal::MethodNotAllowed(methods).into()),
@@ -255,6 +258,30 @@ impl Exchange {
         }
         self.body.limit(route.max_body);
         Ok(())
+    }
+
+    /// Sends a request in clear to the same URL through TLS, where its route or else the listener says so.
+    fn require_https(&mut self, routed: &Routed) -> Result<(), Ending> {
+        let listener = self.busy.client().policy.redirect_https;
+        let route = match routed {
+            Routed::To(index) => self.state.snapshot.config.routes.get(*index),
+            Routed::NotFound | Routed::MethodNotAllowed(_) => None,
+        };
+        let redirect = match route.and_then(|route| route.https) {
+            Some(Https::Any) => None,
+            Some(Https::Redirect) => Some(listener.unwrap_or(Redirect::DEFAULT)),
+            None => listener,
+        };
+        let Some(redirect) = redirect else { return Ok(()) };
+        match redirect::to_https(&self.subject, &self.state.snapshot.config.trusted_proxies, redirect) {
+            Some(reply) => {
+                if let Routed::To(index) = routed {
+                    self.route = Some(*index);
+                }
+                Err(Ending::Replied(Box::new(reply)))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The phases `on_request` and, where a plugin held the request, `on_request_body`.
@@ -547,6 +574,10 @@ impl Exchange {
             if strips_tags {
                 tags::strip(response.headers_mut());
             }
+        }
+        if let Some(hsts) = &self.busy.client().policy.hsts {
+            let headers = response.headers_mut();
+            headers.entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
         }
         if head_only || response.status() == StatusCode::NOT_MODIFIED {
             let told = response

@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::{TcpListener, UnixListener};
-use tokio_rustls::TlsAcceptor;
 
-use super::clients::Overload;
+use super::clients::{Admitted, Overload};
+use super::handshake::{self, Failed, Opened};
 use super::inherited::Listening;
 use super::listeners;
 use super::tls::ListenerTls;
 use super::worker::Worker;
+use crate::config;
 use crate::connection::http1::{PriorKnowledge, Spoke};
-use crate::connection::{Client, http1, http2};
+use crate::connection::{Client, Policy, http1, http2};
 use crate::exchange::subject::Scheme;
 use crate::http1::stream::{Socket, Stream};
 use crate::telemetry::{Counter, Gauge, families};
@@ -31,14 +32,16 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 /// One worker's side of a listener.
 struct Acceptor {
     worker: Rc<Worker>,
-    name: Arc<str>,
+    listener: Arc<config::Listener>,
     slot: usize,
+    policy: Rc<Policy>,
     tls: Option<Arc<ListenerTls>>,
     /// Whether HTTP/2 may be spoken where no TLS is.
     in_clear: PriorKnowledge,
     accepted: Counter,
     refused: [Counter; Overload::ALL.len()],
     failed_handshakes: Counter,
+    failed_proxy_headers: Counter,
     active: Gauge,
     requests: Rc<Gauge>,
 }
@@ -72,9 +75,11 @@ pub async fn run(worker: Rc<Worker>, socket: listeners::Socket, stop: tokio::syn
         accepted: metrics.counter(&families::CONNECTIONS_ACCEPTED, &[&name]),
         refused: Overload::ALL.map(|overload| refused(overload.as_str())),
         failed_handshakes: refused("handshake"),
+        failed_proxy_headers: refused("proxy_header"),
         active: metrics.gauge(&families::CONNECTIONS_ACTIVE, &[&name]),
         requests: Rc::new(metrics.gauge(&families::REQUESTS_ACTIVE, &[&name])),
-        name: name.clone(),
+        policy: Rc::new(Policy::of(&socket.listener)),
+        listener: socket.listener,
         worker: worker.clone(),
     });
     let mut stop = stop;
@@ -85,7 +90,7 @@ pub async fn run(worker: Rc<Worker>, socket: listeners::Socket, stop: tokio::syn
                 Ok((stream, peer)) => acceptor.clone().admit(stream, peer),
                 Err(error) => {
                     // Out of descriptors, most likely: connections that end give some back.
-                    tracing::warn!(%error, listener = %acceptor.name, "cannot accept a connection");
+                    tracing::warn!(%error, listener = %acceptor.listener.name, "cannot accept a connection");
                     tokio::time::sleep(EXHAUSTED).await;
                 }
             },
@@ -105,76 +110,85 @@ impl Acceptor {
         self.accepted.increment();
         let clients = self.worker.control().clients();
         let descriptor = stream.as_fd().as_raw_fd();
-        let place = match clients.admit(peer.ip(), descriptor, &self.worker.state().snapshot.config) {
+        let state = self.worker.state();
+        let config = &state.snapshot.config;
+        // Behind a proxy that names its clients there are many of them: each counts once it is named.
+        let admitted = if handshake::expects_header(&self.listener, peer) {
+            clients.enter(descriptor, config)
+        } else {
+            clients.admit(peer.ip(), descriptor, config)
+        };
+        // The newest is the cheapest to refuse: closed without a byte.
+        let place = match admitted {
             Ok(place) => place,
-            Err(overload) => {
-                // The newest is the cheapest to refuse: closed without a byte.
-                let at = Overload::ALL.iter().position(|known| *known == overload);
-                if let Some(refused) = at.and_then(|at| self.refused.get(at)) {
-                    refused.increment();
-                }
-                return;
-            }
+            Err(overload) => return self.refuse(overload),
         };
         let open = Open::new(&self);
         tokio::task::spawn_local(async move {
             let _open = open;
-            let client = Rc::new(Client {
-                peer,
-                place,
-                listener: self.name.clone(),
-                slot: self.slot,
-                scheme: if self.tls.is_some() {
-                    Scheme::Https
-                } else {
-                    Scheme::Http
-                },
-                draining: self.worker.draining.clone(),
-                running: Cell::new(0),
-                active: self.requests.clone(),
-            });
             // Small answers leave at once.
             stream.set_nodelay();
-            let Some((stream, protocol)) = self.handshake(stream).await else {
-                return;
-            };
-            match protocol {
-                Protocol::Http1(prior) => {
-                    let spoke = http1::serve(self.worker.clone(), client.clone(), stream, prior).await;
-                    if let Spoke::Http2(stream, received) = spoke {
-                        http2::serve(self.worker.clone(), client, stream, received).await;
+            match handshake::open(&self.worker, &self.listener, self.tls.as_ref(), stream, peer).await {
+                Ok(opened) => self.serve(opened, place).await,
+                Err(failed) => {
+                    tracing::debug!(%failed, %peer, listener = %self.listener.name, "a connection was given up");
+                    match failed {
+                        Failed::ProxyHeader(_) => self.failed_proxy_headers.increment(),
+                        Failed::Tls(_) | Failed::Late => self.failed_handshakes.increment(),
                     }
                 }
-                Protocol::Http2 => http2::serve(self.worker.clone(), client, stream, BytesMut::new()).await,
             }
         });
     }
 
-    async fn handshake(&self, stream: Socket) -> Option<(Stream, Protocol)> {
-        let Some(tls) = &self.tls else {
-            return Some((Stream::Plain(stream), Protocol::Http1(self.in_clear)));
-        };
-        let deadline = self.worker.timer.deadline();
-        let limit = self.worker.state().snapshot.config.timeouts.handshake;
-        let acceptor = TlsAcceptor::from(tls.config());
-        match deadline.within(limit, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                let protocol = match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => Protocol::Http2,
-                    // Through TLS the protocol is negotiated (RFC 9113 §3.2).
-                    _ => Protocol::Http1(PriorKnowledge::Refused),
-                };
-                Some((Stream::TlsServer(Box::new(stream)), protocol))
+    fn refuse(&self, overload: Overload) {
+        let at = Overload::ALL.iter().position(|known| *known == overload);
+        if let Some(refused) = at.and_then(|at| self.refused.get(at)) {
+            refused.increment();
+        }
+    }
+
+    async fn serve(&self, opened: Opened, mut place: Admitted) {
+        if opened.named
+            && let Err(overload) = place.belong(opened.peer.ip(), &self.worker.state().snapshot.config)
+        {
+            return self.refuse(overload);
+        }
+        let client = Rc::new(Client {
+            peer: opened.peer,
+            place,
+            destination: opened.destination,
+            identity: opened.identity,
+            listener: self.listener.name.clone(),
+            slot: self.slot,
+            scheme: if self.tls.is_some() {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            },
+            policy: self.policy.clone(),
+            draining: self.worker.draining.clone(),
+            running: Cell::new(0),
+            active: self.requests.clone(),
+        });
+        match self.protocol(&opened.stream) {
+            Protocol::Http1(prior) => {
+                let spoke = http1::serve(self.worker.clone(), client.clone(), opened.stream, prior).await;
+                if let Spoke::Http2(stream, received) = spoke {
+                    http2::serve(self.worker.clone(), client, stream, received).await;
+                }
             }
-            Ok(Err(error)) => {
-                tracing::debug!(%error, listener = %self.name, "a TLS handshake failed");
-                self.failed_handshakes.increment();
-                None
-            }
-            Err(_) => {
-                self.failed_handshakes.increment();
-                None
-            }
+            Protocol::Http2 => http2::serve(self.worker.clone(), client, opened.stream, BytesMut::new()).await,
+        }
+    }
+
+    /// What the two sides have agreed on by ALPN.
+    fn protocol(&self, stream: &Stream) -> Protocol {
+        match stream {
+            Stream::TlsServer(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => Protocol::Http2,
+            // Through TLS the protocol is negotiated (RFC 9113 §3.2).
+            Stream::TlsServer(_) => Protocol::Http1(PriorKnowledge::Refused),
+            _ => Protocol::Http1(self.in_clear),
         }
     }
 }

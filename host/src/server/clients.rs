@@ -94,8 +94,18 @@ impl Clients {
     /// # Errors
     /// See [`Overload`].
     pub fn admit(self: &Arc<Self>, peer: IpAddr, descriptor: i32, config: &Config) -> Result<Admitted, Overload> {
+        let mut admitted = self.enter(descriptor, config)?;
+        admitted.belong(peer, config)?;
+        Ok(admitted)
+    }
+
+    /// Takes a connection in whose client is not known yet, see [`Admitted::belong`].
+    ///
+    /// # Errors
+    /// See [`Overload`].
+    pub fn enter(self: &Arc<Self>, descriptor: i32, config: &Config) -> Result<Admitted, Overload> {
         // Counted first: two workers that look at the same moment must not both take the last place.
-        let mut admitted = Admitted {
+        let admitted = Admitted {
             clients: self.clone(),
             network: None,
         };
@@ -104,23 +114,6 @@ impl Clients {
         }
         if !descriptors::have_room_for_client(descriptor) {
             return Err(Overload::Descriptors);
-        }
-        let limits = &config.limits.client;
-        let peer = peer.to_canonical();
-        // Behind a trusted proxy there are many clients; a network limit would take them for one.
-        if limits.is_off() || is_trusted(peer, &config.trusted_proxies) {
-            return Ok(admitted);
-        }
-        let Some(network) = self.network(prefix(peer, limits), limits) else {
-            return Ok(admitted);
-        };
-        let open = network.open.fetch_add(1, Ordering::Relaxed);
-        admitted.network = Some(network.clone());
-        if limits.connections > 0 && open >= limits.connections {
-            return Err(Overload::Network);
-        }
-        if !network.connections.take(limits.connection_rate, self.now()) {
-            return Err(Overload::Rate);
         }
         Ok(admitted)
     }
@@ -191,6 +184,31 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// Counts the connection for its client's network.
+    ///
+    /// # Errors
+    /// See [`Overload`].
+    pub fn belong(&mut self, peer: IpAddr, config: &Config) -> Result<(), Overload> {
+        let limits = &config.limits.client;
+        let peer = peer.to_canonical();
+        // Behind a trusted proxy there are many clients; a network limit would take them for one.
+        if limits.is_off() || is_trusted(peer, &config.trusted_proxies) {
+            return Ok(());
+        }
+        let Some(network) = self.clients.network(prefix(peer, limits), limits) else {
+            return Ok(());
+        };
+        let open = network.open.fetch_add(1, Ordering::Relaxed);
+        self.network = Some(network.clone());
+        if limits.connections > 0 && open >= limits.connections {
+            return Err(Overload::Network);
+        }
+        if !network.connections.take(limits.connection_rate, self.clients.now()) {
+            return Err(Overload::Rate);
+        }
+        Ok(())
+    }
+
     /// Whether the client's network may make another request now; `rate` is how many a second, 0 any number.
     #[must_use]
     pub fn may_request(&self, rate: u32) -> bool {

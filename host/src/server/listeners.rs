@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::handover::Given;
 use super::inherited::{Inherited, Listening};
 use super::listen::bind;
-use super::tls::{ListenerTls, Loaded};
+use super::tls::{Alpn, ListenerTls, Loaded};
 use crate::config::{Endpoint, Listener, Place};
 
 /// What a worker is told.
@@ -93,7 +93,7 @@ impl Listeners {
             let tls = listener
                 .tls
                 .as_ref()
-                .map(|tls| ListenerTls::load(tls, listener.http2))
+                .map(|tls| ListenerTls::load(tls, Alpn::of(listener)))
                 .transpose()?
                 .map(Arc::new);
             let listener = Arc::new(listener.clone());
@@ -275,11 +275,11 @@ impl Prepared {
         let known = open.iter().find(|open| open.listener.name == listener.name);
         match known.and_then(|open| open.tls.clone()) {
             Some(tls) => {
-                let loaded = tls.prepare(settings, listener.http2)?;
+                let loaded = tls.prepare(settings, Alpn::of(listener))?;
                 self.tls.push((tls.clone(), loaded));
                 Ok(Some(tls))
             }
-            None => Ok(Some(Arc::new(ListenerTls::load(settings, listener.http2)?))),
+            None => Ok(Some(Arc::new(ListenerTls::load(settings, Alpn::of(listener))?))),
         }
     }
 }

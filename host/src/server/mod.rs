@@ -7,6 +7,7 @@ pub mod accept;
 pub mod clients;
 pub mod descriptors;
 pub mod handover;
+pub mod handshake;
 pub mod inherited;
 pub mod listen;
 pub mod listeners;

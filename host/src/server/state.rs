@@ -24,6 +24,7 @@ pub struct State {
     /// This worker's counters.
     pub metrics: Metrics,
     groups: Vec<Group>,
+    announces_clients: bool,
     /// Copies for this worker alone: every request counts references to one, and workers are not to share that count's
     /// cache line.
     route_names: Vec<Arc<str>>,
@@ -41,7 +42,9 @@ impl State {
             .iter()
             .map(|route| Arc::from(&*route.name))
             .collect();
+        let upstreams = &snapshot.config.upstreams;
         Self {
+            announces_clients: upstreams.iter().any(|upstream| upstream.proxy_protocol.is_some()),
             snapshot,
             router,
             chain,
@@ -49,6 +52,12 @@ impl State {
             groups,
             route_names,
         }
+    }
+
+    /// Whether any server is told of clients by the PROXY protocol.
+    #[must_use]
+    pub fn announces_clients(&self) -> bool {
+        self.announces_clients
     }
 
     /// A route with its name, by its index.

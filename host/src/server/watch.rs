@@ -1,4 +1,4 @@
-//! Certificates are read again when their files change.
+//! Certificates and what else TLS reads (staples, roots, revocation lists) are read again when their files change.
 //!
 //! Folders are watched, not files, because tools replace files by renaming, and Kubernetes replaces whole folders by a
 //! symbolic link.
@@ -47,8 +47,9 @@ impl Watch {
         .and_then(|mut watcher| {
             let mut watched = BTreeSet::new();
             follow(&control, &mut watcher, &mut watched);
+            let seen = contents(&control);
             let thread = std::thread::Builder::new().name("certificates".into());
-            Ok(thread.spawn(move || watch(&control, watcher, watched, &events))?)
+            Ok(thread.spawn(move || watch(&control, watcher, watched, seen, &events))?)
         });
         if let Err(error) = watching {
             tracing::warn!(%error, "cannot watch certificates; they are read again on reload");
@@ -61,6 +62,7 @@ fn watch(
     control: &Control,
     mut watcher: RecommendedWatcher,
     mut watched: BTreeSet<PathBuf>,
+    mut seen: (blake3::Hash, blake3::Hash),
     events: &mpsc::Receiver<Event>,
 ) {
     loop {
@@ -68,7 +70,15 @@ fn watch(
             Ok(Event::Changed) => {
                 let first = Instant::now();
                 while events.recv_timeout(SETTLE).is_ok() && first.elapsed() < RESTLESS {}
-                control.listeners().reload_certificates();
+                // Something else may have changed in a folder: a log that stands there, for one.
+                let now = contents(control);
+                let before = std::mem::replace(&mut seen, now);
+                if before.0 != now.0 {
+                    control.listeners().reload_certificates();
+                }
+                if before.1 != now.1 {
+                    control.reload_upstream_tls();
+                }
             }
             Err(RecvTimeoutError::Timeout) if !control.is_draining() => {}
             Err(_) => return,
@@ -77,13 +87,30 @@ fn watch(
     }
 }
 
+/// Digests of what listeners and what upstreams read.
+fn contents(control: &Control) -> (blake3::Hash, blake3::Hash) {
+    (digest(&listener_files(control)), digest(&control.upstream_tls_files()))
+}
+
+fn listener_files(control: &Control) -> Vec<PathBuf> {
+    let tls = control.listeners().tls();
+    tls.iter().flat_map(|(_, tls)| tls.files()).collect()
+}
+
+/// Of what files hold; one that cannot be read counts as empty.
+fn digest(files: &[PathBuf]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        hasher.update(&std::fs::read(file).unwrap_or_default());
+    }
+    hasher.finalize()
+}
+
 /// Watches the folders of all certificates in use, and no others.
 fn follow(control: &Control, watcher: &mut RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) {
-    let folders: BTreeSet<_> = control
-        .listeners()
-        .tls()
-        .iter()
-        .flat_map(|(_, tls)| tls.files())
+    let folders: BTreeSet<_> = listener_files(control)
+        .into_iter()
+        .chain(control.upstream_tls_files())
         .filter_map(|file| Some(file.parent()?.to_path_buf()))
         .map(|folder| {
             if folder.as_os_str().is_empty() {

@@ -208,6 +208,10 @@ fn prepare(
                 address: server.address.clone(),
                 tls: tls.map(|_| upstream.name.clone()),
             };
+            if upstream.proxy_protocol.is_some() {
+                // A connection that was opened for one client serves no other.
+                return Pool::new(0, upstream.idle_timeout, timer);
+            }
             let mut pools = pools.borrow_mut();
             pools
                 .entry(key)

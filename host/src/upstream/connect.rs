@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
@@ -27,19 +28,20 @@ pub struct ClientTls {
     pub name: ServerName<'static>,
 }
 
-/// TCP, and TLS where the server wants it, within `limit`.
+/// A connection within `limit`, with TLS where the server wants it. `hello` goes before everything else: a PROXY header.
 ///
 /// # Errors
 /// [`Fault::Connect`], [`Fault::ConnectTimeout`] or [`Fault::Tls`].
 pub async fn connect(
     address: &Endpoint,
     tls: Option<&ClientTls>,
+    hello: Option<&[u8]>,
     limit: Duration,
     timer: &Timer,
 ) -> Result<Connection, Fault> {
     let deadline = timer.deadline();
     let stream = deadline
-        .within(limit, open(address, tls))
+        .within(limit, open(address, tls, hello))
         .await
         .map_err(|_| Fault::ConnectTimeout)??;
     Ok(Connection {
@@ -48,8 +50,11 @@ pub async fn connect(
     })
 }
 
-async fn open(address: &Endpoint, tls: Option<&ClientTls>) -> Result<Stream, Fault> {
-    let socket = dial(address).await.map_err(Fault::Connect)?;
+async fn open(address: &Endpoint, tls: Option<&ClientTls>, hello: Option<&[u8]>) -> Result<Stream, Fault> {
+    let mut socket = dial(address).await.map_err(Fault::Connect)?;
+    if let Some(hello) = hello {
+        socket.write_all(hello).await.map_err(Fault::Connect)?;
+    }
     let Some(tls) = tls else {
         return Ok(Stream::Plain(socket));
     };

@@ -15,6 +15,7 @@ use super::gate::Gate;
 use super::health::{Outcome, Servers};
 use super::pool::{Connection, Pool};
 use crate::config::{self, Config, Server};
+use crate::proxy_protocol::{self, Announced};
 use crate::server::timer::Timer;
 use crate::telemetry::{Counter, Histogram, Registry, families};
 
@@ -32,6 +33,7 @@ pub struct Group {
     /// This worker's counters.
     pub metrics: GroupMetrics,
     index: usize,
+    proxy_protocol: Option<proxy_protocol::Version>,
     members: Vec<Member>,
 }
 
@@ -96,6 +98,7 @@ impl Group {
                 retries: registry.counter(&families::UPSTREAM_RETRIES, &[&upstream.name]),
             },
             index,
+            proxy_protocol: upstream.proxy_protocol,
         }
     }
 
@@ -123,23 +126,42 @@ impl Group {
         self.members[index].pool.clone()
     }
 
-    /// A kept connection to a server, or a new one within `limit`.
+    /// A kept connection to a server, or a new one within `limit`. Where servers are told of clients, `client` is whom.
     ///
     /// # Errors
     /// When none can be made.
     pub async fn connection(
         &self,
         index: usize,
+        client: Announced,
         limit: Duration,
         timer: &Timer,
     ) -> Result<(Connection, Origin), Fault> {
-        let member = &self.members[index];
-        if let Some(connection) = member.pool.take() {
+        if let Some(connection) = self.members[index].pool.take() {
             return Ok((connection, Origin::Kept));
         }
-        member.metrics.connections.increment();
-        let connection = connect(&member.server.address, member.tls.as_ref(), limit, timer).await?;
+        let connection = self.dial(index, client, limit, timer).await?;
         Ok((connection, Origin::Fresh))
+    }
+
+    /// A new connection to a server within `limit`.
+    ///
+    /// # Errors
+    /// When none can be made.
+    pub async fn dial(
+        &self,
+        index: usize,
+        client: Announced,
+        limit: Duration,
+        timer: &Timer,
+    ) -> Result<Connection, Fault> {
+        let member = &self.members[index];
+        member.metrics.connections.increment();
+        let hello = self
+            .proxy_protocol
+            .map(|version| proxy_protocol::header(version, client));
+        let address = &member.server.address;
+        connect(address, member.tls.as_ref(), hello.as_deref(), limit, timer).await
     }
 
     /// A server answered.

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::config::{self, Ejection, Endpoint, HealthCheck};
+use crate::proxy_protocol;
 use crate::telemetry::{Probe as Shown, Registry, families};
 
 /// How one attempt on a server ended, as far as its health is concerned.
@@ -39,6 +40,7 @@ pub struct Servers {
     check: Option<HealthCheck>,
     tls: Option<config::UpstreamTls>,
     client: Option<Arc<rustls::ClientConfig>>,
+    proxy_protocol: Option<proxy_protocol::Version>,
     /// Held while a server is put out, so that two workers do not exceed the share together.
     ejecting: Mutex<()>,
 }
@@ -121,6 +123,7 @@ impl Servers {
             check: upstream.health.clone(),
             tls: upstream.tls.clone(),
             client: tls,
+            proxy_protocol: upstream.proxy_protocol,
             ejecting: Mutex::new(()),
         })
     }
@@ -420,6 +423,7 @@ pub(super) mod tests {
             keep_alive: 64,
             idle_timeout: Duration::from_secs(60),
             concurrency: config::Concurrency::default(),
+            proxy_protocol: None,
         }
     }
 

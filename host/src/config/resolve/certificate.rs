@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{Error, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::super::CertificateFiles;
 
@@ -93,6 +93,24 @@ pub(super) fn check_roots(file: &std::path::Path) -> Result<(), String> {
     }
 }
 
+/// Reads revocation lists, to see that they can be read.
+///
+/// # Errors
+/// Says what is wrong with the file.
+pub(super) fn check_crl(file: &std::path::Path) -> Result<(), String> {
+    let lists = CertificateRevocationListDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| describe(&error, "X509 CRL"))?;
+    if lists.is_empty() {
+        return Err(describe(&Error::NoItemsFound, "X509 CRL"));
+    }
+    lists.iter().try_for_each(|list| {
+        webpki::BorrowedCertRevocationList::from_der(list)
+            .map(drop)
+            .map_err(|error| format!("a revocation list is malformed: {error}"))
+    })
+}
+
 fn describe(error: &Error, expected: &str) -> String {
     match error {
         Error::Io(error) => format!("the file cannot be read: {error}"),
@@ -127,6 +145,7 @@ mod tests {
             let files = CertificateFiles {
                 certificate: certificate.to_owned(),
                 key: key.to_owned(),
+                ocsp: None,
             };
             let checked = check_certificate(&files);
             let loaded = load_certificate(&files);

@@ -8,9 +8,9 @@ use toml::de::DeValue;
 use super::super::endpoint::{LONGEST_PATH, UNIX};
 use super::super::raw::{At, Table};
 use super::super::settings;
-use super::super::{CertificateFiles, Endpoint, IpVersions, Listener, ListenerTls, Outside, Place, SocketOptions};
-use super::certificate::{CertificateError, check_certificate};
-use super::{check_name, socket_address};
+use super::super::{Endpoint, IpVersions, Listener, Place, Redirect, SocketOptions};
+use super::tls::listener_tls;
+use super::{check_name, networks, socket_address};
 
 pub(super) fn listeners(root: &Table<'_>) -> Vec<Listener> {
     root.require("listener");
@@ -27,7 +27,7 @@ pub(super) fn listeners(root: &Table<'_>) -> Vec<Listener> {
             {
                 table.problem(value.span(), "a listener without addresses", "at least one");
             }
-            tls(&table);
+            listener_tls(&table);
             continue;
         };
         let name = table.text("name").unwrap_or(first);
@@ -44,7 +44,9 @@ pub(super) fn listeners(root: &Table<'_>) -> Vec<Listener> {
             places,
             socket: socket_options(&table),
             http2: table.flag("http2"),
-            tls: tls(&table),
+            tls: listener_tls(&table),
+            proxy_protocol: networks(&table, "proxy_protocol"),
+            redirect_https: redirect_https(&table),
         });
     }
     listeners
@@ -123,48 +125,20 @@ fn socket_options(table: &Table<'_>) -> SocketOptions {
     }
 }
 
-fn tls(listener: &Table<'_>) -> Option<ListenerTls> {
-    let table = listener.table("tls", &settings::LISTENER_TLS)?;
-    let several = table.tables("certificates", &settings::CERTIFICATE);
-    let mut certificates = Vec::new();
-    if table.has("certificate") || table.has("key") {
-        certificates.extend(certificate(&table));
-    } else if several.is_empty() {
+fn redirect_https(table: &Table<'_>) -> Option<Redirect> {
+    let redirect = Redirect {
+        port: table.integer("https_port"),
+    };
+    let on = table.flag("redirect_https");
+    if on
+        && table.has("tls")
+        && let Some(value) = table.other("redirect_https")
+    {
         table.problem(
-            table.span.clone(),
-            "a TLS listener has no certificate",
-            "add `certificate` and `key`, or [[listener.tls.certificates]]",
+            value.span(),
+            "`redirect_https` has no effect here",
+            "this listener speaks TLS; set it on the one in clear",
         );
     }
-    certificates.extend(several.iter().filter_map(certificate));
-    Some(ListenerTls { certificates })
-}
-
-fn certificate(table: &Table<'_>) -> Option<CertificateFiles> {
-    table.require("certificate");
-    table.require("key");
-    let (certificate, key) = (table.path("certificate")?, table.path("key")?);
-    let files = CertificateFiles {
-        certificate: certificate.value,
-        key: key.value,
-    };
-    if table.context.outside == Outside::Consult {
-        for error in check_certificate(&files) {
-            match error {
-                CertificateError::Certificate(message) => {
-                    let message = format!("{}: {message}", files.certificate.display());
-                    table.problem(
-                        certificate.span.clone(),
-                        message,
-                        "a PEM file with the certificate chain, leaf first",
-                    );
-                }
-                CertificateError::Key(message) => {
-                    let message = format!("{}: {message}", files.key.display());
-                    table.problem(key.span.clone(), message, "a PEM file with the key of the certificate");
-                }
-            }
-        }
-    }
-    Some(files)
+    on.then_some(redirect)
 }

@@ -6,6 +6,7 @@ mod compression;
 mod http2;
 mod listener;
 mod route;
+mod tls;
 mod upstream;
 
 use std::net::SocketAddr;

@@ -10,7 +10,9 @@ use toml::de::DeValue;
 use super::super::raw::{At, Table, kind_of};
 use super::super::settings;
 use super::super::suggest::nearest;
-use super::super::{CacheRules, HeaderMatch, HostHeader, HostPattern, Limits, PathPattern, Route, Timeouts, Upstream};
+use super::super::{
+    CacheRules, HeaderMatch, HostHeader, HostPattern, Https, Limits, PathPattern, Route, Timeouts, Upstream,
+};
 use super::cache::route_rules;
 use super::check_name;
 use super::upstream::is_host_name;
@@ -69,6 +71,10 @@ pub(super) fn routes(
             ),
             retries: table.integer("retries"),
             max_body: table.size_or("max_body", limits.body),
+            https: table.choice_if_given("https").map(|word| match word {
+                "redirect" => Https::Redirect,
+                _ => Https::Any,
+            }),
         };
         refuse_unreachable(&table, &route, &routes, &taken);
         taken.add(routes.len(), &route);

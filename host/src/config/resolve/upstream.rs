@@ -8,12 +8,11 @@ use toml::de::DeValue;
 
 use super::super::raw::{At, Table, kind_of};
 use super::super::settings;
-use super::super::{
-    Balance, Concurrency, Ejection, Endpoint, HashKey, HealthCheck, Outside, Server, Upstream, UpstreamTls,
-};
-use super::certificate::check_roots;
+use super::super::{Balance, Concurrency, Ejection, Endpoint, HashKey, HealthCheck, Outside, Server, Upstream};
 use super::check_name;
 use super::listener::unix_path;
+use super::tls::upstream_tls;
+use crate::proxy_protocol::Version;
 
 pub(super) fn upstreams(root: &Table<'_>) -> Vec<Upstream> {
     root.require("upstream");
@@ -37,7 +36,9 @@ pub(super) fn upstreams(root: &Table<'_>) -> Vec<Upstream> {
             balance: balance(&table),
             health: table.table("health", &settings::HEALTH).map(|table| health(&table)),
             ejection: ejection(&table.table_or_defaults("ejection", &settings::EJECTION)),
-            tls: table.table("tls", &settings::UPSTREAM_TLS).map(|table| tls(&table)),
+            tls: table
+                .table("tls", &settings::UPSTREAM_TLS)
+                .map(|table| upstream_tls(&table)),
             keep_alive: table.integer("keep_alive"),
             idle_timeout: table.duration("idle_timeout"),
             concurrency: Concurrency {
@@ -45,6 +46,11 @@ pub(super) fn upstreams(root: &Table<'_>) -> Vec<Upstream> {
                 per_server: table.integer("max_requests_per_server"),
                 queue: table.integer("queue"),
                 queue_timeout: table.duration("queue_timeout"),
+            },
+            proxy_protocol: match table.choice("proxy_protocol") {
+                "v1" => Some(Version::V1),
+                "v2" => Some(Version::V2),
+                _ => None,
             },
         });
     }
@@ -294,34 +300,5 @@ fn ejection(table: &Table<'_>) -> Ejection {
         failures: table.integer("failures"),
         duration: table.duration("duration"),
         max_percent: table.integer("max_percent"),
-    }
-}
-
-fn tls(table: &Table<'_>) -> UpstreamTls {
-    let server_name = table.text("server_name");
-    if let Some(At { value, span }) = &server_name
-        && rustls_pki_types::ServerName::try_from(*value).is_err()
-    {
-        table.problem(
-            span.clone(),
-            format!("`{value}` is no host name"),
-            "the name in the servers' certificate",
-        );
-    }
-    let roots = table.path("roots");
-    if let Some(At { value, span }) = &roots
-        && table.context.outside == Outside::Consult
-        && let Err(error) = check_roots(value)
-    {
-        table.problem(
-            span.clone(),
-            format!("{}: {error}", value.display()),
-            "a PEM file with certificates",
-        );
-    }
-    UpstreamTls {
-        server_name: server_name.map(|name| name.value.to_owned()),
-        roots: roots.map(|roots| roots.value),
-        verify: table.flag("verify"),
     }
 }

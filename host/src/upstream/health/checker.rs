@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::super::connect::dial;
 use super::{Server, Servers, now};
 use crate::config::{HealthCheck, authority};
+use crate::proxy_protocol::{self, Announced};
 use crate::telemetry::{Probe, Registry};
 
 /// The thread that checks. Dropping it ends the checks.
@@ -102,7 +103,12 @@ async fn check_server(upstream: Arc<Servers>, index: usize) {
 
 /// One check: the status, if it is one of those that count as healthy.
 async fn probe(upstream: &Servers, server: &Server, check: &HealthCheck) -> io::Result<u16> {
-    let stream = dial(&server.address).await?;
+    let mut stream = dial(&server.address).await?;
+    if let Some(version) = upstream.proxy_protocol {
+        // No client stands behind a check.
+        let hello = proxy_protocol::header(version, Announced::Nothing);
+        stream.write_all(&hello).await?;
+    }
     let status = match (&upstream.client, &upstream.tls) {
         (Some(client), Some(tls)) => {
             let name = server_name(tls.server_name.as_deref(), server)?;
