@@ -303,7 +303,7 @@ fn ask_about(link: &Link, target: &Target, state: &State) -> Option<Outcome> {
 }
 
 /// The slot of a target that is one name in `TX`.
-fn named(target: &Target) -> Option<Slot> {
+pub(super) fn named(target: &Target) -> Option<Slot> {
     match &target.selector {
         Selector::Slot(slot) if target.variable == Variable::Tx && target.excluded.is_empty() => Some(*slot),
         _ => None,
@@ -353,7 +353,7 @@ fn number(template: &Template, state: &State) -> Option<i64> {
 }
 
 /// The slot of a text that is nothing but one macro.
-fn slot_of(template: &Template) -> Option<Slot> {
+pub(super) fn slot_of(template: &Template) -> Option<Slot> {
     match template.parts.as_slice() {
         [Part::Macro(target)] if target.subject == Subject::Values => named(target),
         _ => None,

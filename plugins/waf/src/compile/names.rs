@@ -1,6 +1,7 @@
 //! The names that rules mention. Those in `TX` have each a slot, so that `TX:paranoia_level` is an index when rules run.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::variables::Variable;
 
@@ -32,7 +33,7 @@ impl Slot {
 #[derive(Debug)]
 pub struct Names {
     names: Vec<Box<[u8]>>,
-    slots: HashMap<Box<[u8]>, Slot>,
+    slots: HashMap<Box<[u8]>, Slot, BuildHasherDefault<Fnv>>,
     mentioned: Vec<Variable>,
 }
 
@@ -93,11 +94,34 @@ impl Names {
     }
 }
 
+/// The hash of Fowler, Noll and Vo (FNV-1a, 64 bits): cheap for short names. The names are those of the rules, so nobody can choose
+/// them to collide.
+#[derive(Debug)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Default for Names {
     fn default() -> Self {
         let mut names = Self {
             names: Vec::new(),
-            slots: HashMap::new(),
+            slots: HashMap::default(),
             mentioned: Vec::new(),
         };
         for group in b'0'..=b'9' {

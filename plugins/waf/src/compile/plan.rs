@@ -168,16 +168,23 @@ pub enum Selector {
 #[derive(Debug, Clone)]
 pub struct NamePattern {
     regex: Regex,
+    /// What names start with, in any case, where that is all that the pattern says.
+    prefix: Option<Box<[u8]>>,
     /// The names in `TX` that rules mention and in which it is found. Filled in when all of them are known, for targets in `TX`.
     slots: Vec<Slot>,
 }
 
 impl NamePattern {
-    /// A pattern of which no slots are known yet.
+    /// A pattern, compiled and as written, of which no slots are known yet.
     #[must_use]
-    pub fn new(regex: Regex) -> Self {
+    pub fn new(regex: Regex, written: &str) -> Self {
+        let plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         Self {
             regex,
+            prefix: written
+                .strip_prefix('^')
+                .filter(plain)
+                .map(|text| text.as_bytes().into()),
             slots: Vec::new(),
         }
     }
@@ -191,7 +198,12 @@ impl NamePattern {
     /// Whether a name is one of these.
     #[must_use]
     pub fn is_match(&self, name: &[u8]) -> bool {
-        self.regex.is_match(name)
+        match &self.prefix {
+            Some(prefix) => name
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix)),
+            None => self.regex.is_match(name),
+        }
     }
 
     /// The pattern as it was compiled.

@@ -4,10 +4,12 @@
 
 use std::ops::Range;
 
-use super::foresight::Foresight;
+use super::foresight::{self, Foresight};
 use super::names::Slot;
-use super::plan::{Flow, Part, Phase, Preset, Rule, Target, Template};
+use super::plan::{Flow, Part, Phase, Preset, Rule, Subject, Target, Template};
 use super::screens::{Interest, Screens};
+use crate::bytes::leading_number;
+use crate::operators::{Outcome, Test};
 use crate::variables::Variable;
 
 /// The steps of each phase.
@@ -18,7 +20,7 @@ pub struct Program {
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Step {
     /// A rule is asked.
     Ask {
@@ -26,11 +28,58 @@ pub enum Step {
         rule: usize,
         /// Whether it looks at values.
         interest: Interest,
+        /// What has to hold first.
+        gate: Option<Gate>,
         /// The step after a match.
         after: usize,
     },
     /// Names get values; see [`Program::assignments`].
     Assign(Range<usize>),
+}
+
+/// A comparison of a name in `TX` with which a rule begins. Where it fails, as most do, nothing else of the rule is looked at.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The name.
+    pub slot: Slot,
+    /// Whether its value is compared, or how many it has.
+    pub subject: Subject,
+    /// The comparison of the value (first) with the operand.
+    pub compare: fn(i64, i64) -> bool,
+    /// What it has to answer.
+    pub wanted: Outcome,
+    /// What the value is compared with.
+    pub operand: Operand,
+}
+
+/// The second operand of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    /// A number.
+    Number(i64),
+    /// What a name in `TX` holds.
+    Slot(Slot),
+}
+
+impl Gate {
+    fn of(rule: &Rule) -> Option<Self> {
+        let link = rule.links.first().filter(|link| link.transformations.is_none())?;
+        let (Test::Number(compare), [target]) = (&link.operator.test, link.targets.as_slice()) else {
+            return None;
+        };
+        let argument = &link.operator.argument;
+        let operand = match argument.constant() {
+            Some(text) => Operand::Number(leading_number(text)),
+            None => Operand::Slot(foresight::slot_of(argument)?),
+        };
+        Some(Self {
+            slot: foresight::named(target)?,
+            subject: target.subject,
+            compare: *compare,
+            wanted: link.operator.wanted,
+            operand,
+        })
+    }
 }
 
 /// A name in `TX`, and what it holds from here on.
@@ -112,6 +161,7 @@ impl Program {
                 steps.push(Step::Ask {
                     rule: index,
                     interest: screens.of(index),
+                    gate: rules.get(index).and_then(Gate::of),
                     after: position,
                 });
                 continue;

@@ -80,7 +80,7 @@ pub(crate) fn selector(variable: Variable, written: &syntax::Selector, names: &m
         syntax::Selector::Name(name) if variable == Variable::Tx => Selector::Slot(names.intern(name.as_bytes())),
         syntax::Selector::Name(name) => Selector::Name(name.as_bytes().into()),
         syntax::Selector::Pattern(text) => {
-            Selector::Pattern(NamePattern::new(pattern::compile_linear(text, Case::Ignored)?))
+            Selector::Pattern(NamePattern::new(pattern::compile_linear(text, Case::Ignored)?, text))
         }
     })
 }

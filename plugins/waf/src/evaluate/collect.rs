@@ -225,9 +225,8 @@ fn tx_values(plan: &Plan, tx: &mut Transaction, selector: &Selector, items: &mut
             }
         }
     }
-    let made_up: Vec<(Vec<u8>, Value)> = tx.tx.dynamic().map(|(name, value)| (name.to_vec(), value)).collect();
-    for (name, value) in made_up {
-        let key = Key::Text(tx.texts.push(&name));
+    for (name, value) in tx.tx.dynamic() {
+        let key = Key::Text(name);
         if selects(plan, tx, selector, key) {
             items.extend(item(key, value));
         }

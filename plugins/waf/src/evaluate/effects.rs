@@ -62,7 +62,7 @@ fn set_variable(plan: &Plan, tx: &mut Transaction, set: &SetVariable) {
     };
     let before = match &set.name {
         TxName::Slot(slot) => tx.tx.get(*slot),
-        TxName::Dynamic(_) => tx.tx.get_named(&plan.names, &name),
+        TxName::Dynamic(_) => tx.tx.get_named(&plan.names, &name, &tx.texts),
     };
     let before = match before {
         Value::Unset => 0,
@@ -77,7 +77,7 @@ fn set_variable(plan: &Plan, tx: &mut Transaction, set: &SetVariable) {
     };
     match &set.name {
         TxName::Slot(slot) => tx.tx.set(*slot, value),
-        TxName::Dynamic(_) => tx.tx.set_named(&plan.names, &name, value),
+        TxName::Dynamic(_) => tx.tx.set_named(&plan.names, &name, value, &mut tx.texts),
     }
 }
 

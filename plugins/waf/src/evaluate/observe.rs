@@ -161,7 +161,7 @@ impl<'a> Glimpse<'a> {
     /// A name in `TX`, as text; nothing where it is unset.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
-        self.shown(self.tx.tx.get_named(&self.plan.names, name.as_bytes()))
+        self.shown(self.tx.tx.get_named(&self.plan.names, name.as_bytes(), &self.tx.texts))
     }
 
     /// What `TX` holds.
@@ -174,7 +174,7 @@ impl<'a> Glimpse<'a> {
         });
         let dynamic = self.tx.tx.dynamic();
         slots
-            .chain(dynamic.filter_map(|(name, value)| Some((text(name), self.shown(value)?))))
+            .chain(dynamic.filter_map(|(name, value)| Some((text(self.tx.texts.get(name)), self.shown(value)?))))
             .collect()
     }
 

@@ -4,9 +4,11 @@ use super::link::{self, Position, Role};
 use super::observe::{Attention, Glimpse, Observer};
 use super::texts::Room;
 use super::transaction::{Match, State, Transaction};
+use super::tx::Value;
 use super::{Answer, Cause, Decision, Disruption, audit, collect, effects, expand, screen};
-use crate::compile::plan::{self, Allowance, Flow, Logging, Mode, Phase, Plan, Rule};
-use crate::compile::program::{Assignment, Program, Step};
+use crate::bytes::leading_number;
+use crate::compile::plan::{self, Allowance, Flow, Logging, Mode, Phase, Plan, Rule, Subject};
+use crate::compile::program::{Assignment, Gate, Operand, Program, Step};
 use crate::compile::screens::Interest;
 use crate::operators::Outcome;
 
@@ -55,7 +57,10 @@ fn open_rules(
                     effects::assign(tx, *slot, value);
                 }
             }
-            Step::Ask { rule, interest, after } => match ask(plan, tx, *rule, *interest, observer) {
+            Step::Ask { gate: Some(gate), .. } if !is_open(tx, gate) => {}
+            Step::Ask {
+                rule, interest, after, ..
+            } => match ask(plan, tx, *rule, *interest, observer) {
                 Turn::NoMatch => {}
                 Turn::Match => at = *after,
                 Turn::End(decision) => return Some(decision),
@@ -82,6 +87,25 @@ fn all_rules(plan: &Plan, tx: &mut Transaction, phase: Phase, observer: &mut imp
         }
     }
     None
+}
+
+/// Whether the comparison with which a rule begins holds: as [`link::evaluate`] finds out, without what that needs for other rules.
+fn is_open(tx: &Transaction, gate: &Gate) -> bool {
+    let number = |value| match value {
+        Value::Unset => None,
+        Value::Number(number) => Some(number),
+        Value::Text(text) => Some(leading_number(tx.texts.get(text))),
+    };
+    let value = match (tx.tx.get(gate.slot), gate.subject) {
+        (Value::Unset, Subject::Count) => Some(0),
+        (_, Subject::Count) => Some(1),
+        (value, Subject::Values) => number(value),
+    };
+    let operand = match gate.operand {
+        Operand::Number(number) => number,
+        Operand::Slot(slot) => number(tx.tx.get(slot)).unwrap_or(0),
+    };
+    value.is_some_and(|value| Outcome::of((gate.compare)(value, operand)) == gate.wanted)
 }
 
 /// What follows from asking a rule.

@@ -110,7 +110,12 @@ pub(super) fn may_match(plan: &Plan, tx: &mut Transaction, screen: Screen) -> bo
             .map(|group| group.cells.as_slice())
             .unwrap_or_default()
         {
-            add_cell(plan, tx, cell, &mut union);
+            let Some(known) = plan.screens.cells.get(cell) else {
+                continue;
+            };
+            if has_values(plan, tx, known.source) {
+                add_cell(plan, tx, cell, *known, &mut union);
+            }
         }
         tx.screening
             .groups
@@ -126,6 +131,11 @@ pub(super) fn may_match_in(plan: &Plan, tx: &Transaction, screen: Screen, target
     let Some(&cell) = group.and_then(|group| group.cells.get(target)) else {
         return true;
     };
+    let source = plan.screens.cells.get(cell).map(|cell| cell.source);
+    let values = source.and_then(|source| tx.screening.sources.get(source)?.as_ref());
+    if values.is_some_and(|values| values.start == values.end) {
+        return false;
+    }
     let known = tx.screening.cells.get(cell, words(plan));
     known.is_none_or(|set| sieve::has(set, usize::from(screen.question)))
 }
@@ -136,13 +146,20 @@ fn words(plan: &Plan) -> usize {
     request.words().max(response.words())
 }
 
-fn add_cell(plan: &Plan, tx: &mut Transaction, index: usize, union: &mut Set) {
+/// Whether there are values of a source. Of most requests, most sources are empty.
+fn has_values(plan: &Plan, tx: &mut Transaction, source: usize) -> bool {
+    let known = match tx.screening.sources.get(source) {
+        Some(Some(known)) => Some((known.start, known.end)),
+        _ => values(plan, tx, source).map(|known| (known.start, known.end)),
+    };
+    known.is_some_and(|(start, end)| start < end)
+}
+
+fn add_cell(plan: &Plan, tx: &mut Transaction, index: usize, cell: Cell, union: &mut Set) {
     let words = words(plan);
     if tx.screening.cells.get(index, words).is_none() {
         let mut set = Set::default();
-        if let Some(cell) = plan.screens.cells.get(index) {
-            make_cell(plan, tx, *cell, &mut set);
-        }
+        make_cell(plan, tx, cell, &mut set);
         tx.screening
             .cells
             .set(index, words, set.get(..words).unwrap_or_default());
@@ -151,7 +168,7 @@ fn add_cell(plan: &Plan, tx: &mut Transaction, index: usize, union: &mut Set) {
 }
 
 fn make_cell(plan: &Plan, tx: &mut Transaction, cell: Cell, set: &mut Set) {
-    let Some(values) = values(plan, tx, cell.source).filter(|values| values.start < values.end) else {
+    let Some(values) = values(plan, tx, cell.source) else {
         return;
     };
     let Some(sieve) = plan.screens.sieves.get(cell.side.index()) else {

@@ -413,7 +413,7 @@ impl Transaction {
     }
 
     pub(super) fn tx_number(&self, plan: &Plan, name: &str) -> Option<i64> {
-        match self.tx.get_named(&plan.names, name.as_bytes()) {
+        match self.tx.get_named(&plan.names, name.as_bytes(), &self.texts) {
             Value::Unset => None,
             Value::Number(number) => Some(number),
             Value::Text(text) => Some(crate::bytes::leading_number(self.texts.get(text))),

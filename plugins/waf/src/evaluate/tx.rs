@@ -1,6 +1,6 @@
 //! `TX`: what rules keep for the time of a transaction.
 
-use super::texts::TextId;
+use super::texts::{TextId, Texts};
 use crate::compile::names::{Names, Slot};
 
 /// How many names rules may make up while they run (`setvar:tx.%{...}`), beside those that they mention.
@@ -19,7 +19,8 @@ pub(super) enum Value {
 #[derive(Debug, Default)]
 pub(super) struct Tx {
     slots: Vec<Value>,
-    dynamic: Vec<(Box<[u8]>, Value)>,
+    /// Names that rules made up, as texts, so that to name one is no allocation.
+    dynamic: Vec<(TextId, Value)>,
 }
 
 impl Tx {
@@ -46,28 +47,28 @@ impl Tx {
     }
 
     /// A value by a name that was made up, in small letters.
-    pub(super) fn get_named(&self, names: &Names, name: &[u8]) -> Value {
+    pub(super) fn get_named(&self, names: &Names, name: &[u8], texts: &Texts) -> Value {
         match names.find(name) {
             Some(slot) => self.get(slot),
             None => self
                 .dynamic
                 .iter()
-                .find(|(known, _)| **known == *name)
+                .find(|(known, _)| texts.get(*known) == name)
                 .map(|(_, value)| *value)
                 .unwrap_or_default(),
         }
     }
 
     /// Sets a value by a name that was made up, in small letters.
-    pub(super) fn set_named(&mut self, names: &Names, name: &[u8], value: Value) {
+    pub(super) fn set_named(&mut self, names: &Names, name: &[u8], value: Value, texts: &mut Texts) {
         if let Some(slot) = names.find(name) {
             return self.set(slot, value);
         }
         let full = self.dynamic.len() >= MOST_DYNAMIC;
-        match self.dynamic.iter_mut().find(|(known, _)| **known == *name) {
+        match self.dynamic.iter_mut().find(|(known, _)| texts.get(*known) == name) {
             Some((_, place)) => *place = value,
             None if full => {}
-            None => self.dynamic.push((name.into(), value)),
+            None => self.dynamic.push((texts.push(name), value)),
         }
     }
 
@@ -80,11 +81,8 @@ impl Tx {
             .filter(|(_, value)| *value != Value::Unset)
     }
 
-    /// The names that were made up, with an index for each.
-    pub(super) fn dynamic(&self) -> impl Iterator<Item = (&[u8], Value)> + '_ {
-        self.dynamic
-            .iter()
-            .filter(|(_, value)| *value != Value::Unset)
-            .map(|(name, value)| (name.as_ref(), *value))
+    /// The names that were made up and hold something.
+    pub(super) fn dynamic(&self) -> impl Iterator<Item = (TextId, Value)> + '_ {
+        self.dynamic.iter().copied().filter(|(_, value)| *value != Value::Unset)
     }
 }

@@ -53,6 +53,14 @@ impl Rx {
             }
             return groups;
         }
+        if self.regex.captures_len() == 1 {
+            // Without groups, to find the match is enough, and much cheaper.
+            groups[0] = self
+                .regex
+                .find(value)
+                .map(|found| (found.start() as u32, found.end() as u32));
+            return groups;
+        }
         if let Some(captures) = self.regex.captures(value) {
             for (group, found) in groups.iter_mut().zip(captures.iter()) {
                 *group = found.map(|found| (found.start() as u32, found.end() as u32));

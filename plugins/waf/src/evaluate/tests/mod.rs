@@ -46,15 +46,28 @@ fn head(target: &str, headers: &[(&str, &str)]) -> RequestHead {
     }
 }
 
-/// Phases 1 and 2 of a request; the ids that matched, and the first decision.
+/// Phases 1 and 2 of a request; the ids that matched, and the first decision. An engine that takes no short cut must say the
+/// same, and so must a transaction in the memory of another one.
 fn judged(rules: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> (Vec<u64>, Decision) {
-    let engine = engine(rules);
+    let judge = |engine: &Engine, transaction: &mut Transaction| {
+        let mut decision = engine.request_head(transaction, head(target, headers));
+        if decision == Decision::Pass {
+            decision = engine.request_body(transaction, body, Completeness::Complete);
+        }
+        let ids: Vec<u64> = transaction.matches().iter().map(|found| found.id).collect();
+        (ids, decision)
+    };
+    let (quick, mut plain) = (engine(rules), engine(rules));
+    plain.remove_screens();
     let mut transaction = Transaction::default();
-    let mut decision = engine.request_head(&mut transaction, head(target, headers));
-    if decision == Decision::Pass {
-        decision = engine.request_body(&mut transaction, body, Completeness::Complete);
-    }
-    (transaction.matches().iter().map(|found| found.id).collect(), decision)
+    let told = judge(&quick, &mut transaction);
+    assert_eq!(
+        told,
+        judge(&plain, &mut Transaction::default()),
+        "without short cuts: {rules}"
+    );
+    assert_eq!(told, judge(&quick, &mut transaction), "in used memory: {rules}");
+    told
 }
 
 fn matched(rules: &str, target: &str) -> Vec<u64> {
@@ -73,6 +86,20 @@ fn a_rule_denies_what_matches_after_its_transformations() {
     let rules = "SecRule ARGS \"@contains <script\" \"id:1,phase:1,deny,status:406,t:urlDecodeUni,t:lowercase\"";
     assert_eq!(judged(rules, "/?q=%253CSCRIPT", &[], b"").1, denied(1, 406));
     assert_eq!(judged(rules, "/?q=script", &[], b"").1, Decision::Pass);
+}
+
+#[test]
+fn comparisons_with_which_rules_begin_hold_for_every_kind_of_value() {
+    let rules = "SecRule ARGS:set \"@rx .\" \"id:1,phase:1,nolog,setvar:tx.a=%{ARGS.set}\"\n\
+                 SecRule ARGS:limit \"@rx .\" \"id:2,phase:1,nolog,setvar:tx.limit=%{ARGS.limit}\"\n\
+                 SecRule TX:a \"@ge 5\" \"id:3,phase:1\"\nSecRule &TX:a \"@eq 0\" \"id:4,phase:1\"\n\
+                 SecRule TX:a \"!@eq 5\" \"id:5,phase:1\"\nSecRule TX:a \"@ge %{tx.limit}\" \"id:6,phase:1\"\n\
+                 SecRule TX:a \"@ge 5\" \"id:7,phase:1,t:length\"\nSecRule TX:a|TX:limit \"@gt 8\" \"id:8,phase:1\"";
+    assert_eq!(matched(rules, "/"), [4]);
+    assert_eq!(matched(rules, "/?set=5"), [3, 6]);
+    assert_eq!(matched(rules, "/?set=12x&limit=20"), [3, 5, 8]);
+    assert_eq!(matched(rules, "/?set=x&limit=9"), [5, 8]);
+    assert_eq!(matched(rules, "/?set=-5&limit=-6"), [5, 6]);
 }
 
 #[test]
