@@ -3,11 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use weir_waf::bytes::ByteSet;
-use weir_waf::transformations::ALL;
+use weir_waf::transformations::{ALL, Transformed};
 
 fuzz_target!(|value: &[u8]| {
     let present = ByteSet::present_in(value);
     for transformation in &ALL {
-        let _ = transformation.apply(value, &present);
+        if transformation.apply(value, &present) == Transformed::Unchanged {
+            assert_eq!(transformation.result(value), value, "{transformation:?}");
+        }
     }
 });

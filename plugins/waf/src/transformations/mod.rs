@@ -165,6 +165,12 @@ impl Transformation {
             Transformed::Changed(result)
         }
     }
+
+    /// The result for any value, also one that it does not concern.
+    #[must_use]
+    pub fn result(&self, value: &[u8]) -> Vec<u8> {
+        (self.apply)(value)
+    }
 }
 
 impl Touches {
