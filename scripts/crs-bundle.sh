@@ -1,25 +1,26 @@
 #!/usr/bin/env bash
 # A bundle of one plugin: the WAF with the OWASP Core Rule Set, as it is installed on this machine and not changed.
 #
-#   scripts/crs-bundle.sh [FOLDER_OF_THE_RULE_SET [FOLDER_OF_THE_BUNDLE]]
+#   scripts/crs-bundle.sh [FOLDER_OF_THE_RULE_SET [FOLDER_OF_THE_BUNDLE [COMPONENT]]]
 #
 # The rule set is the folder that WEIR_CRS names unless said, else the one of Debian's package modsecurity-crs. The bundle is
-# target/bundles/crs unless said. It needs target/plugins/waf.wasm, which `make plugins` builds. Running it again takes a newer rule
+# target/bundles/crs unless said. The component is target/plugins/waf.wasm unless said, which `make plugins` builds. Running it again takes a newer rule
 # set: deploy the result with `weir deploy`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 main() {
-    local crs=${1:-${WEIR_CRS:-/usr/share/modsecurity-crs}} bundle=${2:-target/bundles/crs} setup
+    local crs=${1:-${WEIR_CRS:-/usr/share/modsecurity-crs}} bundle=${2:-target/bundles/crs}
+    local component=${3:-target/plugins/waf.wasm} setup
     [ -f "$crs/rules/REQUEST-901-INITIALIZATION.conf" ] ||
         fail "$crs is no OWASP Core Rule Set: it has no rules/REQUEST-901-INITIALIZATION.conf. Debian's package modsecurity-crs has one"
-    [ -f target/plugins/waf.wasm ] || fail "target/plugins/waf.wasm is missing: run \`make plugins\`"
+    [ -f "$component" ] || fail "$component is missing: run \`make plugins\`"
     setup=$(first "$crs/crs-setup.conf" /etc/modsecurity/crs/crs-setup.conf "$crs/crs-setup.conf.example") ||
         fail "there is no crs-setup.conf in $crs or /etc/modsecurity/crs"
 
     rm -rf "$bundle"
     mkdir -p "$bundle/rules"
-    cp target/plugins/waf.wasm "$bundle/"
+    cp "$component" "$bundle/waf.wasm"
     cp plugins/waf/tools/setup/modsecurity.conf "$bundle/rules/"
     cp "$setup" "$bundle/rules/crs-setup.conf"
     cp "$crs"/rules/*.conf "$crs"/rules/*.data "$bundle/rules/"

@@ -1,6 +1,7 @@
 //! Bundles, packed in a temporary folder.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -48,6 +49,29 @@ impl Bundle {
         Self { folder, manifest }
     }
 
+    /// The WAF with a rule set, as `scripts/crs-bundle.sh` puts them together.
+    pub fn crs(rules: &RuleSet) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("weir-bundle-")
+            .tempdir()
+            .expect("a temporary folder");
+        let output = Command::new(guests::root().join("scripts/crs-bundle.sh"))
+            .args([&rules.0, folder.path(), &guests::plugin("waf")])
+            .output()
+            .expect("run scripts/crs-bundle.sh");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let manifest = std::fs::read_to_string(folder.path().join("bundle.toml")).expect("a bundle of the rule set");
+        Self { folder, manifest }
+    }
+
+    /// Changes `bundle.toml`.
+    pub fn edited(mut self, edit: impl FnOnce(&str) -> String) -> Self {
+        let edited = edit(&self.manifest);
+        assert!(edited != self.manifest, "the edit of bundle.toml changes nothing");
+        self.manifest = edited;
+        self.written()
+    }
+
     /// Adds the guest of this name as a plugin of the same name, with further keys of `[[plugin]]`.
     pub fn guest(self, name: &str, keys: &str) -> Self {
         self.component(name, &guests::guest(name), keys)
@@ -92,7 +116,7 @@ impl Bundle {
     /// The folder as a tar file.
     pub fn tar(&self) -> PathBuf {
         let tar = self.folder.path().with_extension("tar");
-        let status = std::process::Command::new("tar")
+        let status = Command::new("tar")
             .arg("-cf")
             .arg(&tar)
             .arg("-C")
@@ -109,6 +133,36 @@ impl Bundle {
     fn written(self) -> Self {
         std::fs::write(self.folder.path().join("bundle.toml"), &self.manifest).expect("write bundle.toml");
         self
+    }
+}
+
+/// An installation of the OWASP Core Rule Set, which is not part of this repository.
+#[derive(Debug, Clone)]
+pub struct RuleSet(PathBuf);
+
+impl RuleSet {
+    /// The one that `WEIR_CRS` names and the one of Debian's package modsecurity-crs, where they are there. Without any, nothing can be
+    /// shown: said aloud here, and a failure in CI.
+    pub fn installed() -> Vec<Self> {
+        let named = std::env::var_os("WEIR_CRS").map(PathBuf::from);
+        let folders = named.into_iter().chain([PathBuf::from("/usr/share/modsecurity-crs")]);
+        let found: Vec<_> = folders
+            .filter(|folder| folder.join("rules").is_dir())
+            .map(Self)
+            .collect();
+        if found.is_empty() {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "no OWASP Core Rule Set: install modsecurity-crs, or set WEIR_CRS to its folder"
+            );
+            println!("NOT RUN: no OWASP Core Rule Set; install modsecurity-crs, or set WEIR_CRS to its folder");
+        }
+        found
+    }
+
+    /// Its folder, for messages.
+    pub fn name(&self) -> String {
+        self.0.display().to_string()
     }
 }
 

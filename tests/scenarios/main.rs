@@ -37,4 +37,5 @@ mod tiers;
 mod timeouts;
 mod tls;
 mod upgrades;
+mod waf;
 mod warm_start;

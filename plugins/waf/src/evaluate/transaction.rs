@@ -355,17 +355,11 @@ impl Transaction {
             .as_ref()
             .map(|head| head.headers.as_slice())
             .unwrap_or_default();
-        let named = |(name, _): &&(String, Vec<u8>)| name.eq_ignore_ascii_case("content-type");
-        let content_type = headers
-            .iter()
-            .find(named)
-            .map(|(_, value)| value.as_slice())
-            .unwrap_or_default();
         self.body.take(
             &plan.settings,
             body,
             completeness,
-            content_type,
+            headers,
             self.args_get.len(),
             &mut self.texts,
             &mut self.args_post,

@@ -1,7 +1,7 @@
 //! `t:removeComments`: `/* */` and `<!-- -->` go, and everything after `--` or `#`. An open one at the end leaves a space.
 
 use super::Touches;
-use crate::bytes::ByteSet;
+use crate::bytes::{ByteSet, find_pair};
 
 pub(super) const TOUCHES: Touches = Touches::Bytes(ByteSet::of(b"/-#<"));
 
@@ -11,24 +11,22 @@ pub(super) fn apply(value: &[u8]) -> Vec<u8> {
     loop {
         rest = match rest {
             [] | [b'#', ..] | [b'-', b'-', ..] => return out,
-            [b'/', b'*', inside @ ..] => match after(inside, b"*/") {
+            [b'/', b'*', inside @ ..] => match find_pair(inside, *b"*/").and_then(|at| inside.get(at + 2..)) {
                 Some(tail) => tail,
                 None => return with_space(out),
             },
-            [b'<', b'!', b'-', b'-', inside @ ..] => match after(inside, b"-->") {
-                Some(tail) => tail,
-                None => return with_space(out),
-            },
+            [b'<', b'!', b'-', b'-', inside @ ..] => {
+                match memchr::memmem::find(inside, b"-->").and_then(|at| inside.get(at + 3..)) {
+                    Some(tail) => tail,
+                    None => return with_space(out),
+                }
+            }
             [byte, tail @ ..] => {
                 out.push(*byte);
                 tail
             }
         }
     }
-}
-
-fn after<'a>(text: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
-    memchr::memmem::find(text, end).and_then(|at| text.get(at + end.len()..))
 }
 
 fn with_space(mut out: Vec<u8>) -> Vec<u8> {

@@ -4,6 +4,7 @@ mod json;
 pub(super) mod multipart;
 pub(super) mod xml;
 
+use super::audit;
 use super::texts::{TextId, Texts};
 use super::urlencoded::{self, Field, Parsed};
 use crate::compile::plan::BodyProcessor;
@@ -107,6 +108,11 @@ impl Processor {
         }
     }
 
+    /// Whether it takes a body apart.
+    fn parses(self) -> bool {
+        !matches!(self, Self::None | Self::Raw)
+    }
+
     /// As `REQBODY_PROCESSOR` shows it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -148,7 +154,7 @@ impl ReqBody {
         settings: &Settings,
         body: &[u8],
         completeness: Completeness,
-        content_type: &[u8],
+        headers: &[(String, Vec<u8>)],
         arguments: usize,
         texts: &mut Texts,
         fields: &mut Vec<Field>,
@@ -157,17 +163,29 @@ impl ReqBody {
         if completeness == Completeness::Cut {
             self.overflow = Parsed::TooMany;
         }
-        if body.is_empty() {
+        let looked_at = self.processor != Processor::None || self.forced == Forced::Yes;
+        if body.is_empty() || !looked_at {
             return;
+        }
+        if let Some(coding) = coding(headers).filter(|_| self.processor.parses()) {
+            let coding = audit::excerpt(coding, 32);
+            return self.fail(
+                texts,
+                &format!("The body is coded ({coding}), and rules cannot read it"),
+            );
+        }
+        let mut body = body;
+        if self.processor != Processor::Multipart
+            && let Some(start) = body.get(..settings.no_files_limit)
+            && start.len() < body.len()
+        {
+            self.fail(texts, &format!("More than {} bytes are not in files", start.len()));
+            body = start;
         }
         if matches!(self.processor, Processor::UrlEncoded | Processor::Raw) || self.forced == Forced::Yes {
             self.text = Some(texts.push(body));
         }
         let most = settings.arguments_limit.saturating_sub(arguments);
-        if self.processor != Processor::Multipart && body.len() > settings.no_files_limit {
-            let most = settings.no_files_limit;
-            self.fail(texts, &format!("More than {most} bytes are not in files"));
-        }
         let result = match self.processor {
             Processor::None | Processor::Raw => Ok(()),
             Processor::UrlEncoded => match urlencoded::parse(body, settings.argument_separator, most, texts, fields) {
@@ -192,6 +210,7 @@ impl ReqBody {
                     no_files: settings.no_files_limit,
                     contents: self.contents,
                 };
+                let content_type = values(headers, "content-type").next().unwrap_or_default();
                 multipart::parse(content_type, body, limits, texts, fields, &mut self.files)
             }
         };
@@ -200,6 +219,20 @@ impl ReqBody {
             self.fail(texts, &reason);
         }
     }
+}
+
+/// The coding of a body that is not sent as it is (RFC 9110 §8.4.1).
+fn coding(headers: &[(String, Vec<u8>)]) -> Option<&[u8]> {
+    values(headers, "content-encoding")
+        .map(<[u8]>::trim_ascii)
+        .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+fn values<'h>(headers: &'h [(String, Vec<u8>)], wanted: &str) -> impl Iterator<Item = &'h [u8]> {
+    headers
+        .iter()
+        .filter(move |(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value.as_slice())
 }
 
 /// What is said about more arguments than are looked at.

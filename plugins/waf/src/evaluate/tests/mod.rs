@@ -375,6 +375,46 @@ fn too_many_arguments_are_an_error_that_rules_see() {
 }
 
 #[test]
+fn a_body_that_is_not_in_files_has_a_limit_of_its_own() {
+    let rules = "SecRequestBodyNoFilesLimit 10\nSecRule ARGS:b \"@streq 2\" \"id:1,phase:2,pass\"\n\
+                 SecRule REQBODY_ERROR \"@eq 1\" \"id:2,phase:2,pass\"";
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(judged(rules, "/", &form, b"a=12345&b=2").0, [2]);
+    assert_eq!(judged(rules, "/", &form, b"a=1234&b=2").0, [1]);
+    let file = [("content-type", "application/octet-stream")];
+    assert!(
+        judged(rules, "/", &file, &[b'a'; 100]).0.is_empty(),
+        "no rule would look at it"
+    );
+}
+
+#[test]
+fn a_coded_body_is_an_error_where_rules_would_read_it() {
+    let rules = "SecRule REQBODY_ERROR \"@eq 1\" \"id:1,phase:2,deny,status:400,msg:'%{REQBODY_ERROR_MSG}'\"\n\
+                 SecRule ARGS_POST \"@rx .\" \"id:2,phase:2,pass\"";
+    let with = |media, coding| {
+        judged(
+            rules,
+            "/",
+            &[("Content-Type", media), ("Content-Encoding", coding)],
+            b"a=1",
+        )
+    };
+    let form = "application/x-www-form-urlencoded";
+    for coding in ["gzip", "br", "identity, gzip", "x"] {
+        assert_eq!(with(form, coding).1, denied(1, 400), "{coding}");
+    }
+    for coding in ["identity", "", " Identity "] {
+        assert_eq!(with(form, coding), (vec![2], Decision::Pass), "{coding}");
+    }
+    assert_eq!(
+        with("image/svg+xml", "gzip").1,
+        Decision::Pass,
+        "no rule would look at it"
+    );
+}
+
+#[test]
 fn responses_are_judged() {
     let engine = engine(
         "SecResponseBodyAccess On\nSecRule RESPONSE_STATUS \"@ge 500\" \"id:1,phase:3\"\n\

@@ -3,7 +3,7 @@
 use memchr::{memchr, memmem};
 
 use super::words::{self, LONGEST};
-use crate::bytes::ByteSet;
+use crate::bytes::{ByteSet, find_pair};
 
 /// The kinds of tokens, by their letters in fingerprints.
 pub(super) mod kind {
@@ -255,11 +255,11 @@ impl<'v> Tokens<'v> {
             return self.one(at, kind::OPERATOR);
         }
         let inside = self.rest(at + 2);
-        let (end, nested) = match memmem::find(inside, b"*/") {
+        let (end, nested) = match find_pair(inside, *b"*/") {
             // As far as the star that ends it: `/*/` within counts as nested.
             Some(length) => {
                 let looked_at = inside.get(..=length).unwrap_or_default();
-                (at + 2 + length + 2, memmem::find(looked_at, b"/*").is_some())
+                (at + 2 + length + 2, find_pair(looked_at, *b"/*").is_some())
             }
             None => (self.value.len(), false),
         };
@@ -447,7 +447,7 @@ impl<'v> Tokens<'v> {
             other => other,
         };
         let start = q + 3;
-        let (end, next, close) = match memmem::find(self.rest(start), &[closing, b'\'']) {
+        let (end, next, close) = match find_pair(self.rest(start), [closing, b'\'']) {
             Some(length) => (start + length, start + length + 2, b'q'),
             None => (self.value.len(), self.value.len(), 0),
         };
