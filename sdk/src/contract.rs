@@ -42,6 +42,10 @@ pub const STATUSES: RangeInclusive<u16> = 200..=599;
 pub const NOTE_KEY_BYTES: usize = 64;
 /// Bytes of a note's value that are kept.
 pub const NOTE_VALUE_BYTES: usize = 1024;
+/// Bytes of an event; a longer one is dropped.
+pub const EVENT_BYTES: usize = 16 * 1024;
+/// Events that are kept of an exchange.
+pub const EVENTS: usize = 16;
 /// Bytes of a target that the proxy can carry.
 pub const TARGET_BYTES: usize = 65_534;
 

@@ -125,4 +125,11 @@ impl Request {
     pub fn note(&self, key: &str, value: &str) {
         host::note(key, value);
     }
+
+    /// Keeps a line about this exchange for machines to read, JSON by preference. It is written as it is where the operator wants
+    /// events (`access_log.events`), else among the access log's lines, and no limit of log lines applies to it. At most 16 KiB; a
+    /// longer one is dropped, and so is what comes after the sixteenth of an exchange.
+    pub fn event(&self, line: &str) {
+        host::event(line);
+    }
 }

@@ -8,6 +8,7 @@ fn every_guest_is_used_by_a_scenario() {
     let text: String = std::fs::read_dir(scenarios)
         .expect("the scenarios")
         .flatten()
+        .filter(|file| file.path().is_file())
         .map(|file| std::fs::read_to_string(file.path()).expect("a scenario"))
         .collect();
     let unused: Vec<_> = guests::names()

@@ -48,6 +48,7 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Subject {
         upstream_target: None,
         route: "all".into(),
         notes: Vec::new(),
+        events: Vec::new(),
     }
 }
 

@@ -488,6 +488,8 @@ pub struct AccessLog {
     pub format: LogFormat,
     /// `None` is standard output.
     pub file: Option<PathBuf>,
+    /// Where events of plugins go. `None` is among the lines.
+    pub events: Option<PathBuf>,
 }
 
 /// How an access log line looks.
@@ -725,7 +727,8 @@ mod tests {
             config.access_log,
             AccessLog {
                 format: LogFormat::Text,
-                file: None
+                file: None,
+                events: None
             }
         );
         assert_eq!(

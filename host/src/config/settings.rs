@@ -1255,6 +1255,12 @@ pub static ACCESS_LOG: Section = Section {
             Described("standard output"),
             "Lines are appended. SIGHUP opens it again, so that it can be rotated.",
         ),
+        setting(
+            "events",
+            Path,
+            Described("among the lines"),
+            "A file of their own for events of plugins, such as a WAF's audit events. Appended and opened again like `file`.",
+        ),
     ],
 };
 

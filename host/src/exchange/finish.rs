@@ -124,5 +124,8 @@ impl Finish {
             refusal: self.refusal,
             plugins: self.session.traces(),
         });
+        for event in &self.subject.events {
+            self.worker.log_event(event);
+        }
     }
 }

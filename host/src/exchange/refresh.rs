@@ -64,6 +64,7 @@ fn copy(subject: &Subject) -> Subject {
         upstream_target: subject.upstream_target.clone(),
         route: subject.route.clone(),
         notes: Vec::new(),
+        events: Vec::new(),
     }
 }
 

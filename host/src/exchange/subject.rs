@@ -33,6 +33,8 @@ pub struct Subject {
     pub route: Arc<str>,
     /// What plugins asked the access log to show.
     pub notes: Vec<Note>,
+    /// Lines that plugins want to be written beside the access log: each at most 16 KiB, without control bytes.
+    pub events: Vec<String>,
 }
 
 impl Subject {
@@ -52,6 +54,7 @@ impl Subject {
             upstream_target: None,
             route: Arc::from(""),
             notes: Vec::new(),
+            events: Vec::new(),
         }
     }
 }

@@ -128,6 +128,11 @@ impl Worker {
         self.log.record(record);
     }
 
+    /// Writes a plugin's event.
+    pub fn log_event(&self, line: &str) {
+        self.log.event(line);
+    }
+
     /// The subject of a new exchange.
     #[must_use]
     pub fn subject(&self, client: &Client, request: http::request::Parts) -> Box<Subject> {
@@ -144,6 +149,7 @@ impl Worker {
             upstream_target: None,
             route: self.unrouted(),
             notes: Vec::new(),
+            events: Vec::new(),
         })
     }
 

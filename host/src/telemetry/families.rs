@@ -222,6 +222,9 @@ families! {
     LOG_LINES = "weir_access_log_lines_total", Counter, None, [], "Access log lines written.";
     LOG_DROPPED = "weir_access_log_dropped_total", Counter, None, [],
         "Access log lines dropped because the disk could not keep up or refused them.";
+    EVENT_LINES = "weir_event_lines_total", Counter, None, [], "Events of plugins written.";
+    EVENT_DROPPED = "weir_event_dropped_total", Counter, None, [],
+        "Events of plugins dropped because the disk could not keep up or refused them.";
 }
 
 /// The class of a status, as the label `status` has it.

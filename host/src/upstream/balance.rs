@@ -413,6 +413,7 @@ mod tests {
             upstream_target: None,
             route: "r".into(),
             notes: Vec::new(),
+            events: Vec::new(),
         }
     }
 

@@ -122,7 +122,7 @@ impl Plugin for Waf {
         self.engine.finish(&mut exchange.transaction);
         self.note(exchange, request);
         if let Some(event) = self.engine.audit_event(&exchange.transaction, summary.status) {
-            log::info(&event);
+            request.event(&event);
         }
     }
 }

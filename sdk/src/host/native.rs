@@ -121,6 +121,10 @@ pub(crate) fn note(key: &str, value: &str) {
     with(|host| host.note(key, value));
 }
 
+pub(crate) fn event(line: &str) {
+    with(|host| host.event(line));
+}
+
 pub(crate) fn now() -> u64 {
     with(|host| host.now())
 }

@@ -81,7 +81,7 @@ pub(crate) fn log(level: Level, message: &str) {
     wit::log::write(level, message);
 }
 
-pub(crate) use wit::annotations::note;
+pub(crate) use wit::annotations::{event, note};
 pub(crate) use wit::clock::{monotonic, now};
 pub(crate) use wit::metrics::{increment, set as set_gauge};
 pub(crate) use wit::random::next as random;

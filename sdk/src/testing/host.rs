@@ -26,6 +26,7 @@ pub struct Host {
     pub(crate) reply: Option<Reply>,
     pub(crate) failure: Option<String>,
     pub(crate) notes: Vec<(String, String)>,
+    pub(crate) events: Vec<String>,
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) metrics: Metrics,
     pub(crate) counters: Spaces,
@@ -62,6 +63,7 @@ impl Host {
             reply: None,
             failure: None,
             notes: Vec::new(),
+            events: Vec::new(),
             logs: Vec::new(),
             metrics: Metrics::default(),
             counters: Spaces::default(),
@@ -198,6 +200,12 @@ impl Host {
         let key = contract::cut(key, contract::NOTE_KEY_BYTES);
         let value = contract::cut(value, contract::NOTE_VALUE_BYTES);
         self.notes.push((key.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn event(&mut self, line: &str) {
+        if line.len() <= contract::EVENT_BYTES && self.events.len() < contract::EVENTS {
+            self.events.push(line.replace(|c: char| c.is_ascii_control(), " "));
+        }
     }
 
     pub(crate) fn now(&self) -> u64 {

@@ -59,6 +59,8 @@ pub struct Outcome {
     pub request_headers: Headers,
     /// What the plugin noted for the access log.
     pub notes: Vec<(String, String)>,
+    /// The plugin's events.
+    pub events: Vec<String>,
 }
 
 impl<P: Plugin> Sandbox<P> {
@@ -93,6 +95,7 @@ impl<P: Plugin> Sandbox<P> {
         self.host.reply = None;
         self.host.failure = None;
         self.host.notes.clear();
+        self.host.events.clear();
 
         if !self.host.concerns() {
             return self.outcome(End::Continue);
@@ -103,6 +106,7 @@ impl<P: Plugin> Sandbox<P> {
         self.finish(request, &outcome);
         Outcome {
             notes: self.host.notes.clone(),
+            events: self.host.events.clone(),
             ..outcome
         }
     }
@@ -187,6 +191,7 @@ impl<P: Plugin> Sandbox<P> {
                 .unwrap_or_else(|| self.host.request.target.clone()),
             request_headers: self.host.request.headers.clone(),
             notes: Vec::new(),
+            events: Vec::new(),
         }
     }
 

@@ -160,13 +160,15 @@ fn access_log(table: &Table<'_>) -> AccessLog {
         "json" => LogFormat::Json,
         _ => LogFormat::Text,
     };
-    let file = table.path("file");
-    if let Some(At { value, span }) = &file {
-        require_folder(table, value, span.clone());
-    }
+    let file = |key| {
+        let file = table.path(key)?;
+        require_folder(table, &file.value, file.span);
+        Some(file.value)
+    };
     AccessLog {
         format,
-        file: file.map(|file| file.value),
+        file: file("file"),
+        events: file("events"),
     }
 }
 

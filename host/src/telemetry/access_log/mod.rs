@@ -1,4 +1,4 @@
-//! The access log: one line an exchange.
+//! The access log: one line an exchange, and beside it the events that plugins write about one.
 //!
 //! A worker formats a [`Record`] straight into a buffer of its own ([`text`], [`json`]); full buffers, and once a second those
 //! that are not, go to one [writer] thread. When the file cannot keep up, whole buffers are dropped and their lines
@@ -22,7 +22,7 @@ use super::{Registry, SharedCounter, families};
 use crate::config::{self, LogFormat};
 use crate::exchange::subject::Subject;
 use crate::plugin::Trace;
-use writer::{Message, Sink, Writer};
+use writer::{Message, Sinks, Writer};
 
 /// A buffer this full goes to the writer, in bytes.
 const FULL: usize = 64 * 1024;
@@ -69,22 +69,39 @@ pub struct AccessLog {
     writer: Option<JoinHandle<()>>,
 }
 
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    /// A line of an exchange.
+    Lines,
+    /// A line that a plugin wrote.
+    Events,
+}
+
 impl AccessLog {
     /// Opens the file and starts the writer.
     ///
     /// # Errors
     /// When the file cannot be opened for appending, with its name.
     pub fn new(config: &config::AccessLog, metrics: &Registry) -> io::Result<Self> {
-        let sink = Sink::open(config)?;
+        let sinks = Sinks::open(config)?;
         let (queue, messages) = sync_channel(QUEUE);
+        let dropped =
+            [&families::LOG_DROPPED, &families::EVENT_DROPPED].map(|family| metrics.shared_counter(family, &[]));
         let shared = Arc::new(Shared {
             format: AtomicU8::new(encode(config.format)),
             workers: Mutex::default(),
             queue,
-            dropped: metrics.shared_counter(&families::LOG_DROPPED, &[]),
+            dropped,
         });
-        let written = metrics.counter(&families::LOG_LINES, &[]);
-        let writer = Writer::new(sink, messages, Arc::downgrade(&shared), written, shared.dropped.clone());
+        let written = [&families::LOG_LINES, &families::EVENT_LINES].map(|family| metrics.counter(family, &[]));
+        let writer = Writer::new(
+            sinks,
+            messages,
+            Arc::downgrade(&shared),
+            written,
+            shared.dropped.clone(),
+        );
         let thread = std::thread::Builder::new()
             .name("access-log".to_owned())
             .spawn(move || writer.run())?;
@@ -123,9 +140,9 @@ impl AccessLog {
     /// # Errors
     /// When the new file cannot be opened; nothing changes.
     pub fn reconfigure(&self, config: &config::AccessLog) -> io::Result<()> {
-        let sink = Sink::open(config)?;
+        let sinks = Sinks::open(config)?;
         let (done, wait) = sync_channel(1);
-        self.send(Message::Replace(config.format, sink, done));
+        self.send(Message::Replace(config.format, sinks, done));
         // An error means that the writer has stopped: there is nothing to wait for.
         let _ = wait.recv();
         Ok(())
@@ -176,13 +193,18 @@ impl WorkerLog {
         let buffer = &mut *buffer;
         buffer.stamp.update(SystemTime::now());
         match format {
-            Format::Text => text::line(&mut buffer.bytes, record, &buffer.stamp),
-            Format::Json => json::line(&mut buffer.bytes, record, &buffer.stamp),
+            Format::Text => text::line(&mut buffer.lines.bytes, record, &buffer.stamp),
+            Format::Json => json::line(&mut buffer.lines.bytes, record, &buffer.stamp),
         }
-        buffer.lines += 1;
-        if buffer.bytes.len() >= FULL {
-            self.shared.hand_over(buffer);
-        }
+        self.shared.count(Stream::Lines, &mut buffer.lines);
+    }
+
+    /// Takes a line that a plugin wrote. Never waits for the disk.
+    pub fn event(&self, line: &str) {
+        let events = &mut self.buffer.lock().events;
+        events.bytes.extend_from_slice(line.as_bytes());
+        events.bytes.push(b'\n');
+        self.shared.count(Stream::Events, events);
     }
 }
 
@@ -193,27 +215,46 @@ struct Shared {
     format: AtomicU8,
     workers: Mutex<Vec<Weak<Mutex<Buffer>>>>,
     queue: SyncSender<Message>,
-    dropped: SharedCounter,
+    /// In the order of [`Stream`].
+    dropped: [SharedCounter; 2],
 }
 
 impl Shared {
+    /// Counts a line that was appended to a buffer, which goes to the writer when it is full.
+    fn count(&self, stream: Stream, chunk: &mut Chunk) {
+        chunk.lines += 1;
+        if chunk.bytes.len() >= FULL {
+            self.hand_over(stream, chunk);
+        }
+    }
+
     /// Gives a full buffer to the writer, or drops its lines when too many wait already.
-    fn hand_over(&self, buffer: &mut Buffer) {
-        let lines = std::mem::take(&mut buffer.lines);
-        let bytes = std::mem::replace(&mut buffer.bytes, Vec::with_capacity(FULL + FULL / 8));
-        if self.queue.try_send(Message::Lines(bytes, lines)).is_err() {
-            self.dropped.add(lines);
+    fn hand_over(&self, stream: Stream, chunk: &mut Chunk) {
+        let full = std::mem::replace(
+            chunk,
+            Chunk {
+                bytes: Vec::with_capacity(FULL + FULL / 8),
+                lines: 0,
+            },
+        );
+        let lines = full.lines;
+        if self.queue.try_send(Message::Lines(stream, full)).is_err() {
+            let [of_lines, of_events] = &self.dropped;
+            match stream {
+                Stream::Lines => of_lines.add(lines),
+                Stream::Events => of_events.add(lines),
+            }
         }
     }
 
     /// Takes what the workers have recorded so far.
-    fn sweep(&self) -> Vec<(Vec<u8>, u64)> {
+    fn sweep(&self) -> Vec<(Stream, Chunk)> {
         let mut swept = Vec::new();
         self.workers.lock().retain(|worker| {
             let Some(buffer) = worker.upgrade() else { return false };
             let mut buffer = buffer.lock();
-            if buffer.lines > 0 {
-                swept.push((std::mem::take(&mut buffer.bytes), std::mem::take(&mut buffer.lines)));
+            for (stream, chunk) in buffer.chunks() {
+                swept.push((stream, std::mem::take(chunk)));
             }
             true
         });
@@ -224,16 +265,31 @@ impl Shared {
 /// Lines of one worker that the writer has not seen yet.
 #[derive(Debug, Default)]
 struct Buffer {
+    lines: Chunk,
+    events: Chunk,
+    stamp: Stamp,
+}
+
+/// Lines of one stream.
+#[derive(Debug, Default)]
+struct Chunk {
     bytes: Vec<u8>,
     lines: u64,
-    stamp: Stamp,
+}
+
+impl Buffer {
+    /// What is in it: of an exchange first its line, then its events.
+    fn chunks(&mut self) -> impl Iterator<Item = (Stream, &mut Chunk)> {
+        [(Stream::Lines, &mut self.lines), (Stream::Events, &mut self.events)]
+            .into_iter()
+            .filter(|(_, chunk)| chunk.lines > 0)
+    }
 }
 
 impl Drop for WorkerLog {
     fn drop(&mut self) {
-        let mut buffer = self.buffer.lock();
-        if buffer.lines > 0 {
-            self.shared.hand_over(&mut buffer);
+        for (stream, chunk) in self.buffer.lock().chunks() {
+            self.shared.hand_over(stream, chunk);
         }
     }
 }
@@ -395,6 +451,7 @@ pub(crate) mod tests {
             upstream_target: None,
             route: Arc::from("api"),
             notes: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -441,6 +498,7 @@ pub(crate) mod tests {
         config::AccessLog {
             format,
             file: Some(file.to_owned()),
+            events: None,
         }
     }
 
@@ -513,6 +571,39 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn events_have_a_file_of_their_own_or_are_among_the_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, events) = (dir.path().join("access.log"), dir.path().join("events.log"));
+        let metrics = Registry::new();
+        let log = AccessLog::new(&config(LogFormat::Text, &file), &metrics).unwrap();
+        let worker = log.worker();
+        worker.record(&record(&subject("/", &[]), &[]));
+        worker.event("{\"a\":1}");
+        let apart = config::AccessLog {
+            events: Some(events.clone()),
+            ..config(LogFormat::Text, &file)
+        };
+        log.reconfigure(&apart).unwrap();
+        worker.record(&record(&subject("/", &[]), &[]));
+        worker.event("{\"a\":2}");
+        log.flush();
+        assert_eq!((lines(&file), lines(&events)), (3, 1));
+        assert!(std::fs::read_to_string(&file).unwrap().contains("\n{\"a\":1}\n"));
+        assert_eq!(metrics.value(&families::LOG_LINES, &[]), Some(2.0));
+        assert_eq!(metrics.value(&families::EVENT_LINES, &[]), Some(2.0));
+        let absent = config::AccessLog {
+            events: Some(dir.path().join("absent/e.log")),
+            ..apart
+        };
+        assert!(
+            log.reconfigure(&absent)
+                .unwrap_err()
+                .to_string()
+                .contains("absent/e.log")
+        );
+    }
+
+    #[test]
     fn format_and_file_change_while_workers_record() {
         let dir = tempfile::tempdir().unwrap();
         let (first, second) = (dir.path().join("a.log"), dir.path().join("b.log"));
@@ -539,7 +630,8 @@ pub(crate) mod tests {
             format: AtomicU8::new(encode(LogFormat::Text)),
             workers: Mutex::default(),
             queue,
-            dropped: metrics.shared_counter(&families::LOG_DROPPED, &[]),
+            dropped: [&families::LOG_DROPPED, &families::EVENT_DROPPED]
+                .map(|family| metrics.shared_counter(family, &[])),
         });
         let worker = WorkerLog {
             buffer: Arc::default(),
@@ -549,8 +641,12 @@ pub(crate) mod tests {
         for _ in 0..3 {
             worker.record(&record(&subject, &[]));
         }
-        assert_eq!(shared.dropped.get(), 2);
-        assert!(matches!(messages.try_recv(), Ok(Message::Lines(_, 1))));
+        worker.event(&"x".repeat(FULL));
+        assert_eq!(shared.dropped.each_ref().map(SharedCounter::get), [2, 1]);
+        assert!(matches!(
+            messages.try_recv(),
+            Ok(Message::Lines(Stream::Lines, Chunk { lines: 1, .. }))
+        ));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::{Shared, encode};
+use super::{Chunk, Shared, Stream, encode};
 use crate::config::{self, LogFormat};
 use crate::telemetry::{Counter, SharedCounter};
 
@@ -22,21 +22,50 @@ const COMPLAIN: Duration = Duration::from_secs(10);
 /// What the writer is asked.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Write these bytes, so many lines.
-    Lines(Vec<u8>, u64),
+    /// Write these lines.
+    Lines(Stream, Chunk),
     /// Open the file again under its name, and say whether that went well.
     Reopen(SyncSender<io::Result<()>>),
-    /// Go on in this format and with this file, and say so.
-    Replace(LogFormat, Sink, SyncSender<()>),
+    /// Go on in this format and with these files, and say so.
+    Replace(LogFormat, Sinks, SyncSender<()>),
     /// Write everything recorded so far, then say so.
     Flush(SyncSender<()>),
     /// Write everything recorded so far, then end.
     Stop,
 }
 
+/// Where the lines of both streams go.
+#[derive(Debug)]
+pub(super) struct Sinks {
+    lines: Sink,
+    /// `None` is among the lines.
+    events: Option<Sink>,
+}
+
+impl Sinks {
+    pub(super) fn open(config: &config::AccessLog) -> io::Result<Self> {
+        Ok(Self {
+            lines: Sink::open(config)?,
+            events: config.events.clone().map(Sink::file).transpose()?,
+        })
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let events = self.events.as_mut().map_or(Ok(()), Sink::reopen);
+        self.lines.reopen().and(events)
+    }
+
+    fn of(&mut self, stream: Stream) -> &mut Sink {
+        match (stream, &mut self.events) {
+            (Stream::Events, Some(events)) => events,
+            _ => &mut self.lines,
+        }
+    }
+}
+
 /// Where lines go.
 #[derive(Debug)]
-pub(super) enum Sink {
+enum Sink {
     /// Nowhere: the log is off, and the file is not even made.
     Off,
     /// Standard output.
@@ -46,7 +75,7 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    pub(super) fn open(config: &config::AccessLog) -> io::Result<Self> {
+    fn open(config: &config::AccessLog) -> io::Result<Self> {
         match (config.format, &config.file) {
             (LogFormat::Off, _) => Ok(Self::Off),
             (_, None) => Ok(Self::Stdout),
@@ -62,7 +91,7 @@ impl Sink {
             .map_err(|error| {
                 io::Error::new(
                     error.kind(),
-                    format!("access log {} cannot be opened for appending: {error}", path.display()),
+                    format!("log {} cannot be opened for appending: {error}", path.display()),
                 )
             })?;
         Ok(Self::File { file, path })
@@ -90,24 +119,25 @@ impl Sink {
 
 /// The writer's state.
 pub(super) struct Writer {
-    sink: Sink,
+    sinks: Sinks,
     messages: Receiver<Message>,
     shared: Weak<Shared>,
-    written: Counter,
-    dropped: SharedCounter,
+    /// In the order of [`Stream`].
+    written: [Counter; 2],
+    dropped: [SharedCounter; 2],
     complained: Option<Instant>,
 }
 
 impl Writer {
     pub(super) fn new(
-        sink: Sink,
+        sinks: Sinks,
         messages: Receiver<Message>,
         shared: Weak<Shared>,
-        written: Counter,
-        dropped: SharedCounter,
+        written: [Counter; 2],
+        dropped: [SharedCounter; 2],
     ) -> Self {
         Self {
-            sink,
+            sinks,
             messages,
             shared,
             written,
@@ -138,19 +168,19 @@ impl Writer {
 
     fn act(&mut self, message: Message) -> ControlFlow<()> {
         match message {
-            Message::Lines(bytes, lines) => {
-                self.write(&bytes, lines);
+            Message::Lines(stream, chunk) => {
+                self.write(stream, &chunk);
                 Continue(())
             }
             // Where nobody waits for an answer any more, there is nothing to tell.
             Message::Reopen(done) => {
                 let next = self.sweep();
-                let _ = done.send(self.sink.reopen());
+                let _ = done.send(self.sinks.reopen());
                 next
             }
-            Message::Replace(format, sink, done) => {
+            Message::Replace(format, sinks, done) => {
                 let next = self.sweep();
-                self.sink = sink;
+                self.sinks = sinks;
                 if let Some(shared) = self.shared.upgrade() {
                     shared.format.store(encode(format), Relaxed);
                 }
@@ -180,21 +210,27 @@ impl Writer {
         let mut others = Vec::new();
         while let Ok(message) = self.messages.try_recv() {
             match message {
-                Message::Lines(bytes, lines) => self.write(&bytes, lines),
+                Message::Lines(stream, chunk) => self.write(stream, &chunk),
                 other => others.push(other),
             }
         }
-        for (bytes, lines) in rest {
-            self.write(&bytes, lines);
+        for (stream, chunk) in rest {
+            self.write(stream, &chunk);
         }
         others.into_iter().try_for_each(|message| self.act(message))
     }
 
-    fn write(&mut self, bytes: &[u8], lines: u64) {
-        let Err(error) = self.sink.write(bytes) else {
-            return self.written.add(lines);
+    fn write(&mut self, stream: Stream, chunk: &Chunk) {
+        let lines = chunk.lines;
+        let ([of_lines, of_events], [lost_lines, lost_events]) = (&self.written, &self.dropped);
+        let (written, dropped) = match stream {
+            Stream::Lines => (of_lines, lost_lines),
+            Stream::Events => (of_events, lost_events),
         };
-        self.dropped.add(lines);
+        let Err(error) = self.sinks.of(stream).write(&chunk.bytes) else {
+            return written.add(lines);
+        };
+        dropped.add(lines);
         if self.complained.is_none_or(|last| last.elapsed() >= COMPLAIN) {
             tracing::error!(%error, lines, "access log lines are lost");
             self.complained = Some(Instant::now());

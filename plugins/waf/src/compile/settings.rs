@@ -180,7 +180,8 @@ const INERT: &[(&str, &str)] = &[
     ("SecUploadKeepFiles", NO_FILES),
 ];
 
-const AUDIT_STREAM: &str = "audit events are lines of JSON in the plugin's log";
+const AUDIT_STREAM: &str =
+    "audit events are lines of JSON in the access log, or in the file that access_log.events names";
 const CONNECTIONS: &str = "connections are limited by the proxy's own configuration";
 const HASHES: &str = "links are not signed";
 const NO_FILES: &str = "nothing is written to a disk";

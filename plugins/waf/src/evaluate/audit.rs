@@ -10,8 +10,8 @@ use super::withheld::{self, STARS};
 use super::{Answer, Cause, Engine, rare};
 use crate::compile::plan::{AuditMode, Logging, Mode, Plan, Rule, Template};
 
-/// The longest event, in bytes: the longest line that the host keeps.
-const MOST_BYTES: usize = 4096;
+/// The longest event, in bytes: the longest that the host keeps.
+const MOST_BYTES: usize = weir_sdk::contract::EVENT_BYTES;
 /// How much of a value is shown, in bytes.
 const EXCERPT: usize = 200;
 /// How many headers are shown.
@@ -45,6 +45,8 @@ struct Body<'a> {
     action: Action,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scores: Vec<Score>,
+    /// The ids of the messages' rules, each once. Never left out.
+    rules: Vec<u64>,
     messages: Vec<Message<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
     messages_omitted: usize,
@@ -159,6 +161,7 @@ pub(super) fn event(engine: &Engine, tx: &Transaction, status: u16) -> Option<St
             },
             action: action(tx),
             scores: scores(plan, tx),
+            rules: rules(&messages),
             messages: Vec::new(),
             messages_omitted: tx.unreported(),
         },
@@ -191,6 +194,16 @@ fn bounded(mut event: Event<'_>) -> String {
             return text;
         }
     }
+}
+
+fn rules(messages: &[(&Match, &Rule)]) -> Vec<u64> {
+    let mut ids = Vec::new();
+    for (found, _) in messages {
+        if !ids.contains(&found.id) {
+            ids.push(found.id);
+        }
+    }
+    ids
 }
 
 /// The matches that are to be audited, with their rules.
