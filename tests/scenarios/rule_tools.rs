@@ -58,6 +58,51 @@ fn tests_pass_and_fail() {
     assert!(text.contains("1001-2") && !text.contains("FAIL 1001-1"), "{text}");
 }
 
+/// The same verdicts through the proxy as in this process: phases of the request and of the response, and what the proxy refuses itself.
+#[test]
+fn tests_run_through_the_proxy() {
+    let folder = folder(&format!(
+        "{RULES}SecResponseBodyAccess On\nSecRule RESPONSE_BODY \"@contains leak\" \"id:1002,phase:4,pass,msg:'A leak'\"\n"
+    ));
+    let tests = r#"
+rule_id: 1001
+tests:
+  - test_id: 1
+    stages:
+      - input: { uri: '/?q=SECRET', headers: { Host: a } }
+        output: { status: 403, log: { expect_ids: [1001], match_regex: 'A secret' } }
+  - test_id: 2
+    stages:
+      - input: { uri: '/?q=nothing', headers: { Host: a } }
+        output: { status: 200, log: { no_expect_ids: [1001, 1002] } }
+  - test_id: 3
+    stages:
+      - input: { method: POST, uri: /reflect, headers: { Host: a, Content-Type: application/json }, data: '{"status": 201, "body": "a leak"}' }
+        output: { status: 201, response_contains: a leak, log: { expect_ids: [1002] } }
+  - test_id: 4
+    stages:
+      - input: { uri: '/?q=secret', headers: { Host: a, Transfer-Encoding: chunked, Content-Length: '3' }, stop_magic: true }
+        output: { status: 400 }
+  - test_id: 5
+    stages:
+      - input: { uri: '/?q=nothing', headers: { Host: a } }
+        output: { log: { expect_ids: [1001] } }
+"#;
+    fs::write(folder.path().join("1001.yaml"), tests).expect("a test file");
+    let component = weir_tests::guests::plugin("waf");
+    let arguments = ["waf", "test", "rules.conf", "1001.yaml", "--component"];
+    let (good, text) = output(
+        &[&arguments[..], &[&component.to_string_lossy()]].concat(),
+        folder.path(),
+    );
+    assert!(!good, "{text}");
+    assert!(
+        text.contains("FAIL 1001-5") && text.contains("4 passed, 1 failed"),
+        "{text}"
+    );
+    assert!(text.contains("1 requests were refused by the proxy itself"), "{text}");
+}
+
 #[test]
 fn explain_shows_what_matched_and_why() {
     let folder = folder(RULES);

@@ -1,5 +1,7 @@
 //! `weir waf`: what rules do, before they ship.
 
+mod through;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,7 +21,7 @@ use weir_waf_tools::{Error, Format, Outcome, bench, check, explain, test};
 pub(crate) enum WafCommand {
     /// Say what is wrong with rules, and what is not wrong but does nothing.
     Check(Check),
-    /// Run regression tests in go-ftw's YAML against rules, in this process.
+    /// Run regression tests in go-ftw's YAML against rules, through the proxy or in this process.
     Test(Test),
     /// Say why a request is refused or not: what each rule saw, and what it answered.
     Explain(Explain),
@@ -77,7 +79,10 @@ pub(crate) struct Check {
     json: bool,
 }
 
-/// Run regression tests in go-ftw's YAML against rules, in this process.
+/// Run regression tests in go-ftw's YAML against rules, through the proxy or in this process.
+///
+/// Through the proxy: a Weir with the WAF's component is started on loopback and stopped afterwards. Where no component is found, the
+/// engine is asked in this process.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
     #[command(flatten)]
@@ -97,9 +102,12 @@ pub(crate) struct Test {
     /// Write a JUnit report to this file as well
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Ask the engine itself: the default, and at present the only way
-    #[arg(long)]
+    /// Ask the engine itself, without a proxy
+    #[arg(long, conflicts_with = "component")]
     in_process: bool,
+    /// The WAF's component, for the proxy [default: target/plugins/waf.wasm, or waf.wasm beside weir]
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
     /// JSON instead of text
     #[arg(long)]
     json: bool,
@@ -184,7 +192,21 @@ impl Test {
             junit: self.junit,
             format: format(self.json),
         };
-        test::run(&options, out)
+        let component = match self.in_process {
+            true => None,
+            false => self.component.or_else(through::component),
+        };
+        match component {
+            None => test::run(&options, out),
+            Some(component) => {
+                eprintln!("through the proxy, with {}", component.display());
+                test::run_by(
+                    &options,
+                    |messages| through::judge(&options.rules, &component, messages),
+                    out,
+                )
+            }
+        }
     }
 }
 

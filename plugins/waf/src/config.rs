@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::compile::plan::{Mode, Preset};
 use crate::compile::{Presets, compile, settings};
@@ -13,7 +13,7 @@ use crate::seclang::{Files, Source, parse};
 pub const SCORE: &str = "blocking_inbound_anomaly_score";
 
 /// What an operator decides. It outranks what the rules say about the same things.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Rule files, in order: names of `[plugin.data]`. Default: none.
@@ -43,7 +43,7 @@ pub struct Config {
 }
 
 /// What a match leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineMode {
     /// Rules refuse requests.
@@ -55,7 +55,7 @@ pub enum EngineMode {
 }
 
 /// What happens to a body that is longer than its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overflow {
     /// The request is answered with 413.
@@ -65,7 +65,7 @@ pub enum Overflow {
 }
 
 /// What a name in `TX` holds.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// A number.

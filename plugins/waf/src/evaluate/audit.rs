@@ -45,7 +45,7 @@ struct Body<'a> {
     action: Action,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scores: Vec<Score>,
-    /// The ids of the messages' rules, each once. Never left out.
+    /// The ids of all rules that are reported, here or in the access log, each once. Never left out.
     rules: Vec<u64>,
     messages: Vec<Message<'a>>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -161,7 +161,7 @@ pub(super) fn event(engine: &Engine, tx: &Transaction, status: u16) -> Option<St
             },
             action: action(tx),
             scores: scores(plan, tx),
-            rules: rules(&messages),
+            rules: rules(tx),
             messages: Vec::new(),
             messages_omitted: tx.unreported(),
         },
@@ -196,9 +196,9 @@ fn bounded(mut event: Event<'_>) -> String {
     }
 }
 
-fn rules(messages: &[(&Match, &Rule)]) -> Vec<u64> {
+fn rules(tx: &Transaction) -> Vec<u64> {
     let mut ids = Vec::new();
-    for (found, _) in messages {
+    for found in tx.matches().iter().chain(tx.quiet()) {
         if !ids.contains(&found.id) {
             ids.push(found.id);
         }

@@ -19,12 +19,23 @@ pub enum Reply {
     None,
 }
 
+/// Whether rules were asked about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// They were, as far as it could be read.
+    Yes,
+    /// They were not: the proxy refused it before.
+    No,
+}
+
 /// What became of a request.
 #[derive(Debug)]
 pub struct Judged {
+    /// Whether rules were asked.
+    pub asked: Asked,
     /// What the client gets.
     pub reply: Reply,
-    /// What the rules decided, by the first phase that did not let the exchange go on.
+    /// What the rules decided in this process, by the first phase that did not let the exchange go on.
     pub decision: Decision,
     /// Why the proxy refused the request by itself, where it did.
     pub refusal: Option<Refusal>,
@@ -53,6 +64,7 @@ pub fn judge_observed(
         Some(request) => phases(engine, request, received.refusal, transaction, observer),
     };
     Judged {
+        asked: Asked::Yes,
         reply,
         decision,
         refusal: received.refusal,

@@ -36,6 +36,13 @@ pub fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     if report.left_out > 0 {
         writeln!(out, "{} tests were left out by the filters", report.left_out)?;
     }
+    if report.unasked > 0 {
+        writeln!(
+            out,
+            "{} requests were refused by the proxy itself, so that no rule was asked about them",
+            report.unasked
+        )?;
+    }
     writeln!(
         out,
         "{passed} passed, {} failed of {all} tests ({:.2} %) in {:.2} s",
@@ -112,6 +119,7 @@ pub fn json(report: &Report, out: &mut impl Write) -> io::Result<()> {
         "passed": report.passed(),
         "failed": report.results.len() - report.passed(),
         "left_out": report.left_out,
+        "refused_by_the_proxy": report.unasked,
         "skipped_rules": report.skipped_rules,
         "seconds": report.took.as_secs_f64(),
         "tests": results,

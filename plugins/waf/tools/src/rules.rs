@@ -173,6 +173,34 @@ fn fits(pattern: &str, name: &str) -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct Folders(Vec<PathBuf>);
 
+impl Folders {
+    /// Every file beside the rule files, by the name that rules use. Of two with the same name the first counts.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn files(&self) -> Result<Vec<(String, PathBuf)>, Error> {
+        let mut files: Vec<(String, PathBuf)> = Vec::new();
+        for folder in &self.0 {
+            let folder = if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            };
+            for path in listed(folder, "*")? {
+                let name = path
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .unwrap_or_default()
+                    .to_owned();
+                if !files.iter().any(|(known, _)| *known == name) {
+                    files.push((name, path));
+                }
+            }
+        }
+        Ok(files)
+    }
+}
+
 impl Files for Folders {
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         let inside = self.0.iter().map(|folder| folder.join(name));

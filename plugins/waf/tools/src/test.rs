@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use regex::Regex;
 use weir_waf::evaluate::{Engine, Match, Transaction};
 
-use crate::exchange::{self, LogLines};
+use crate::exchange::{self, Asked, Judged, LogLines};
 use crate::ftw::expectation::{self, Failure};
 use crate::ftw::{Overrides, Stage, Test, TestFile, request, schema};
 use crate::http::wire;
@@ -43,6 +43,8 @@ pub struct Report {
     pub left_out: usize,
     /// The rules that could not be loaded and were left out.
     pub skipped_rules: Vec<String>,
+    /// How many requests the proxy refused by itself, so that no rule was asked.
+    pub unasked: usize,
     /// How long the tests took, without loading.
     pub took: Duration,
 }
@@ -93,15 +95,30 @@ impl Report {
 /// # Errors
 /// Rules or tests that cannot be read, and a report that cannot be written.
 pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Error> {
-    let report = results(options)?;
+    tell(options, &results(options)?, out)
+}
+
+/// The same, with somebody else than the engine of this process, who is given the requests of all tests at once.
+///
+/// # Errors
+/// As [`run`], and whatever keeps the judge from answering.
+pub fn run_by(
+    options: &Options,
+    judge: impl FnOnce(&[Vec<u8>]) -> Result<Vec<Judged>, Error>,
+    out: &mut impl Write,
+) -> Result<Outcome, Error> {
+    tell(options, &results_by(options, judge)?, out)
+}
+
+fn tell(options: &Options, report: &Report, out: &mut impl Write) -> Result<Outcome, Error> {
     match options.format {
-        Format::Text => report::text(&report, out)?,
-        Format::Json => report::json(&report, out)?,
+        Format::Text => report::text(report, out)?,
+        Format::Json => report::json(report, out)?,
     }
     if let Some(path) = &options.junit {
         let mut file =
             std::fs::File::create(path).map_err(|error| Error::new(format!("{}: {error}", path.display())))?;
-        report::junit(&report, &mut file)?;
+        report::junit(report, &mut file)?;
     }
     Ok(match report.failed().next() {
         None => Outcome::Clean,
@@ -115,6 +132,69 @@ pub fn run(options: &Options, out: &mut impl Write) -> Result<Outcome, Error> {
 /// Rules or tests that cannot be read; no test at all, because a run of nothing proves nothing.
 pub fn results(options: &Options) -> Result<Report, Error> {
     let loaded = options.rules.load()?;
+    let files = tests(options)?;
+    let chosen = chosen(options, &files)?;
+    let started = Instant::now();
+    let results = run_all(&loaded.engine, &chosen.tests);
+    Ok(Report {
+        results,
+        left_out: chosen.left_out,
+        skipped_rules: loaded.skipped.0.iter().map(ToString::to_string).collect(),
+        unasked: 0,
+        took: started.elapsed(),
+    })
+}
+
+fn results_by(
+    options: &Options,
+    judge: impl FnOnce(&[Vec<u8>]) -> Result<Vec<Judged>, Error>,
+) -> Result<Report, Error> {
+    let loaded = options.rules.load()?;
+    let log = LogLines::new(&loaded.engine);
+    let files = tests(options)?;
+    let chosen = chosen(options, &files)?;
+    let stages = chosen.tests.iter().flat_map(|(_, test)| &test.stages);
+    let sent: Vec<Vec<Vec<u8>>> = stages
+        .map(|stage| request::messages(&stage.input).unwrap_or_default())
+        .collect();
+    let started = Instant::now();
+    let judged = judge(&sent.concat())?;
+    let took = started.elapsed();
+    let unasked = judged.iter().filter(|judged| judged.asked == Asked::No).count();
+    let (mut sent, mut judged) = (sent.iter(), judged.iter());
+    let mut results = Vec::with_capacity(chosen.tests.len());
+    for (file, test) in &chosen.tests {
+        let mut failures = Vec::new();
+        for (number, stage) in test.stages.iter().enumerate() {
+            let messages = sent.next().map_or(0, Vec::len);
+            match request::messages(&stage.input) {
+                Ok(_) => failures.extend(
+                    judged
+                        .by_ref()
+                        .take(messages)
+                        .flat_map(|judged| stage_failures(stage, number, judged, &log)),
+                ),
+                Err(error) => failures.push(StageFailure::broken(number, &error)),
+            }
+        }
+        results.push(TestResult {
+            file: file.path.clone(),
+            id: test.id(),
+            description: test.description.trim().to_owned(),
+            took: took / u32::try_from(chosen.tests.len()).unwrap_or(u32::MAX).max(1),
+            failures,
+        });
+    }
+    Ok(Report {
+        results,
+        left_out: chosen.left_out,
+        skipped_rules: loaded.skipped.0.iter().map(ToString::to_string).collect(),
+        unasked,
+        took,
+    })
+}
+
+fn tests(options: &Options) -> Result<Vec<TestFile>, Error> {
     let mut files = Vec::new();
     for path in &options.tests {
         files.extend(schema::load(path)?);
@@ -122,34 +202,33 @@ pub fn results(options: &Options) -> Result<Report, Error> {
     if let Some(path) = &options.overrides {
         Overrides::load(path)?.apply(&mut files);
     }
-    let all: usize = files.iter().map(|file| file.tests.len()).sum();
-    let chosen = chosen(options, &files);
-    if chosen.is_empty() {
-        return Err(Error::new(format!("no test is left of {all}: nothing was run")));
-    }
-    let left_out = all - chosen.len();
-    let started = Instant::now();
-    let results = run_all(&loaded.engine, &chosen);
-    Ok(Report {
-        results,
-        left_out,
-        skipped_rules: loaded.skipped.0.iter().map(ToString::to_string).collect(),
-        took: started.elapsed(),
-    })
+    Ok(files)
 }
 
-fn chosen<'f>(options: &Options, files: &'f [TestFile]) -> Vec<(&'f TestFile, &'f Test)> {
+/// The tests that the filters leave.
+struct Chosen<'f> {
+    tests: Vec<(&'f TestFile, &'f Test)>,
+    left_out: usize,
+}
+
+fn chosen<'f>(options: &Options, files: &'f [TestFile]) -> Result<Chosen<'f>, Error> {
     let wanted = |test: &Test| {
         let id = test.id();
         let included = options.include.as_ref().is_none_or(|pattern| pattern.is_match(&id));
         let excluded = options.exclude.as_ref().is_some_and(|pattern| pattern.is_match(&id));
         included && !excluded
     };
-    files
+    let tests: Vec<_> = files
         .iter()
         .flat_map(|file| file.tests.iter().map(move |test| (file, test)))
         .filter(|(_, test)| wanted(test))
-        .collect()
+        .collect();
+    let all: usize = files.iter().map(|file| file.tests.len()).sum();
+    if tests.is_empty() {
+        return Err(Error::new(format!("no test is left of {all}: nothing was run")));
+    }
+    let left_out = all - tests.len();
+    Ok(Chosen { tests, left_out })
 }
 
 /// Every core takes the next test, so that a slow one holds up nobody.
@@ -204,27 +283,36 @@ fn run_test(engine: &Engine, log: &LogLines<'_>, file: &TestFile, test: &Test) -
 fn run_stage(engine: &Engine, log: &LogLines<'_>, number: usize, stage: &Stage) -> Vec<StageFailure> {
     let messages = match request::messages(&stage.input) {
         Ok(messages) => messages,
-        Err(error) => {
-            return vec![StageFailure {
-                stage: number,
-                failure: Failure::Broken(error.to_string()),
-                matches: Vec::new(),
-                refusal: None,
-            }];
-        }
+        Err(error) => return vec![StageFailure::broken(number, &error)],
     };
     let mut failed = Vec::new();
     for message in messages {
         let received = wire::read(&message);
         let judged = exchange::judge(engine, &received, &mut Transaction::default());
-        for failure in expectation::failures(&stage.output, &judged, log) {
-            failed.push(StageFailure {
-                stage: number,
-                failure,
-                matches: judged.matches.clone(),
-                refusal: judged.refusal.map(|refusal| refusal.0),
-            });
-        }
+        failed.extend(stage_failures(stage, number, &judged, log));
     }
     failed
+}
+
+fn stage_failures(stage: &Stage, number: usize, judged: &Judged, log: &LogLines<'_>) -> Vec<StageFailure> {
+    expectation::failures(&stage.output, judged, log)
+        .into_iter()
+        .map(|failure| StageFailure {
+            stage: number,
+            failure,
+            matches: judged.matches.clone(),
+            refusal: judged.refusal.map(|refusal| refusal.0),
+        })
+        .collect()
+}
+
+impl StageFailure {
+    fn broken(stage: usize, error: &Error) -> Self {
+        Self {
+            stage,
+            failure: Failure::Broken(error.to_string()),
+            matches: Vec::new(),
+            refusal: None,
+        }
+    }
 }
