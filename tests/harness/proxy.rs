@@ -200,6 +200,15 @@ pub struct Proxy {
     successor: Option<u32>,
     listeners: Vec<(String, SocketAddr)>,
     admin: SocketAddr,
+    end: End,
+}
+
+/// How it is going to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Orderly,
+    /// It has been killed: there is nothing left to be stopped.
+    Killed,
 }
 
 /// `weir run` with the configuration in its folder.
@@ -256,6 +265,7 @@ impl Proxy {
             successor: None,
             listeners: Vec::new(),
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            end: End::Orderly,
         };
         proxy.await_ready();
         proxy
@@ -462,6 +472,18 @@ impl Proxy {
         Self::launch(folder, command, "info")
     }
 
+    /// Kills Weir where it stands (SIGKILL) and starts it again in the same folder.
+    pub fn crash(mut self) -> Self {
+        self.child.kill().expect("kill -KILL");
+        self.child.wait().expect("the end of a child");
+        self.end = End::Killed;
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
+        drop(self);
+        let mut command = program();
+        command.args(RUN);
+        Self::launch(folder, command, "info")
+    }
+
     /// SIGTERM; exit 0, no panic.
     pub fn stop(&mut self) {
         if let Some(successor) = self.successor.take() {
@@ -491,7 +513,7 @@ impl Drop for Proxy {
                 tail(&self.log()),
                 tail(&self.access_log())
             );
-        } else {
+        } else if self.end == End::Orderly {
             self.stop();
         }
     }

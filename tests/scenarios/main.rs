@@ -5,6 +5,7 @@
 mod abuse;
 mod balancing;
 mod cache;
+mod cache_disk;
 mod cache_load;
 mod certificates;
 mod compression;

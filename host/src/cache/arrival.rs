@@ -116,22 +116,36 @@ impl Arrival {
         });
     }
 
-    /// Everything has come: the body in one piece, which takes the place of those that it came in.
-    pub(super) fn finish(&self, trailers: Option<HeaderMap>) -> Bytes {
-        let mut whole = Bytes::new();
-        self.change(|state| {
-            state.end = Some(End::Complete(trailers));
-            if state.keeping == Keeping::All && state.pieces.len() > 1 {
-                let mut joined = BytesMut::with_capacity(usize::try_from(state.arrived).unwrap_or(0));
-                for piece in state.pieces.drain(..) {
+    /// What has come and these last bytes, which nobody else has yet, in one piece. For bodies of which all is kept.
+    pub(super) fn joined(&self, last: &[u8]) -> Bytes {
+        let state = self.state.lock();
+        match (state.pieces.front(), state.pieces.len()) {
+            (None, _) => Bytes::copy_from_slice(last),
+            (Some(piece), 1) if last.is_empty() => piece.data.clone(),
+            _ => {
+                let length = usize::try_from(state.arrived).unwrap_or(0) + last.len();
+                let mut joined = BytesMut::with_capacity(length);
+                for piece in &state.pieces {
                     joined.extend_from_slice(&piece.data);
                 }
-                let data = joined.freeze();
-                state.pieces.push_back(Piece { start: 0, data });
+                joined.extend_from_slice(last);
+                joined.freeze()
             }
-            whole = state.pieces.front().map(|piece| piece.data.clone()).unwrap_or_default();
+        }
+    }
+
+    /// Everything has come. A body in one piece takes the place of the pieces that it came in.
+    pub(super) fn finish(&self, whole: Option<Bytes>, trailers: Option<HeaderMap>) {
+        self.change(|state| {
+            state.end = Some(End::Complete(trailers));
+            if let Some(data) = whole {
+                state.arrived = data.len() as u64;
+                state.pieces.clear();
+                state
+                    .pieces
+                    .extend((!data.is_empty()).then_some(Piece { start: 0, data }));
+            }
         });
-        whole
     }
 
     /// No more will come.
@@ -339,7 +353,8 @@ mod tests {
         let mut late = arrival.join();
         assert_eq!(next(&mut late), bytes("one "));
         assert_eq!((arrival.complete(), arrival.length()), (None, None));
-        assert_eq!(arrival.finish(None), "one two");
+        assert_eq!(arrival.joined(b"!"), "one two!");
+        arrival.finish(Some(arrival.joined(b"")), None);
         assert_eq!(
             next(&mut late),
             bytes("two"),

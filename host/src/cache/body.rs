@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use http_body::Frame;
 
 use super::arrival::{Arrival, Follower};
+use super::disk::{Blocks, Open};
 
 pub use super::arrival::Broken;
 
@@ -18,6 +19,8 @@ pub(super) enum Body {
     Memory(Bytes),
     /// On its way from the origin.
     Arriving(Arc<Arrival>),
+    /// On the disk.
+    Disk(Open),
 }
 
 impl Body {
@@ -26,6 +29,7 @@ impl Body {
         match self {
             Self::Memory(data) => Some(data.len() as u64),
             Self::Arriving(arrival) => arrival.length(),
+            Self::Disk(open) => Some(open.length()),
         }
     }
 
@@ -33,7 +37,7 @@ impl Body {
     pub(super) fn in_memory(&self) -> usize {
         match self {
             Self::Memory(data) => data.len(),
-            Self::Arriving(_) => 0,
+            Self::Arriving(_) | Self::Disk(_) => 0,
         }
     }
 
@@ -42,6 +46,7 @@ impl Body {
         match self {
             Self::Memory(data) => Some(data.clone()),
             Self::Arriving(arrival) => arrival.complete(),
+            Self::Disk(_) => None,
         }
     }
 
@@ -55,6 +60,7 @@ impl Body {
         Reader::new(match self {
             Self::Memory(data) => Source::Memory(data.clone()),
             Self::Arriving(arrival) => Source::Arriving(arrival.join()),
+            Self::Disk(open) => Source::Disk(open.clone().read(0..open.length())),
         })
     }
 }
@@ -73,6 +79,7 @@ pub struct Reader {
 enum Source {
     Memory(Bytes),
     Arriving(Follower),
+    Disk(Blocks),
 }
 
 impl Reader {
@@ -90,6 +97,10 @@ impl Reader {
 
     /// Only these bytes.
     pub(super) fn within(self, range: Range<u64>) -> Self {
+        // The disk need not read what is skipped.
+        if let Source::Disk(blocks) = self.source {
+            return Self::new(Source::Disk(blocks.within(range)));
+        }
         Self {
             skip: range.start,
             window: Some(range.end.saturating_sub(range.start)),
@@ -141,6 +152,9 @@ impl Source {
                 Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
             }
             Self::Arriving(follower) => follower.poll_next(cx),
+            Self::Disk(blocks) => blocks
+                .poll_next(cx)
+                .map(|block| block.map(|block| block.map(Frame::data).map_err(|_| Broken::Closed))),
         }
     }
 
@@ -148,6 +162,7 @@ impl Source {
         match self {
             Self::Memory(data) => Some(data.len() as u64),
             Self::Arriving(follower) => follower.left(),
+            Self::Disk(blocks) => Some(blocks.left()),
         }
     }
 
@@ -155,6 +170,7 @@ impl Source {
         match self {
             Self::Memory(data) => data.is_empty(),
             Self::Arriving(follower) => follower.is_done(),
+            Self::Disk(blocks) => blocks.left() == 0,
         }
     }
 }

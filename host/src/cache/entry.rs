@@ -231,6 +231,22 @@ impl Entry {
         !matches!(self.body, Body::Arriving(_))
     }
 
+    /// The same response, its body elsewhere.
+    pub(super) fn with_body(&self, body: Body) -> Self {
+        Self {
+            status: self.status,
+            headers: self.headers.clone(),
+            body,
+            policy: self.policy,
+            variant: self.variant.clone(),
+            route: Arc::clone(&self.route),
+            marks: Marks {
+                tested: AtomicU64::new(self.marks.tested()),
+                served: AtomicU64::new(self.marks.served()),
+            },
+        }
+    }
+
     /// The same response, stale from `now` on.
     pub(super) fn expired(&self, now: SystemTime) -> Self {
         Self {

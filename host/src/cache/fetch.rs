@@ -8,17 +8,20 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode, response};
+use tokio::sync::oneshot;
 
 use super::Cache;
 use super::arrival::{Arrival, Broken, Follower};
 use super::body::{Body, Reader};
 use super::conditions::{self, Conditions};
 use super::directives;
+use super::disk::{Id, Object, Open};
 use super::entry::{Entry, Hit, Marks, Served, headers_size, stored_headers};
 use super::flight::{Flight, Landing};
+use super::persist;
 use super::policy::{self, Asked, Policy, Refused, Trouble, Verdict};
 use super::status::Forward;
-use super::store::{Inserted, Place, Reservation};
+use super::store::{Inserted, Place, Precedence, Reservation, Store};
 use super::turns::Turn;
 use super::variant::Variant;
 use crate::config::CacheRules;
@@ -29,6 +32,9 @@ const PASS: Duration = Duration::from_secs(60);
 
 /// For this long after a failure the origin is still taken to be in trouble, unless it has answered since.
 const TROUBLE: Duration = Duration::from_secs(10);
+
+/// The longest time for which the end of a response waits for the disk.
+pub(super) const COMMIT: Duration = Duration::from_millis(100);
 
 /// When the last client that reads a body goes away, the rest is fetched all the same where it is at most this much.
 const WORTH_FETCHING: u64 = 1024 * 1024;
@@ -136,7 +142,7 @@ impl Fetch {
                 if !response.status.is_server_error()
                     && let Some(stale) = &self.stale
                 {
-                    self.cache.store.remove(self.place.hash, stale);
+                    self.cache.store.remove(&self.place, stale);
                 }
                 // An error is no reason to have everybody ask from now on, least of all an origin in trouble.
                 let lasting = Some(refused).filter(|_| !response.status.is_server_error());
@@ -234,7 +240,7 @@ impl Fetch {
             None
         };
         let entry = entry.unwrap_or_else(|| {
-            self.cache.store.remove(self.place.hash, &stale);
+            self.cache.store.remove(&self.place, &stale);
             stale
         });
         self.cache.store.counts.revalidated.fetch_add(1, Ordering::Relaxed);
@@ -267,9 +273,44 @@ impl Fetch {
             marks: Marks::new(self.place.bans),
         });
         let reservation = self.cache.store.reserve(0)?;
+        if let Body::Disk(open) = &entry.body {
+            // What is too large for memory stays where it is, under its new head.
+            if let Some(disk) = self.cache.store.disk() {
+                disk.rewrite(open, self.object(&entry, Bytes::new()));
+            }
+            return Some(entry);
+        }
         // Without room or after an invalidation it still answers this request.
-        self.cache.store.insert(&self.place, Arc::clone(&entry), reservation);
+        let store = &self.cache.store;
+        if store.insert(&self.place, Arc::clone(&entry), reservation, Precedence::Newer) == Inserted::Stored {
+            let _ = self.write(&entry);
+        }
         Some(entry)
+    }
+
+    /// Has the disk keep a response as well, where there is one and the response is for it.
+    fn write(&self, entry: &Arc<Entry>) -> Option<Written> {
+        let disk = self.cache.store.disk()?;
+        let body = entry.body.bytes()?;
+        let length = body.len() as u64;
+        if !disk.takes(length) {
+            return None;
+        }
+        Some(Written {
+            done: disk.write(self.object(entry, body)),
+            too_large: (length > self.cache.in_memory()).then(|| Arc::clone(entry)),
+            store: Arc::clone(&self.cache.store),
+            hash: self.place.hash,
+        })
+    }
+
+    fn object(&self, entry: &Entry, body: Bytes) -> Object {
+        Object {
+            id: Id::of(&self.place.key),
+            variant: persist::variant(entry),
+            head: persist::encode(&self.place.key, entry, SystemTime::now()),
+            body,
+        }
     }
 
     /// Releases those who wait, and keeps others from waiting where it is the response's fault.
@@ -385,6 +426,11 @@ impl Writer {
         {
             content.announce(&self.arrival);
         }
+        self.follow()
+    }
+
+    /// Gives a reader of the body to whoever fetches. The others wait until it is complete.
+    pub fn follow(&mut self) -> Reader {
         Reader::following(self.first.take().unwrap_or_else(|| self.arrival.join()))
     }
 
@@ -405,21 +451,56 @@ impl Writer {
 
     /// The body is complete: stores it, unless it is shorter than its Content-Length said. Trailers go to those who follow and
     /// are not stored (RFC 9110 §6.5.2 lets a recipient discard them). What it returns is the body, where all of it is kept.
-    pub fn finish(mut self, trailers: Option<HeaderMap>) -> Bytes {
-        let arrived = self.arrival.arrived();
-        let complete = |content: &Content| content.expected.is_none_or(|expected| expected == arrived);
-        match self.content.take() {
-            Some(content) if complete(&content) => {
-                let body = self.arrival.finish(trailers);
-                content.store(body.clone());
-                body
-            }
-            Some(content) => {
-                self.content = Some(content);
-                Bytes::new()
-            }
-            None => self.arrival.finish(trailers),
+    pub fn finish(self, trailers: Option<HeaderMap>) -> Bytes {
+        self.end(&Bytes::new(), trailers).0
+    }
+
+    /// The same, with the last bytes of the body, which nobody gets before the disk has all of them: a client that has a whole
+    /// response may rely on its being stored. A disk that takes longer than [`COMMIT`] is not waited for.
+    pub async fn commit(mut self, last: Bytes, trailers: Option<HeaderMap>) -> Bytes {
+        let Some((body, written)) = self.store(&last) else {
+            return self.finish_unstored(&last, trailers);
+        };
+        if let Some(written) = written {
+            written.wait().await;
         }
+        self.arrival.finish(Some(body.clone()), trailers);
+        body
+    }
+
+    fn end(mut self, last: &Bytes, trailers: Option<HeaderMap>) -> (Bytes, Option<Written>) {
+        match self.store(last) {
+            Some((body, written)) => {
+                self.arrival.finish(Some(body.clone()), trailers);
+                (body, written)
+            }
+            None => (self.finish_unstored(last, trailers), None),
+        }
+    }
+
+    /// Stores the body with these last bytes; nothing where it is not to be stored.
+    fn store(&mut self, last: &Bytes) -> Option<(Bytes, Option<Written>)> {
+        let length = self.arrival.arrived() + last.len() as u64;
+        let content = self.content.as_mut()?;
+        if content.reserve(length) == Progress::GivenUp {
+            self.give_up();
+            return None;
+        }
+        let complete = content.expected.is_none_or(|expected| expected == length);
+        let content = self.content.take_if(|_| complete)?;
+        let body = self.arrival.joined(last);
+        let written = content.store(body.clone());
+        Some((body, written))
+    }
+
+    /// A body that is not stored has ended, one way or the other.
+    fn finish_unstored(&mut self, last: &Bytes, trailers: Option<HeaderMap>) -> Bytes {
+        self.arrival.push(last.clone());
+        // Shorter than it said: dropping the writer breaks it off.
+        if self.content.is_none() {
+            self.arrival.finish(None, trailers);
+        }
+        Bytes::new()
     }
 
     /// The body broke off.
@@ -441,6 +522,25 @@ impl Drop for Writer {
         self.arrival.break_off(self.why);
         if let Some(mut content) = self.content.take() {
             content.withdraw(Withdrawn::Broken);
+        }
+    }
+}
+
+/// A response on its way to the disk.
+#[derive(Debug)]
+struct Written {
+    done: oneshot::Receiver<Option<Open>>,
+    store: Arc<Store>,
+    hash: u64,
+    /// An entry that is in memory only until it is on the disk.
+    too_large: Option<Arc<Entry>>,
+}
+
+impl Written {
+    async fn wait(self) {
+        let done = tokio::time::timeout(COMMIT, self.done).await;
+        if let (Ok(Ok(Some(_))), Some(entry)) = (done, self.too_large) {
+            self.store.withdraw(self.hash, &entry);
         }
     }
 }
@@ -479,7 +579,7 @@ impl Content {
         let entry = Arc::new(self.entry(Body::Arriving(Arc::clone(arrival))));
         if let Some(reservation) = self.fetch.cache.store.reserve(0) {
             let store = &self.fetch.cache.store;
-            if store.insert(&self.fetch.place, Arc::clone(&entry), reservation) == Inserted::Stored {
+            if store.insert(&self.fetch.place, Arc::clone(&entry), reservation, Precedence::Newer) == Inserted::Stored {
                 self.arriving = Some(entry);
             }
         }
@@ -495,21 +595,27 @@ impl Content {
             && let Some(stale) = self.fetch.stale.take()
             && let Some(reservation) = store.reserve(0)
         {
-            store.insert(&self.fetch.place, stale, reservation);
+            store.insert(&self.fetch.place, stale, reservation, Precedence::Newer);
         }
     }
 
-    fn store(mut self, body: Bytes) {
+    fn store(mut self, body: Bytes) -> Option<Written> {
         let reservation = std::mem::replace(&mut self.reservation, Reservation::nothing(&self.fetch.cache.store));
         let entry = Arc::new(self.entry(Body::Memory(body)));
-        if self.fetch.cache.store.insert(&self.fetch.place, entry, reservation) == Inserted::Refused {
-            self.withdraw(Withdrawn::Outgrown);
-        }
+        let store = Arc::clone(&self.fetch.cache.store);
+        let written = match store.insert(&self.fetch.place, Arc::clone(&entry), reservation, Precedence::Newer) {
+            Inserted::Stored => self.fetch.write(&entry),
+            Inserted::Refused => {
+                self.withdraw(Withdrawn::Outgrown);
+                None
+            }
+        };
         if self.answers_others() {
             self.fetch.land(Landing::Stored);
         } else {
             self.release();
         }
+        written
     }
 
     /// Whether those who wait may be given this response, and not only what the origin says of it.

@@ -61,7 +61,7 @@ impl Cache {
         if updated {
             self.store.counts.revalidated.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.store.remove(hash, &entry);
+            self.store.remove(&fetch.place, &entry);
         }
     }
 

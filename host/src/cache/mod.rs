@@ -11,7 +11,8 @@
 //! 4. [`conditions`] spares clients what they have (304), and asks the origin only for what changed; [`ranges`] cuts parts.
 //! 5. [`flight`] has the others wait while one exchange fetches, and [`turns`] fetches for one origin wait for each other.
 //! 6. [`fetch`] takes the origin's answer: stored, revalidated, or not.
-//! 7. [`entry`] is a stored response, and what is served of it: its [`body`] may be in memory, or still on its way
+//! 7. [`disk`] is the tier below: [`persist`] makes files of stored responses, and [`load`] finds them for a lookup.
+//! 8. [`entry`] is a stored response, and what is served of it: its [`body`] may be in memory, or still on its way
 //!    ([`arrival`]). [`status`] tells the client.
 //! 8. [`methods`] is what POST, HEAD and the others do to what is stored.
 //! 9. [`purge`] takes out what an operator names: a URL, or by [`bans`] whatever fits an expression or has one of its [`tags`].
@@ -36,13 +37,16 @@ pub mod bans;
 mod body;
 mod conditions;
 mod directives;
+mod disk;
 mod entry;
 mod fetch;
 mod flight;
 mod freshness;
 mod key;
+mod load;
 mod methods;
 mod normalise;
+mod persist;
 mod policy;
 pub mod purge;
 mod ranges;
@@ -70,12 +74,16 @@ use crate::exchange::subject::Subject;
 use crate::telemetry::{Probe, Registry, families};
 
 pub use body::{Broken, Reader};
+pub use disk::Stats as DiskStats;
 pub use entry::{Hit, Served};
 pub use fetch::{Fetch, Late, Progress, Stored, Writer};
 pub use flight::{Wait, Waited};
+pub use load::{Load, Loaded};
 pub use status::{Forward, Status};
 
 use conditions::Conditions;
+use disk::{Disk, Id};
+use entry::Entry;
 use fetch::Queueing;
 use flight::Flight;
 use key::Key;
@@ -111,14 +119,24 @@ pub enum Lookup {
     Refresh(Box<Fetch>, Hit),
     /// Another exchange asks the origin for the same.
     Wait(Box<Wait>),
+    /// Memory has nothing, the disk may: look there, and look up again with what it had.
+    Load(Box<Load>),
 }
 
 impl Cache {
     /// An empty cache.
     #[must_use]
     pub fn new(config: &config::Cache) -> Arc<Self> {
+        // What cannot be used is not needed: the disk is for speed.
+        let disk = config.disk.as_ref().and_then(|disk| match Disk::open(disk) {
+            Ok(disk) => Some(disk),
+            Err(error) => {
+                tracing::error!(folder = %disk.path.display(), %error, "the cache does without its disk");
+                None
+            }
+        });
         let cache = Self {
-            store: Arc::new(Store::new(config.size)),
+            store: Arc::new(Store::new(config.size, disk)),
             random: RandomState::new(),
             max_object: AtomicU64::new(0),
             coalesce_millis: AtomicU64::new(0),
@@ -136,6 +154,13 @@ impl Cache {
         self.coalesce_millis.store(millis, Ordering::Relaxed);
         self.turns.set_limit(config.origin_fetches);
         self.store.set_limit(config.size);
+        let disk = self.store.disk();
+        if let (Some(disk), Some(config)) = (disk, &config.disk) {
+            disk.reconfigure(config);
+        }
+        if disk.map(|disk| disk.folder()) != config.disk.as_ref().map(|disk| &*disk.path) {
+            tracing::warn!("another folder for the cache's disk takes a restart");
+        }
         self.store.bans.set_most(config.bans);
     }
 
@@ -145,6 +170,12 @@ impl Cache {
     /// stored under a URI must not depend on it.
     #[must_use]
     pub fn lookup(self: &Arc<Self>, subject: &Subject, now: SystemTime) -> Lookup {
+        self.lookup_with(subject, None, now)
+    }
+
+    /// The same with what [`Lookup::Load`] found, if that has been asked already.
+    #[must_use]
+    pub fn lookup_with(self: &Arc<Self>, subject: &Subject, loaded: Option<&Loaded>, now: SystemTime) -> Lookup {
         let request = &subject.request;
         if self.store.limit() == 0 {
             return self.bypass("off");
@@ -163,12 +194,14 @@ impl Cache {
         let hash = key.hash(&self.random);
         let mut contents = self.store.lock(hash);
         self.store.test(&mut contents, hash, &request.headers, now);
-        match contents.ready(hash, &key, subject, &wishes, now) {
+        match contents.ready(hash, &key, subject, loaded, &wishes, now) {
             Some(hit) => {
                 drop(contents);
                 answer(hit, request)
             }
-            None => self.miss(subject, &key, hash, contents, now),
+            None => self
+                .load(subject, &key, hash, &contents, loaded)
+                .unwrap_or_else(|| self.miss(subject, &key, hash, loaded, contents, now)),
         }
     }
 
@@ -193,6 +226,7 @@ impl Cache {
             invalidated: counts.invalidated.load(Ordering::Relaxed),
             purged: counts.purged.load(Ordering::Relaxed),
             bans: self.store.bans.len() as u64,
+            disk: self.store.disk().map(|disk| disk.stats()).unwrap_or_default(),
         }
     }
 
@@ -221,7 +255,54 @@ impl Cache {
             probe(&families::CACHE_BYTES, &[], |stats| stats.bytes),
             probe(&families::CACHE_LIMIT, &[], |stats| stats.limit),
             probe(&families::CACHE_OBJECTS, &[], |stats| stats.objects),
+            probe(&families::CACHE_DISK_BYTES, &[], |stats| stats.disk.bytes),
+            probe(&families::CACHE_DISK_LIMIT, &[], |stats| stats.disk.limit),
+            probe(&families::CACHE_DISK_OBJECTS, &[], |stats| stats.disk.objects),
+            probe(&families::CACHE_DISK_HITS, &[], |stats| stats.disk.hits),
+            probe(&families::CACHE_DISK_STORED, &["written"], |stats| stats.disk.written),
+            probe(&families::CACHE_DISK_STORED, &["dropped"], |stats| stats.disk.dropped),
+            probe(&families::CACHE_DISK_EVICTED, &[], |stats| stats.disk.evicted),
+            probe(&families::CACHE_DISK_ERRORS, &["read"], |stats| stats.disk.read_errors),
+            probe(&families::CACHE_DISK_ERRORS, &["write"], |stats| {
+                stats.disk.write_errors
+            }),
         ]
+    }
+
+    /// The disk is asked where memory has nothing; what memory has is at least as new.
+    fn load(
+        &self,
+        subject: &Subject,
+        key: &Key<'_>,
+        hash: u64,
+        contents: &Contents,
+        loaded: Option<&Loaded>,
+    ) -> Option<Lookup> {
+        let disk = self.store.disk().filter(|_| loaded.is_none())?;
+        if contents
+            .peek(hash, key, &subject.route, &subject.request.headers)
+            .is_some()
+        {
+            return None;
+        }
+        let bytes = key.to_bytes();
+        let id = Id::of(&bytes);
+        disk.may_have(id).then(|| {
+            Lookup::Load(Box::new(Load {
+                store: Arc::clone(&self.store),
+                disk: Arc::clone(disk),
+                id,
+                place: Place {
+                    hash,
+                    key: bytes,
+                    variant: 0,
+                    invalidations: contents.invalidations(hash),
+                    bans: self.store.bans.latest(),
+                },
+                route: Arc::clone(&subject.route),
+                max_object: self.in_memory(),
+            }))
+        })
     }
 
     /// Nothing stored answers the request: the origin is asked, by this exchange or by one that does already.
@@ -230,6 +311,7 @@ impl Cache {
         subject: &Subject,
         key: &Key<'_>,
         hash: u64,
+        loaded: Option<&Loaded>,
         mut contents: parking_lot::MutexGuard<'_, Contents>,
         now: SystemTime,
     ) -> Lookup {
@@ -239,6 +321,7 @@ impl Cache {
         }
         fetch.stale = contents
             .peek(hash, key, &subject.route, &subject.request.headers)
+            .or_else(|| loaded?.find(subject))
             .cloned();
         // A wish of this client alone: what the others wait for would not fulfil it.
         let personal = fetch.asked.control.no_cache
@@ -342,8 +425,23 @@ impl Cache {
         Duration::from_millis(self.coalesce_millis.load(Ordering::Relaxed))
     }
 
+    /// Bytes of the largest body that is stored in any tier. While it arrives it is in memory, so it must not take all of that.
     fn max_object(&self) -> u64 {
+        let on_disk = self.store.disk().map_or(0, |disk| disk.max_object());
+        self.in_memory().max(on_disk.min(self.store.limit() / 4))
+    }
+
+    /// Bytes of the largest body that stays in memory.
+    fn in_memory(&self) -> u64 {
         self.max_object.load(Ordering::Relaxed)
+    }
+}
+
+impl Loaded {
+    /// The response that answers a request, the latest first.
+    fn find(&self, subject: &Subject) -> Option<&Arc<Entry>> {
+        let mut entries = self.0.iter().rev();
+        entries.find(|entry| entry.variant.is_of(&subject.request.headers))
     }
 }
 
@@ -354,10 +452,14 @@ impl Contents {
         hash: u64,
         key: &Key<'_>,
         subject: &Subject,
+        loaded: Option<&Loaded>,
         wishes: &directives::Request,
         now: SystemTime,
     ) -> Option<Hit> {
-        let entry = self.find(hash, key, &subject.route, &subject.request.headers)?;
+        let entry = match self.find(hash, key, &subject.route, &subject.request.headers) {
+            Some(entry) => entry,
+            None => loaded?.find(subject)?,
+        };
         let served = match entry.policy.verdict(wishes, now) {
             Verdict::Serve => Served::Fresh,
             Verdict::ServeStale => Served::Stale,
@@ -466,6 +568,8 @@ pub struct Stats {
     pub purged: u64,
     /// Bans that are kept.
     pub bans: u64,
+    /// The tier below; zeroes where there is none.
+    pub disk: disk::Stats,
 }
 
 #[cfg(test)]

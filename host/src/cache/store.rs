@@ -19,9 +19,11 @@ use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::bans::{Bans, Fate};
+use super::disk::{Disk, Id};
 use super::entry::{ALLOCATION, Entry};
 use super::flight::Landing;
 use super::key::Key;
+use super::persist;
 use super::policy::Trouble;
 use super::shelf::Shelf;
 
@@ -42,6 +44,9 @@ pub(super) struct Store {
     used: AtomicU64,
     /// The shard whose turn it is to evict.
     turn: AtomicUsize,
+    disk: Option<Arc<Disk>>,
+    /// The number of the ban up to which everything on the disk has been tested.
+    disk_tested: AtomicU64,
     pub(super) counts: Counts,
     pub(super) bans: Bans,
 }
@@ -90,6 +95,15 @@ pub(super) struct Lookups {
     pub(super) coalesced: u64,
 }
 
+/// How an entry stands to an equal variant that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Precedence {
+    /// It has just come, and takes the other's place.
+    Newer,
+    /// It was found on the disk, and the other one is at least as new.
+    Older,
+}
+
 /// What came of [`Store::insert`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inserted {
@@ -133,7 +147,7 @@ struct Revised {
 pub(super) type Identity = BuildHasherDefault<IdentityHasher>;
 
 impl Store {
-    pub(super) fn new(limit: u64) -> Self {
+    pub(super) fn new(limit: u64, disk: Option<Arc<Disk>>) -> Self {
         let shard = |_| {
             Shard(Mutex::new(Contents {
                 slots: Shelf::new(),
@@ -150,9 +164,20 @@ impl Store {
             limit: AtomicU64::new(limit),
             used: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
+            disk,
+            disk_tested: AtomicU64::new(0),
             counts: Counts::default(),
             bans: Bans::new(),
         }
+    }
+
+    pub(super) fn disk_tested(&self) -> u64 {
+        self.disk_tested.load(Ordering::Acquire)
+    }
+
+    /// The tier below, where there is one.
+    pub(super) fn disk(&self) -> Option<&Arc<Disk>> {
+        self.disk.as_ref()
     }
 
     /// The shard of a hash.
@@ -195,7 +220,13 @@ impl Store {
     }
 
     /// Stores an entry in the place of an equal variant, unless there is no room or the URI was invalidated meanwhile.
-    pub(super) fn insert(&self, place: &Place, entry: Arc<Entry>, mut reservation: Reservation) -> Inserted {
+    pub(super) fn insert(
+        &self,
+        place: &Place,
+        entry: Arc<Entry>,
+        mut reservation: Reservation,
+        precedence: Precedence,
+    ) -> Inserted {
         let Place {
             hash,
             key,
@@ -222,6 +253,11 @@ impl Store {
                 Fate::Keep | Fate::Remove => return Inserted::Refused,
             }
         };
+        let same = |old: &Entry| old.route == entry.route && old.variant == entry.variant;
+        let slot = contents.slots.peek(*hash).filter(|slot| slot.key == *key);
+        if precedence == Precedence::Older && slot.is_some_and(|slot| slot.variants.iter().any(|old| same(old))) {
+            return Inserted::Refused;
+        }
         contents.passes.pop(variant);
         contents.troubles.pop(variant);
         let mut gone = Vec::new();
@@ -265,10 +301,13 @@ impl Store {
         Inserted::Stored
     }
 
-    /// Removes one variant, if it is still there.
-    pub(super) fn remove(&self, hash: u64, entry: &Arc<Entry>) {
-        if self.withdraw(hash, entry) {
+    /// Removes one variant, if it is still there, and from the disk as well.
+    pub(super) fn remove(&self, place: &Place, entry: &Arc<Entry>) {
+        if self.withdraw(place.hash, entry) {
             self.counts.invalidated.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(disk) = &self.disk {
+            disk.remove_variant(Id::of(&place.key), persist::variant(entry));
         }
     }
 
@@ -301,11 +340,12 @@ impl Store {
         if let Some(count) = contents.invalidations.get_mut(invalidation_index(hash)) {
             *count = count.wrapping_add(1);
         }
-        if contents.slots.peek(hash).is_none_or(|slot| !key.is(&slot.key)) {
-            return;
-        }
-        let slot = contents.slots.pop(hash);
+        let ours = contents.slots.peek(hash).is_some_and(|slot| key.is(&slot.key));
+        let slot = if ours { contents.slots.pop(hash) } else { None };
         drop(contents);
+        if let Some(disk) = &self.disk {
+            disk.remove(Id::of(&key.to_bytes()));
+        }
         if let Some(slot) = slot {
             self.counts
                 .invalidated
@@ -329,12 +369,15 @@ impl Store {
         if let Some(count) = contents.invalidations.get_mut(invalidation_index(hash)) {
             *count = count.wrapping_add(1);
         }
-        if contents.slots.peek(hash).is_none_or(|slot| !key.is(&slot.key)) {
-            return 0;
-        }
-        let revised = contents.revise(hash, |_, entry| decide(entry));
+        let ours = contents.slots.peek(hash).is_some_and(|slot| key.is(&slot.key));
+        let revised = ours.then(|| contents.revise(hash, |_, entry| decide(entry)));
         drop(contents);
-        self.settle(revised)
+        // A file is not read for this: what memory turns stale, the disk gives up.
+        let on_disk = self
+            .disk
+            .as_ref()
+            .map_or(0, |disk| disk.remove(Id::of(&key.to_bytes())));
+        revised.map_or(0, |revised| self.settle(revised)).max(on_disk)
     }
 
     /// Tests what is stored for a URI by the bans that are newer than its last test. Nearly always there is none.
@@ -373,7 +416,26 @@ impl Store {
             shard.0.lock().tested = tested;
             up_to = up_to.min(tested);
         }
+        self.sweep_disk(now);
         self.bans.swept(up_to);
+    }
+
+    /// Removes from the disk what a ban is about, and what one could be about that asks for a request.
+    fn sweep_disk(&self, now: SystemTime) {
+        let Some(disk) = &self.disk else { return };
+        let latest = self.bans.latest();
+        let removed = disk.remove_if(|head| {
+            let Ok(mut head) = persist::decode(head) else {
+                return true;
+            };
+            head.tested = head.tested.max(self.disk_tested());
+            let key = head.key.clone();
+            let Some(entry) = head.into_bodiless() else { return true };
+            let entry = Arc::new(entry);
+            !matches!(self.bans.test(&key, &entry, None, now), Fate::Keep) || entry.marks.tested() < latest
+        });
+        self.disk_tested.fetch_max(latest, Ordering::AcqRel);
+        self.counts.purged.fetch_add(removed, Ordering::Relaxed);
     }
 
     fn settle(&self, revised: Revised) -> u64 {

@@ -74,6 +74,7 @@ fn config() -> config::Cache {
         max_object: 1 << 16,
         coalesce_timeout: Duration::from_secs(5),
         origin_fetches: 100,
+        disk: None,
         bans: 100,
         purge_from: Vec::new(),
         tags: config::Tags::Strip,

@@ -91,6 +91,15 @@ impl Variant {
         language.is_some() && favourite_language(accepted).as_deref() == language
     }
 
+    /// The fields as they were sent, from which the same variant can be made again.
+    pub(super) fn asked(&self) -> HeaderMap {
+        let sent = |field: &Field| {
+            let value = HeaderValue::from_bytes(&field.value.as_ref()?.sent).ok()?;
+            Some((field.name.clone(), value))
+        };
+        self.fields.iter().filter_map(sent).collect()
+    }
+
     /// A number for the values that a request has for these fields.
     pub(super) fn hash_of(&self, request: &HeaderMap, hasher: &mut impl Hasher) {
         for field in &self.fields {

@@ -1,9 +1,25 @@
 //! What the cache does where messages leave it open.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderName;
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE};
+
+/// The cache's disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskCache {
+    /// A folder of its own.
+    pub path: PathBuf,
+    /// Bytes of disk space, in blocks of 4 KiB. Default 10 GiB.
+    pub size: u64,
+    /// Files, one an object. Default one million.
+    pub max_files: u64,
+    /// Smallest body stored, in bytes. Default 0.
+    pub min_object: u64,
+    /// Largest body stored, in bytes. Default 16 MiB.
+    pub max_object: u64,
+}
 
 /// The operator's word on caching, for all routes or for one. What responses say themselves goes first.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,7 +31,7 @@ use ipnet::IpNet;
 
 use crate::proxy_protocol;
 
-pub use caching::{CacheRules, ParameterPattern, Query, SetCookie};
+pub use caching::{CacheRules, DiskCache, ParameterPattern, Query, SetCookie};
 pub use compression::{Coding, Compression, MediaType};
 pub use endpoint::{Endpoint, Place};
 pub use limits::{ClientLimits, Concurrency};
@@ -451,6 +451,8 @@ pub struct Cache {
     pub coalesce_timeout: Duration,
     /// Fetches that one upstream gets at once from the cache of this process. Default 1000.
     pub origin_fetches: usize,
+    /// The tier below memory; off without it.
+    pub disk: Option<DiskCache>,
     /// Bans that are kept. Default 1000.
     pub bans: usize,
     /// Who may purge with the method `PURGE`. Default: nobody.
@@ -708,6 +710,7 @@ mod tests {
                 max_object: 1 << 20,
                 coalesce_timeout: seconds(5),
                 origin_fetches: 1000,
+                disk: None,
                 bans: 1000,
                 purge_from: Vec::new(),
                 tags: Tags::Strip,

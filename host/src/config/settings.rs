@@ -127,6 +127,7 @@ pub static SECTIONS: &[&Section] = &[
     &EJECTION,
     &UPSTREAM_TLS,
     &CACHE,
+    &CACHE_DISK,
     &CACHE_RULES,
     &COMPRESSION,
     &TIMEOUTS,
@@ -818,6 +819,7 @@ pub static CACHE: Section = Section {
             Value("1000"),
             "Misses that one upstream is asked for at once. The others wait `coalesce_timeout` at most, get what is stale, or 503.",
         ),
+        setting("disk", Table("cache.disk"), Described("none"), "The disk tier."),
         setting(
             "bans",
             Integer(1, 100_000),
@@ -853,6 +855,41 @@ pub static CACHE: Section = Section {
             Table("cache.rules"),
             Described("its defaults"),
             "What the cache does where messages leave it open.",
+        ),
+    ],
+};
+
+/// `[cache.disk]`.
+pub static CACHE_DISK: Section = Section {
+    path: "cache.disk",
+    shape: Shape::Table,
+    prose: "The disk tier below the memory. The section turns it on. What is stored is written here as well, one file a response, \
+            survives restarts and crashes, and is read when memory does not have it. A disk that is full or fails only means misses.",
+    settings: &[
+        setting(
+            "path",
+            Path,
+            Required,
+            "A folder of its own; it is made where it is not there. Another one takes a restart.",
+        ),
+        setting(
+            "size",
+            Size("1MiB", "64TiB"),
+            Value("10GiB"),
+            "Disk space that the files may take, in blocks of 4 KiB.",
+        ),
+        setting(
+            "max_files",
+            Integer(1, 100_000_000),
+            Value("1000000"),
+            "Files, one a response. Each takes an inode, and about 200 bytes of memory outside of `cache.size`.",
+        ),
+        setting("min_object", Size("0", "1GiB"), Value("0"), "Smallest body written."),
+        setting(
+            "max_object",
+            Size("0", "1GiB"),
+            Value("16MiB"),
+            "Largest body written. While it arrives it is in memory, so that a quarter of `cache.size` is the limit in any case.",
         ),
     ],
 };

@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::HeaderMap;
 
 use super::body::{Content, ResponseBody};
@@ -17,22 +18,22 @@ pub(super) async fn store(body: &mut ResponseBody, writer: Writer, running: Opti
     let mut fill = Fill {
         content: body.take_content(),
         writer,
+        last: Bytes::new(),
         trailers: None,
         _running: running,
     };
     let at_once = poll_fn(|cx| Poll::Ready(fill.poll(cx))).await;
     body.replace_content(match at_once {
-        Poll::Ready(Ok(())) if fill.trailers.is_none() => Content::Ready(fill.writer.finish(None)),
         Poll::Ready(end) => {
-            let reader = fill.writer.share();
-            fill.end(end);
+            let reader = fill.writer.follow();
+            fill.end(end).await;
             Content::Stored(reader)
         }
         Poll::Pending => {
             let reader = fill.writer.share();
             tokio::task::spawn_local(async move {
                 let end = poll_fn(|cx| fill.poll(cx)).await;
-                fill.end(end);
+                fill.end(end).await;
             });
             Content::Stored(reader)
         }
@@ -42,6 +43,8 @@ pub(super) async fn store(body: &mut ResponseBody, writer: Writer, running: Opti
 struct Fill {
     content: Content,
     writer: Writer,
+    /// The end of the body, which nobody gets before all of it is stored.
+    last: Bytes,
     trailers: Option<HeaderMap>,
     /// The server is busy with this until the last byte.
     _running: Option<Running>,
@@ -54,6 +57,7 @@ impl Fill {
             ready!(self.writer.poll_room(cx));
             match self.content.poll_next(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if self.content.is_done() => self.last = data,
                     Ok(data) => {
                         self.writer.push(&data);
                     }
@@ -70,10 +74,10 @@ impl Fill {
         Poll::Ready(Ok(()))
     }
 
-    fn end(self, end: Result<(), Broken>) {
+    async fn end(self, end: Result<(), Broken>) {
         match end {
             Ok(()) => {
-                self.writer.finish(self.trailers);
+                self.writer.commit(self.last, self.trailers).await;
             }
             Err(why) => self.writer.break_off(why),
         }

@@ -351,9 +351,11 @@ impl Exchange {
             return Ok(None);
         }
         query::tidy(&mut self.subject, &route.cache_rules);
-        let mut waited = None;
+        let (mut waited, mut loaded) = (None, None);
         loop {
-            match self.worker.cache().lookup(&self.subject, SystemTime::now()) {
+            let cache = self.worker.cache();
+            match cache.lookup_with(&self.subject, loaded.as_ref(), SystemTime::now()) {
+                Lookup::Load(load) => loaded = Some(load.done(&route.cache_rules).await),
                 Lookup::Bypass(reason) => {
                     self.cache = "bypass";
                     self.cache_status = Some(Status::bypassed(reason));

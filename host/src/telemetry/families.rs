@@ -200,6 +200,15 @@ families! {
     CACHE_BYTES = "weir_cache_bytes", Gauge, Bytes, [], "Memory that objects and their bookkeeping take.";
     CACHE_LIMIT = "weir_cache_limit_bytes", Gauge, Bytes, [], "Memory that the cache may take.";
     CACHE_OBJECTS = "weir_cache_objects", Gauge, None, [], "Objects in the cache.";
+    CACHE_DISK_BYTES = "weir_cache_disk_bytes", Gauge, Bytes, [], "Disk space that files take, in blocks of 4 KiB.";
+    CACHE_DISK_LIMIT = "weir_cache_disk_limit_bytes", Gauge, Bytes, [], "Disk space that they may take.";
+    CACHE_DISK_OBJECTS = "weir_cache_disk_objects", Gauge, None, [], "Responses on the disk, one file each.";
+    CACHE_DISK_HITS = "weir_cache_disk_hits_total", Counter, None, [], "Lookups that memory could not answer and for which the disk had something.";
+    CACHE_DISK_STORED = "weir_cache_disk_stored_total", Counter, None, ["result"],
+        "Responses for the disk. result: written, or dropped because it was too far behind or in trouble.";
+    CACHE_DISK_EVICTED = "weir_cache_disk_evicted_total", Counter, None, [], "Files removed to make room.";
+    CACHE_DISK_ERRORS = "weir_cache_disk_errors_total", Counter, None, ["operation"],
+        "Failures and damage; each is a miss for a client at worst. operation: read, write.";
 
     // Plugins.
     PLUGIN_CALLS = "weir_plugin_calls_total", Counter, None, ["plugin", "phase", "verdict"],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::super::raw::{At, Table};
-use super::super::{Cache, CacheRules, ParameterPattern, Query, SetCookie, Tags, settings};
+use super::super::{Cache, CacheRules, DiskCache, ParameterPattern, Query, SetCookie, Tags, settings};
 use super::networks;
 
 pub(super) fn cache(table: &Table<'_>) -> Cache {
@@ -14,6 +14,9 @@ pub(super) fn cache(table: &Table<'_>) -> Cache {
         max_object: table.size("max_object"),
         coalesce_timeout: table.duration("coalesce_timeout"),
         origin_fetches: table.integer("origin_fetches"),
+        disk: table
+            .table("disk", &settings::CACHE_DISK)
+            .and_then(|table| disk(&table)),
         bans: table.integer("bans"),
         purge_from: networks(table, "purge_from"),
         tags: match table.choice("tags") {
@@ -23,6 +26,17 @@ pub(super) fn cache(table: &Table<'_>) -> Cache {
         status: status(table),
         status_key: table.flag("status_key"),
     }
+}
+
+fn disk(table: &Table<'_>) -> Option<DiskCache> {
+    let path = table.path("path")?.value;
+    Some(DiskCache {
+        path,
+        size: table.size("size"),
+        max_files: table.integer("max_files"),
+        min_object: table.size("min_object"),
+        max_object: table.size("max_object"),
+    })
 }
 
 /// The rules for all routes.

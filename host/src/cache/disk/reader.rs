@@ -1,0 +1,120 @@
+//! A body from the disk, a block at a time, as fast as its client takes it.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::file::{BLOCK, Prefix, read_block};
+use super::{Damaged, Disk, Name};
+
+/// An object whose file is open: it can be read to its end whatever happens to its name.
+#[derive(Debug, Clone)]
+pub(in crate::cache) struct Open(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) disk: Arc<Disk>,
+    pub(super) name: Name,
+    pub(super) prefix: Prefix,
+    pub(super) file: File,
+}
+
+impl Open {
+    /// The body's length.
+    pub(in crate::cache) fn length(&self) -> u64 {
+        self.0.prefix.body
+    }
+
+    /// Reads this part of the body.
+    pub(in crate::cache) fn read(self, range: Range<u64>) -> Blocks {
+        let end = range.end.min(self.length());
+        Blocks {
+            at: range.start.min(end),
+            end,
+            open: self,
+            next: None,
+        }
+    }
+
+    /// The whole body, on a thread that may wait for it.
+    pub(super) fn read_now(&self) -> Option<Bytes> {
+        let blocks = 0..self.length().div_ceil(BLOCK);
+        let read: Result<Vec<Bytes>, Damaged> = blocks.map(|block| self.read_block(block)).collect();
+        Some(Bytes::from(read.ok()?.concat()))
+    }
+
+    fn block(&self, block: u64) -> oneshot::Receiver<Result<Bytes, Damaged>> {
+        let (sender, receiver) = oneshot::channel();
+        let open = self.clone();
+        // Where the disk is too far behind, the sender is dropped, and the reader sees the body break off.
+        let _ = self.0.disk.pool.run(move || {
+            let _ = sender.send(open.read_block(block));
+        });
+        receiver
+    }
+
+    fn read_block(&self, block: u64) -> Result<Bytes, Damaged> {
+        let Inner {
+            disk,
+            name,
+            prefix,
+            file,
+        } = &*self.0;
+        let read = read_block(file, prefix, block);
+        if read.is_err() {
+            disk.damaged(*name, prefix.identity);
+        }
+        read.map(Bytes::from)
+    }
+}
+
+/// The blocks of a body, one of them read ahead.
+#[derive(Debug)]
+pub(in crate::cache) struct Blocks {
+    open: Open,
+    at: u64,
+    end: u64,
+    next: Option<oneshot::Receiver<Result<Bytes, Damaged>>>,
+}
+
+impl Blocks {
+    /// The next piece.
+    pub(in crate::cache) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Damaged>>> {
+        if self.at >= self.end {
+            return Poll::Ready(None);
+        }
+        let block = self.at / BLOCK;
+        let next = self.next.get_or_insert_with(|| self.open.block(block));
+        let read = ready!(std::pin::Pin::new(next).poll(cx)).unwrap_or(Err(Damaged));
+        self.next = None;
+        let data = match read {
+            Ok(data) => data,
+            Err(damaged) => {
+                self.end = self.at;
+                return Poll::Ready(Some(Err(damaged)));
+            }
+        };
+        let start = block * BLOCK;
+        let until = self.end.min(start + data.len() as u64);
+        let piece = data.slice((self.at - start) as usize..(until - start) as usize);
+        self.at = until;
+        if self.at < self.end {
+            self.next = Some(self.open.block(self.at / BLOCK));
+        }
+        Poll::Ready(Some(Ok(piece)))
+    }
+
+    /// Only this part, before anything was read.
+    pub(in crate::cache) fn within(self, range: Range<u64>) -> Self {
+        self.open.read(range)
+    }
+
+    /// Bytes still to come.
+    pub(in crate::cache) fn left(&self) -> u64 {
+        self.end - self.at
+    }
+}

@@ -1,0 +1,284 @@
+//! The disk tier outlives the process, however that ends, and never gives what its origin did not.
+
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use weir_tests::client::Client;
+use weir_tests::message::{Request, Response};
+use weir_tests::origin::Origin;
+use weir_tests::proxy::{Proxy, configure};
+use weir_tests::sync::eventually;
+
+/// A number from the environment, for runs that are larger than everyday's.
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+fn caching(origin: &Origin, keys: &str) -> Proxy {
+    configure()
+        .listener("http")
+        .route("all", "app", "cache = true")
+        .upstream("app", &[origin.address()], "")
+        .tables(&format!(
+            "[cache]\nsize = \"16MiB\"\n[cache.disk]\npath = \"disk\"\n{keys}"
+        ))
+        .start()
+}
+
+/// What an origin has under a target: bytes that say where they belong, of a length that it depends on.
+fn content(target: &str) -> Vec<u8> {
+    let seed = target.bytes().fold(7_u64, |seed, byte| {
+        seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(byte))
+    });
+    let length = (seed >> 40) as usize % 300_000;
+    let mut bytes = format!("{target} of {length}\n").into_bytes();
+    let mut state = seed | 1;
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes
+}
+
+fn library() -> Origin {
+    Origin::start(|request| {
+        Response::text(content(&request.target))
+            .header("Cache-Control", "max-age=3600")
+            .header("ETag", "\"1\"")
+    })
+}
+
+#[test]
+fn what_is_stored_is_there_after_a_restart() {
+    let origin = library();
+    let proxy = caching(&origin, "");
+    for target in ["/a", "/b", "/c"] {
+        assert_eq!(proxy.get(target).body, content(target));
+    }
+    let proxy = proxy.restart();
+    for target in ["/a", "/b", "/c"] {
+        let response = proxy.get(target);
+        assert_eq!(response.body, content(target));
+        assert!(
+            response.headers.get("age").is_some(),
+            "{target} did not come from the cache"
+        );
+    }
+    assert_eq!(origin.requests(), 3);
+    assert_eq!(proxy.metric("weir_cache_disk_hits_total", &[]), 3.0);
+    // What came from the disk is in memory now.
+    assert_eq!(proxy.get("/a").body, content("/a"));
+    assert_eq!(proxy.metric("weir_cache_disk_hits_total", &[]), 3.0);
+}
+
+#[test]
+fn variants_and_ranges_come_from_the_disk_too() {
+    let origin = Origin::start(|request| {
+        let language = request.headers.get("accept-language").unwrap_or("none");
+        Response::text(language.repeat(1000))
+            .header("Cache-Control", "max-age=3600")
+            .header("Vary", "Accept-Language")
+    });
+    let proxy = caching(&origin, "");
+    let ask = |proxy: &Proxy, language: &str| proxy.fetch(&Request::get("/").header("Accept-Language", language));
+    for language in ["de", "ja"] {
+        assert_eq!(ask(&proxy, language).text_body(), language.repeat(1000));
+    }
+    let proxy = proxy.restart();
+    for language in ["ja", "de"] {
+        assert_eq!(ask(&proxy, language).text_body(), language.repeat(1000));
+    }
+    let part = Request::get("/")
+        .header("Accept-Language", "ja")
+        .header("Range", "bytes=1-2");
+    let part = proxy.fetch(&part);
+    assert_eq!((part.status, part.text_body().as_str()), (206, "aj"));
+    assert_eq!(origin.requests(), 2);
+}
+
+#[test]
+fn what_was_purged_or_invalidated_stays_away() {
+    let origin = library();
+    let proxy = caching(&origin, "");
+    for target in ["/posted", "/purged", "/banned", "/kept"] {
+        proxy.get(target);
+    }
+    let proxy = proxy.restart();
+    assert_eq!(proxy.fetch(&Request::post("/posted", "x")).status, 200);
+    for arguments in [
+        &["cache", "purge", "http://weir.test/purged"][..],
+        &["cache", "ban", "req.url == /banned"],
+    ] {
+        let said = proxy.weir(arguments);
+        assert!(said.success, "{}{}", said.stdout, said.stderr);
+    }
+    let before = origin.requests();
+    let proxy = proxy.restart();
+    proxy.get("/kept");
+    assert_eq!(origin.requests(), before);
+    for (count, target) in ["/posted", "/purged"].iter().enumerate() {
+        assert_eq!(proxy.get(target).body, content(target));
+        assert_eq!(origin.requests(), before + count + 1, "{target} came from the disk");
+    }
+}
+
+#[test]
+fn large_bodies_stay_on_the_disk_and_stream_from_there() {
+    const MIB: usize = 1024 * 1024;
+    let origin = Origin::start(|_| Response::text(vec![b'x'; 3 * MIB]).header("Cache-Control", "max-age=3600"));
+    let proxy = caching(&origin, "");
+    assert_eq!(proxy.get("/").body.len(), 3 * MIB);
+    eventually("the object to have left memory", || {
+        (proxy.metric("weir_cache_objects", &[]) == 0.0).then_some(())
+    });
+    let part = proxy.fetch(&Request::get("/").header("Range", "bytes=2000000-2000003"));
+    assert_eq!((part.status, part.text_body().as_str()), (206, "xxxx"));
+    let before = proxy.memory();
+    // Clients that do not read: what they are owed stays on the disk.
+    let mut slow: Vec<_> = (0..40).map(|_| proxy.connect()).collect();
+    for client in &mut slow {
+        client.send(Request::get("/").to_bytes());
+        assert_eq!(client.response_head().headers.get("content-length"), Some("3145728"));
+    }
+    let grown = proxy.memory().saturating_sub(before);
+    assert!(grown < 60 * MIB as u64, "{grown} bytes for 40 clients that do not read");
+    for client in &mut slow {
+        assert!(client.read_exact(3 * MIB).iter().all(|byte| *byte == b'x'));
+    }
+    assert_eq!(origin.requests(), 1);
+}
+
+#[test]
+fn limits_of_bytes_and_files_are_kept() {
+    let origin = Origin::start(|_| Response::text(vec![b'x'; 20_000]).header("Cache-Control", "max-age=3600"));
+    let proxy = caching(&origin, "size = \"1MiB\"\nmax_files = 30");
+    for number in 0..100 {
+        assert_eq!(proxy.get(&format!("/{number}")).status, 200);
+    }
+    eventually("the limits to be kept", || {
+        let files = proxy.metric("weir_cache_disk_objects", &[]);
+        (files <= 30.0 && proxy.metric("weir_cache_disk_bytes", &[]) <= 1_048_576.0).then_some(())
+    });
+    assert!(proxy.metric("weir_cache_disk_evicted_total", &[]) >= 70.0);
+}
+
+#[test]
+fn a_disk_that_fails_means_misses_and_a_metric() {
+    let origin = library();
+    let proxy = caching(&origin, "");
+    assert_eq!(proxy.get("/a").body, content("/a"));
+    let folder = proxy.folder().join("disk");
+    std::fs::remove_dir_all(&folder).expect("remove the disk's folder");
+    std::fs::write(&folder, "in the way").expect("a file in its place");
+    for number in 0..20 {
+        let target = format!("/{number}");
+        assert_eq!(proxy.get(&target).body, content(&target));
+    }
+    assert!(proxy.metric("weir_cache_disk_errors_total", &[("operation", "write")]) >= 1.0);
+    // A start without a usable disk is a start all the same.
+    let proxy = proxy.restart();
+    assert_eq!(proxy.get("/a").body, content("/a"));
+}
+
+/// Clients that ask for anything until the proxy is gone, and write down what they got whole.
+fn storm(address: SocketAddr, seed: u64, done: &Arc<Mutex<BTreeSet<String>>>) -> Vec<thread::JoinHandle<()>> {
+    (0..8)
+        .map(|client| {
+            let done = done.clone();
+            let mut state = (seed * 8 + client + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            thread::spawn(move || {
+                loop {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    let target = format!("/{}", state % 2000);
+                    let Some(response) = ask(address, &target) else { return };
+                    assert_eq!(response.body, content(&target), "{target} during the storm");
+                    done.lock().unwrap().insert(target);
+                }
+            })
+        })
+        .collect()
+}
+
+fn ask(address: SocketAddr, target: &str) -> Option<Response> {
+    let mut client = Client::over(Box::new(TcpStream::connect(address).ok()?));
+    client.try_send(Request::get(target).to_bytes()).ok()?;
+    client.try_response().ok().filter(|response| response.status == 200)
+}
+
+/// `WEIR_KILLS` sets how often.
+#[test]
+fn a_kill_in_a_storm_of_stores_loses_and_changes_nothing() {
+    let origin = library();
+    let mut proxy = caching(&origin, "");
+    let done = Arc::new(Mutex::new(BTreeSet::new()));
+    for round in 0..number("WEIR_KILLS", 3) {
+        let clients = storm(proxy.address(), round, &done);
+        let enough = done.lock().unwrap().len() + 20 + (round as usize * 7) % 40;
+        eventually("some objects in the storm", || {
+            (done.lock().unwrap().len() >= enough.min(1900)).then_some(())
+        });
+        proxy = proxy.crash();
+        for client in clients {
+            client.join().expect("a client of the storm");
+        }
+        let completed = done.lock().unwrap().clone();
+        let asked = origin.requests();
+        for target in &completed {
+            assert_eq!(proxy.get(target).body, content(target), "{target} after kill {round}");
+        }
+        assert_eq!(
+            origin.requests(),
+            asked,
+            "something of {} was lost in kill {round}",
+            completed.len()
+        );
+    }
+}
+
+/// `WEIR_OBJECTS` sets how many; the time to the first hit is printed.
+#[test]
+fn a_start_with_many_objects_answers_at_once() {
+    let objects = number("WEIR_OBJECTS", 300);
+    let origin =
+        Origin::start(|request| Response::text(request.target.clone()).header("Cache-Control", "max-age=36000"));
+    let proxy = caching(&origin, "");
+    let next = Arc::new(AtomicU64::new(0));
+    let address = proxy.address();
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let next = next.clone();
+            thread::spawn(move || {
+                let mut client = Client::connect(address);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= objects {
+                        return;
+                    }
+                    let target = format!("/{number}");
+                    assert_eq!(client.get(&target).text_body(), target);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().expect("a client");
+    }
+    let asked = origin.requests();
+    let proxy = proxy.crash();
+    let begun = Instant::now();
+    assert_eq!(proxy.get("/7").text_body(), "/7");
+    let took: Duration = begun.elapsed();
+    eprintln!("first hit after a start with {objects} objects: {took:?}");
+    assert_eq!(origin.requests(), asked);
+    eventually("the index", || {
+        (proxy.metric("weir_cache_disk_objects", &[]) >= objects as f64).then_some(())
+    });
+}
