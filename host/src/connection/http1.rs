@@ -114,36 +114,19 @@ pub enum PriorKnowledge {
 
 /// Serves a client until either side closes, unless its first bytes are those of HTTP/2.
 pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut prior: PriorKnowledge) -> Spoke {
-    let state = worker.state();
-    let (timeouts, limits) = (
-        state.snapshot.config.timeouts.clone(),
-        state.snapshot.config.limits.clone(),
-    );
-    drop(state);
-    let mut age = Age::new(&worker, timeouts.lifetime, limits.requests_per_connection);
-    let link = Rc::new(RefCell::new(Link {
-        io: Buffered::new(stream, BytesMut::new()),
-        incoming: Decoder::new(Framing::None),
-        expectation: Expectation::None,
-        deadline: worker.timer.deadline(),
-        minimum: Minimum {
-            timeout: timeouts.body,
-            rate: limits.body_rate,
-        },
-        pace: Pace::default(),
-        receiving: Receiving::Open,
-        fin_timeout: timeouts.client_fin,
-    }));
-    let mut first = true;
+    let (link, mut age, waits) = begin(&worker, stream);
+    let mut idle = waits.header;
     loop {
-        let idle = if first { timeouts.header } else { timeouts.keep_alive };
-        first = false;
-        let head = read_head(&worker, &client, &link, idle, timeouts.header, prior).await;
+        let head = read_head(&worker, &client, &link, idle, waits.header, prior).await;
+        idle = waits.keep_alive;
         prior = PriorKnowledge::Refused;
         let next = match head {
-            Head::Request(request) => exchange(&worker, &client, &link, request, age.of_next(&worker)).await,
+            Head::Request(request) => {
+                // An idle connection is not to be as large as one with an exchange.
+                Box::pin(exchange(&worker, &client, &link, request, age.of_next(&worker))).await
+            }
             Head::Refused(refusal) => {
-                refuse(&worker, &client, &link, refusal).await;
+                Box::pin(refuse(&worker, &client, &link, refusal)).await;
                 Next::Close
             }
             Head::Gone => return Spoke::Http1,
@@ -166,7 +149,7 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut p
             Next::Tunnel(server, sent) => {
                 if let Some(link) = Rc::into_inner(link) {
                     let (stream, received) = link.into_inner().io.into_parts();
-                    tunnel::run(&worker, (stream, received), (server, sent), timeouts.tunnel).await;
+                    Box::pin(tunnel::run(&worker, (stream, received), (server, sent), waits.tunnel)).await;
                 }
                 return Spoke::Http1;
             }
@@ -174,6 +157,39 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut p
     }
     close(&link).await;
     Spoke::Http1
+}
+
+/// How long is waited between exchanges, and in a tunnel.
+struct Waits {
+    header: Duration,
+    keep_alive: Duration,
+    tunnel: Duration,
+}
+
+/// Everything that a connection has, as the configuration says at its start.
+fn begin(worker: &Worker, stream: Stream) -> (Rc<RefCell<Link>>, Age, Waits) {
+    let state = worker.state();
+    let (timeouts, limits) = (&state.snapshot.config.timeouts, &state.snapshot.config.limits);
+    let link = Link {
+        io: Buffered::new(stream, BytesMut::new()),
+        incoming: Decoder::new(Framing::None),
+        expectation: Expectation::None,
+        deadline: worker.timer.deadline(),
+        minimum: Minimum {
+            timeout: timeouts.body,
+            rate: limits.body_rate,
+        },
+        pace: Pace::default(),
+        receiving: Receiving::Open,
+        fin_timeout: timeouts.client_fin,
+    };
+    let waits = Waits {
+        header: timeouts.header,
+        keep_alive: timeouts.keep_alive,
+        tunnel: timeouts.tunnel,
+    };
+    let age = Age::new(worker, timeouts.lifetime, limits.requests_per_connection);
+    (Rc::new(RefCell::new(link)), age, waits)
 }
 
 /// How long a connection has been used.
@@ -268,6 +284,9 @@ async fn read_head(
                 }
                 Poll::Ready(Ok(Read::End) | Err(_)) => return Poll::Ready(Head::Gone),
                 Poll::Pending => {
+                    if !begun {
+                        link.io.rest();
+                    }
                     // A draining worker waits for requests that have begun, not for those that may never come.
                     if !begun && client.draining.get() {
                         return Poll::Ready(Head::Gone);

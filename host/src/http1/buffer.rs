@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::spare;
 use super::stream::Stream;
 
 /// What is read at once while heads are expected; most heads fit.
@@ -76,10 +77,19 @@ impl Buffered {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, amount: usize) -> Poll<io::Result<Read>> {
         if self.input.capacity() - self.input.len() < amount / 2 {
+            if self.input.capacity() == 0 {
+                self.input = spare::take();
+            }
             self.input.reserve(amount);
         }
         let mut read_buf = ReadBuf::uninit(self.input.spare_capacity_mut());
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read_buf))?;
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut read_buf) else {
+            if self.input.is_empty() {
+                spare::give(std::mem::take(&mut self.input));
+            }
+            return Poll::Pending;
+        };
+        read?;
         let filled = read_buf.filled().len();
         if filled == 0 {
             return Poll::Ready(Ok(Read::End));
@@ -91,13 +101,29 @@ impl Buffered {
 
     /// The buffer that heads and small pieces are written to; what is put here follows everything queued before.
     pub fn out(&mut self) -> &mut BytesMut {
+        if self.tail.capacity() == 0 {
+            self.tail = spare::take();
+        }
         &mut self.tail
+    }
+
+    /// Gives back what is not needed while nothing is under way.
+    pub fn rest(&mut self) {
+        if self.tail.is_empty() {
+            spare::give(std::mem::take(&mut self.tail));
+        }
+        if self.input.is_empty() {
+            spare::give(std::mem::take(&mut self.input));
+        }
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
     }
 
     /// Queues content behind what is there: copied when small, by reference otherwise.
     pub fn queue(&mut self, data: Bytes) {
         if data.len() <= COPY_LIMIT {
-            self.tail.extend_from_slice(&data);
+            self.out().extend_from_slice(&data);
         } else {
             self.seal_tail();
             self.queued += data.len();

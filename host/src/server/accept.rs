@@ -128,7 +128,9 @@ impl Acceptor {
             let _open = open;
             // Small answers leave at once.
             stream.set_nodelay();
-            match handshake::open(&self.worker, &self.listener, self.tls.as_ref(), stream, peer).await {
+            // A connection that is served is not to be as large as a handshake, nor one of HTTP/1.1 as one of HTTP/2.
+            let opened = handshake::open(&self.worker, &self.listener, self.tls.as_ref(), stream, peer);
+            match Box::pin(opened).await {
                 Ok(opened) => self.serve(opened, place).await,
                 Err(failed) => {
                     tracing::debug!(%failed, %peer, listener = %self.listener.name, "a connection was given up");
@@ -175,10 +177,18 @@ impl Acceptor {
             Protocol::Http1(prior) => {
                 let spoke = http1::serve(self.worker.clone(), client.clone(), opened.stream, prior).await;
                 if let Spoke::Http2(stream, received) = spoke {
-                    http2::serve(self.worker.clone(), client, stream, received).await;
+                    Box::pin(http2::serve(self.worker.clone(), client, stream, received)).await;
                 }
             }
-            Protocol::Http2 => http2::serve(self.worker.clone(), client, opened.stream, BytesMut::new()).await,
+            Protocol::Http2 => {
+                Box::pin(http2::serve(
+                    self.worker.clone(),
+                    client,
+                    opened.stream,
+                    BytesMut::new(),
+                ))
+                .await;
+            }
         }
     }
 

@@ -57,8 +57,9 @@ impl Pool {
     }
 
     /// Keeps a connection that stands behind a complete response.
-    pub fn put(&self, connection: Connection) {
+    pub fn put(&self, mut connection: Connection) {
         connection.deadline.clear();
+        connection.io.rest();
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.most {
             idle.push(Idle {

@@ -536,7 +536,7 @@ pub(super) fn request_lines() -> Vec<Payload> {
         ("CONNECT a HTTP/1.1", false),
         ("CONNECT /payload/{id} HTTP/1.1", false),
         ("CONNECT http://a/payload/{id} HTTP/1.1", false),
-        ("PRI * HTTP/2.0", false),
+        ("PRI * HTTP/1.1", false),
     ] {
         payloads.push(Payload::if_valid(valid, format!("{line}\r\nHost: a\r\n\r\n"), ""));
     }

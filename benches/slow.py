@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Slow attacks: what other clients notice of some thousand connections that take their time.
+
+    benches/slow.py [--weir target/release/weir] [--connections 4000] [--seconds 20]
+
+Runs Debian's slowhttptest against Weir in four ways (slow heads, slow bodies, slow reading, ranges) while one client asks twenty times a
+second over a new connection each, as it did before the attack. Needs slowhttptest, and twice as many file descriptors as connections.
+"""
+
+import argparse
+import resource
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from idle import connect, free_port, start_origin, start_weir
+
+ATTACKS = {
+    "slow heads": ["-H", "-i", "10"],
+    "slow bodies": ["-B", "-i", "10", "-s", "65536"],
+    "slow reading": ["-X", "-w", "1", "-y", "16", "-n", "5", "-z", "8", "-k", "3"],
+    "range flood": ["-R", "-a", "10", "-b", "3000"],
+}
+ASK = b"GET / HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n"
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--weir", default="target/release/weir")
+    arguments.add_argument("--connections", type=int, default=4_000)
+    arguments.add_argument("--seconds", type=int, default=20)
+    options = arguments.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    origin = start_origin()
+    print("| attack | answered | failed | median | 99th percentile | calm 99th |\n|---|---:|---:|---:|---:|---:|")
+    for name, attack in ATTACKS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            port = free_port()
+            process = start_weir(Path(folder), port, origin, options)
+            try:
+                calm, _ = others(port, options.seconds / 2)
+                attacker = subprocess.Popen(
+                    ["slowhttptest", *attack, "-c", str(options.connections), "-r", "1000", "-l", str(options.seconds + 5),
+                     "-u", f"http://127.0.0.1:{port}/", "-p", "3"],
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                time.sleep(5)
+                times, failed = others(port, options.seconds)
+                attacker.kill()
+                attacker.wait()
+                print(f"| {name} | {len(times)} | {failed} | {at(times, 0.5)} | {at(times, 0.99)} | {at(calm, 0.99)} |", flush=True)
+            finally:
+                process.terminate()
+                process.wait()
+
+
+def others(port, seconds):
+    """Asks twenty times a second; how long each answer took, and how many did not come."""
+    times, failed = [], 0
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        begun = time.monotonic()
+        try:
+            with connect(port) as connection:
+                connection.sendall(ASK)
+                answer = b""
+                while received := connection.recv(65536):
+                    answer += received
+            assert answer.startswith(b"HTTP/1.1 200")
+            times.append(time.monotonic() - begun)
+        except (OSError, AssertionError):
+            failed += 1
+        time.sleep(max(0.0, 0.05 - (time.monotonic() - begun)))
+    return sorted(times), failed
+
+
+def at(times, share):
+    return f"{times[int(len(times) * share)] * 1000:.1f} ms" if times else "-"
+
+
+if __name__ == "__main__":
+    main()
