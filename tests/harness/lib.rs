@@ -4,6 +4,7 @@
 //! - [`proxy`] starts `weir run` on ports of its own, knows them, and stops it: exit 0 and no panic in its log, or the test
 //!   fails.
 //! - [`origin`] is the other side: a closure from request to response, or a script of raw bytes.
+//!   [`h2_origin`] is one that speaks HTTP/2.
 //! - [`client`] speaks HTTP/1.1 byte by byte; [`h2`] HTTP/2 over TLS, [`frames`] single frames of it; [`websocket`] after an
 //!   upgrade; [`curl`] is the real program.
 //! - [`message`] is what clients and origins exchange, [`tls`] and [`authority`] make certificates,
@@ -29,6 +30,7 @@ pub mod curl;
 pub mod frames;
 pub mod guests;
 pub mod h2;
+pub mod h2_origin;
 pub mod message;
 pub mod origin;
 pub mod proxy;

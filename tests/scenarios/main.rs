@@ -20,6 +20,7 @@ mod health;
 mod holding;
 mod http2;
 mod http2_abuse;
+mod http2_upstream;
 mod limits;
 mod listeners;
 mod misbehaving;

@@ -351,6 +351,8 @@ pub struct Upstream {
     pub keep_alive: usize,
     /// An idle connection is closed after this. Default 60 s.
     pub idle_timeout: Duration,
+    /// What the servers speak. Default HTTP/1.1.
+    pub protocol: Protocol,
     /// Requests at once. Default: any number.
     pub concurrency: Concurrency,
     /// Whether servers are told of the client in a PROXY header. Default: no.
@@ -553,6 +555,15 @@ pub struct Limits {
     pub held_bodies: u64,
     /// HTTP/2 streams a connection may have open. Default 100.
     pub streams: u32,
+}
+
+/// What is spoken to servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by ALPN through TLS, with prior knowledge in clear.
+    Http2,
 }
 
 /// HTTP/2 with clients: windows, and what a connection may do before it is ended. Counts are of one connection and ten seconds.

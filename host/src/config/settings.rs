@@ -616,6 +616,12 @@ pub static UPSTREAM: Section = Section {
             "An idle connection is closed after this. Keep it below the servers' own limit.",
         ),
         setting(
+            "http2",
+            Flag,
+            Value("false"),
+            "Speak HTTP/2 to the servers, as gRPC needs it: by ALPN through TLS, with prior knowledge in clear. A worker's requests share a connection as far as the server lets them. Active checks stay HTTP/1.1.",
+        ),
+        setting(
             "max_requests",
             Integer(0, 1_000_000),
             Value("0"),

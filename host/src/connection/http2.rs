@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, Version};
 
 use super::Client;
+use super::websocket::{self, Translated};
 use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Interim, Refusal};
 use crate::http1::buffer::{Buffered, Read};
@@ -21,7 +22,7 @@ use crate::http1::encode::has_no_content;
 use crate::http1::stream::Stream as Socket;
 use crate::http2::frame::Reason;
 use crate::http2::guard::Abuse;
-use crate::http2::head::{Bounds, RequestHead};
+use crate::http2::head::{Bounds, ExtendedConnect, RequestHead};
 use crate::http2::link::{Content, Ended, Event, Link, Role, Terms};
 use crate::http2::stream::{Blocked, By, ResponseLine, Stream, Then};
 use crate::server::timer::Deadline;
@@ -208,14 +209,26 @@ async fn exchange(
     head: Box<RequestHead>,
     content: Content,
 ) {
-    let (body_timeout, stall) = {
+    let (body_timeout, tunnel_timeout, stall) = {
         let state = worker.state();
         let config = &state.snapshot.config;
-        (config.timeouts.body, config.http2.stall)
+        (config.timeouts.body, config.timeouts.tunnel, config.http2.stall)
+    };
+    let mut head = head;
+    let connect = match websocket::translate(&mut head) {
+        Translated::No => None,
+        // What the client sends is for the tunnel, and none of the request's.
+        Translated::WebSocket => Some(stream.body(None, tunnel_timeout, &HeaderMap::new())),
+        Translated::Unknown => {
+            let response = exchange::refuse(&worker, &client, &Refusal::NotImplemented);
+            return refuse(worker, stream, response).await;
+        }
     };
     let body = match content {
-        Content::None => RequestBody::none(),
-        Content::Follows => RequestBody::http2(stream.body(head.length, body_timeout, &head.headers)),
+        Content::Follows if connect.is_none() => {
+            RequestBody::http2(stream.body(head.length, body_timeout, &head.headers))
+        }
+        _ => RequestBody::none(),
     };
     let method = head.method.clone();
     let (mut parts, ()) = Request::new(()).into_parts();
@@ -223,6 +236,9 @@ async fn exchange(
     parts.uri = head.uri;
     parts.version = Version::HTTP_2;
     parts.headers = head.headers;
+    if connect.is_some() {
+        parts.extensions.insert(ExtendedConnect);
+    }
 
     let answer = {
         let exchange = pin!(exchange::run(
@@ -244,8 +260,20 @@ async fn exchange(
                 Err(Unsent::Stalled(Progress::Nowhere)) => link.abuse(Abuse::ZeroWindow),
             }
         }
-        // HTTP/2 has no 101 (RFC 9113 §8.6).
-        Some(Answer::Tunnel { .. }) => stream.reset(Reason::INTERNAL_ERROR),
+        Some(Answer::Tunnel {
+            response,
+            stream: server,
+            received,
+        }) => match connect {
+            Some(sent) => {
+                let (parts, finish) = response.into_parts();
+                websocket::accept(&worker, &stream, &parts.headers);
+                drop(finish);
+                websocket::carry(&worker, &stream, sent, (server, received), tunnel_timeout).await;
+            }
+            // HTTP/2 has no 101 (RFC 9113 §8.6).
+            None => stream.reset(Reason::INTERNAL_ERROR),
+        },
         Some(Answer::Close) => stream.reset(Reason::CANCEL),
         None => {}
     }

@@ -4,6 +4,7 @@ pub mod http1;
 pub mod http2;
 pub mod pace;
 pub mod tunnel;
+mod websocket;
 
 use std::cell::Cell;
 use std::net::SocketAddr;

@@ -15,7 +15,8 @@ use crate::cache::{Broken, Reader};
 use crate::config::{Coding, Compression};
 use crate::connection::http1::ClientBody;
 use crate::http2;
-use crate::upstream::call::{Call, Expected};
+use crate::upstream::call::Expected;
+use crate::upstream::conversation::Conversation;
 use crate::upstream::{ClientFault, Fault};
 
 /// A request's body, bounded, from whichever protocol.
@@ -297,7 +298,7 @@ pub enum Content {
         /// Held for plugins.
         held: Option<Bytes>,
         /// The rest.
-        call: Box<Call>,
+        call: Box<Conversation>,
         /// How much, from the first byte.
         expected: Expected,
     },

@@ -4,29 +4,32 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
+use bytes::BytesMut;
 use http::StatusCode;
 use http::header::UPGRADE;
 
 use super::body::{Content, RequestBody, ResponseBody};
 use super::headers::{self, UpstreamRequest};
 use super::{Conditions, Exchange, Refusal, route_of};
-use crate::config::{Balance, Route};
+use crate::config::{Balance, Protocol, Route};
 use crate::http1::framing::Framing;
 use crate::http1::head::{Malformed, ResponseHead};
+use crate::http2::stream::Then;
 use crate::server::timer::Elapsed;
 use crate::upstream::balance::{Tried, hash_key};
 use crate::upstream::call::{Call, Expected};
+use crate::upstream::conversation::Conversation;
 use crate::upstream::gate::{Gate, Permit, Place, Start};
 use crate::upstream::group::Group;
 use crate::upstream::health::Outcome;
-use crate::upstream::{Fault, Retry};
+use crate::upstream::{Fault, Retry, http2};
 
 /// A server's answer.
 pub(super) struct Forwarded {
     /// The head.
     pub(super) head: ResponseHead,
     expected: Expected,
-    call: Call,
+    call: Conversation,
 }
 
 impl Forwarded {
@@ -41,7 +44,7 @@ impl Forwarded {
         })
     }
 
-    pub(super) fn into_parts(self) -> (ResponseHead, Call) {
+    pub(super) fn into_parts(self) -> (ResponseHead, Conversation) {
         (self.head, self.call)
     }
 }
@@ -146,14 +149,20 @@ async fn attempt(
 ) -> Result<Forwarded, Fault> {
     let state = exchange.state.clone();
     exchange.server = Some(group.server_name(server));
-    let (connection, origin) = group
-        .connection(
-            server,
-            exchange.busy.client().announced(),
-            route.timeouts.connect,
-            &exchange.worker.timer,
-        )
-        .await?;
+    let protocol = group.protocol();
+    let kept = match protocol {
+        Protocol::Http1 => Some(
+            group
+                .connection(
+                    server,
+                    exchange.busy.client().announced(),
+                    route.timeouts.connect,
+                    &exchange.worker.timer,
+                )
+                .await?,
+        ),
+        Protocol::Http2 => None,
+    };
 
     let body = std::mem::replace(&mut exchange.body, RequestBody::none());
     let coding = match body.held_length() {
@@ -162,7 +171,7 @@ async fn attempt(
         None => Framing::Chunked,
     };
     // The new protocol begins behind the request (RFC 9110 §7.8): content on the way would be taken for it.
-    let upgrade = coding == Framing::None && headers::wants_upgrade(&exchange.subject);
+    let upgrade = protocol == Protocol::Http1 && coding == Framing::None && headers::wants_upgrade(&exchange.subject);
     let subject = &exchange.subject;
     let head = UpstreamRequest {
         subject,
@@ -174,11 +183,33 @@ async fn attempt(
         conditions,
         identity: exchange.busy.client().identity.as_deref().unwrap_or_default(),
     };
-    let sent = Instant::now();
-    let pool = group.pool(server);
-    let mut call = Call::start(connection, origin, pool, route.timeouts.idle, body, coding, |out| {
-        head.write(out)
-    });
+    let mut sent = Instant::now();
+    let mut call = match kept {
+        Some((connection, origin)) => {
+            let pool = group.pool(server);
+            let idle = route.timeouts.idle;
+            let call = Call::start(connection, origin, pool, idle, body, coding, |out| head.write(out));
+            Conversation::Http1(call)
+        }
+        None => {
+            let then = if coding == Framing::None { Then::End } else { Then::More };
+            let mut lines = BytesMut::new();
+            head.write(&mut lines);
+            let head = group.request_head(server, lines, headers::accepts_trailers(subject));
+            let stream = group
+                .stream(server, &head, then, route.timeouts.connect, &exchange.worker.timer)
+                .await;
+            let stream = match stream {
+                Ok(stream) => stream,
+                Err(fault) => {
+                    exchange.body = body;
+                    return Err(fault);
+                }
+            };
+            sent = Instant::now();
+            Conversation::Http2(http2::Call::start(stream, then, body, route.timeouts.idle))
+        }
+    };
     let pass_on = |cx: &mut Context<'_>, mut head: ResponseHead| exchange.interim.pass_on(cx, &mut head);
     match call
         .response(&subject.request.method, route.timeouts.response, pass_on)

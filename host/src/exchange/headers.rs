@@ -17,7 +17,9 @@ use super::subject::Subject;
 use crate::config::{Config, HostHeader, Route, Server};
 use crate::http1::encode::{framing as write_framing, header};
 use crate::http1::framing::Framing;
+use crate::http2::head::ExtendedConnect;
 use crate::server::tls::client::{CERTIFICATE, CHAIN, FINGERPRINT, SUBJECT};
+use crate::upstream::http2::AcceptsTrailers;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -44,12 +46,24 @@ pub fn wants_upgrade(subject: &Subject) -> bool {
         })
     };
     let mut protocols = subject.request.headers.get_all(UPGRADE).iter();
-    subject.request.version == Version::HTTP_11
-        && protocols
-            .next()
-            .is_some_and(|list| !list.as_bytes().split(|&byte| byte == b',').any(never))
+    let able =
+        subject.request.version == Version::HTTP_11 || subject.request.extensions.get::<ExtendedConnect>().is_some();
+    able && protocols
+        .next()
+        .is_some_and(|list| !list.as_bytes().split(|&byte| byte == b',').any(never))
         && protocols.next().is_none()
         && connection_tokens(&subject.request.headers).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// Whether the client takes trailers (RFC 9110 §10.1.4).
+#[must_use]
+pub fn accepts_trailers(subject: &Subject) -> AcceptsTrailers {
+    let mut values = subject.request.headers.get_all(TE).iter();
+    if values.any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers")) {
+        AcceptsTrailers::Yes
+    } else {
+        AcceptsTrailers::Unsaid
+    }
 }
 
 /// Everything that a request to a server is made of, besides its body.

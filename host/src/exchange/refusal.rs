@@ -114,7 +114,7 @@ impl Refusal {
                 Fault::Connect(_) => "upstream_connect",
                 Fault::ConnectTimeout => "upstream_connect_timeout",
                 Fault::Tls(_) => "upstream_tls",
-                Fault::Stale | Fault::Closed => "upstream_closed",
+                Fault::Stale | Fault::Closed | Fault::Refused => "upstream_closed",
                 Fault::Io(_) => "upstream_io",
                 Fault::Malformed(_) => "upstream_malformed",
                 Fault::Timeout => "upstream_timeout",

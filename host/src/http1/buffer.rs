@@ -59,6 +59,15 @@ impl Buffered {
         }
     }
 
+    /// Whether the server at the other end was offered HTTP/2 by ALPN and did not take it. In clear there is nothing to refuse.
+    #[must_use]
+    pub fn refuses_http2(&self) -> bool {
+        match &self.stream {
+            Stream::TlsClient(stream) => stream.get_ref().1.alpn_protocol() != Some(b"h2"),
+            Stream::Plain(_) | Stream::TlsServer(_) => false,
+        }
+    }
+
     /// What was read and not yet taken.
     pub fn input(&mut self) -> &mut BytesMut {
         &mut self.input

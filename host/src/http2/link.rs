@@ -458,6 +458,19 @@ impl Link {
         inner.notify();
     }
 
+    /// Whether the peer may still be asked for something.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let inner = self.0.inner.borrow();
+        inner.leaving == Leaving::No && inner.peer_leaves.is_none()
+    }
+
+    /// Sends what is queued, as far as the peer takes it at once: the last words of a connection that nobody needs.
+    pub fn last_words(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = self.with_io(|io| io.poll_flush(&mut cx));
+    }
+
     /// How many streams somebody holds.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -414,6 +414,12 @@ impl Inner {
             self.guard.note(Abuse::RapidReset, now)?;
             return Ok(());
         };
+        if self.role == Role::Client && entry.receiving == Half::Ended {
+            // The response is complete, and the rest of the request not wanted (§8.1).
+            entry.sending = Half::Ended;
+            entry.wake();
+            return Ok(());
+        }
         let unread = entry.content.clear();
         let early = entry.reset.is_none() && entry.sending == Half::Open;
         entry.reset = Some((reason, Fate::ResetByPeer));

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::header::{DATE, EXPECT, HeaderMap};
-use http::{Request, StatusCode};
 use http_body::Frame;
 
 use super::frame::{self, Kind, PAYLOAD, Reason};
@@ -160,6 +160,9 @@ impl Stream {
         if let Poll::Ready(reset) = watch(entry, cx) {
             return Poll::Ready(Err(reset));
         }
+        if entry.sending == Half::Ended {
+            return Poll::Ready(Err(GONE));
+        }
         entry.blocked = false;
         if full {
             entry.blocked = true;
@@ -273,7 +276,8 @@ impl Drop for Stream {
             inner.release(unread);
         }
         inner.remember(self.id, fate);
-        if inner.leaving != super::link::Leaving::No {
+        // A connection without streams has something to decide.
+        if inner.streams.is_empty() {
             inner.notify();
         }
     }
@@ -448,27 +452,27 @@ impl Body {
     }
 }
 
-/// A request on a stream of a client.
 impl Link {
     /// Opens a stream with a request head; none where the server takes no more streams.
     #[must_use]
-    pub fn request(&self, request: &Request<()>, then: Then) -> Option<Stream> {
+    pub fn request<'a>(
+        &self,
+        method: &[u8],
+        scheme: &str,
+        authority: &[u8],
+        path: &[u8],
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        then: Then,
+    ) -> Option<Stream> {
         let inner = &mut *self.0.inner.borrow_mut();
         let id = inner.open()?;
         inner.write_block(id, then.flag(), |out| {
-            encode::method(out, request.method().as_str().as_bytes());
-            let uri = request.uri();
-            encode::scheme(out, uri.scheme_str().unwrap_or("http").as_bytes());
-            encode::authority(
-                out,
-                uri.authority().map_or("", |authority| authority.as_str()).as_bytes(),
-            );
-            encode::path(
-                out,
-                uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes(),
-            );
-            for (name, value) in request.headers() {
-                encode::field(out, name, value);
+            encode::method(out, method);
+            encode::scheme(out, scheme.as_bytes());
+            encode::authority(out, authority);
+            encode::path(out, path);
+            for (name, value) in fields {
+                encode::literal(out, name, value);
             }
         });
         inner.sent(id, then);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http::StatusCode;
 use rustls_pki_types::ServerName;
 
@@ -13,8 +14,10 @@ use super::call::Origin;
 use super::connect::{ClientTls, connect};
 use super::gate::Gate;
 use super::health::{Outcome, Servers};
+use super::http2::{AcceptsTrailers, Links, RequestHead};
 use super::pool::{Connection, Pool};
-use crate::config::{self, Config, Server};
+use crate::config::{self, Config, Protocol, Server};
+use crate::http2::stream::{Stream, Then};
 use crate::proxy_protocol::{self, Announced};
 use crate::server::timer::Timer;
 use crate::telemetry::{Counter, Histogram, Registry, families};
@@ -35,6 +38,9 @@ pub struct Group {
     index: usize,
     proxy_protocol: Option<proxy_protocol::Version>,
     members: Vec<Member>,
+    protocol: Protocol,
+    /// How long a connection without streams is kept.
+    idle: Duration,
 }
 
 #[derive(Debug)]
@@ -43,6 +49,8 @@ struct Member {
     tls: Option<ClientTls>,
     pool: Rc<Pool>,
     metrics: MemberMetrics,
+    /// For HTTP/2.
+    links: Rc<Links>,
 }
 
 /// Counters of the whole upstream.
@@ -78,9 +86,10 @@ impl Group {
     ) -> Self {
         let member = |server: &Server| Member {
             tls: tls.map(|config| ClientTls {
-                config: config.clone(),
+                config: with_alpn(config, upstream.protocol),
                 name: server_name(upstream, server),
             }),
+            links: pool_of(server).links(),
             pool: pool_of(server),
             metrics: MemberMetrics::new(registry, &upstream.name, &server.name),
             server: Server {
@@ -99,7 +108,50 @@ impl Group {
             },
             index,
             proxy_protocol: upstream.proxy_protocol,
+            protocol: upstream.protocol,
+            idle: upstream.idle_timeout,
         }
+    }
+
+    /// What the servers speak.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// A head in lines of HTTP/1.1, for [`Group::stream`].
+    #[must_use]
+    pub fn request_head(&self, index: usize, lines: BytesMut, trailers: AcceptsTrailers) -> RequestHead {
+        let scheme = if self.members[index].tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        RequestHead::new(lines, scheme, trailers)
+    }
+
+    /// A stream to a server that speaks HTTP/2, on a connection that is there or on a new one within `limit`.
+    ///
+    /// # Errors
+    /// When none can be made, or the server does not speak it.
+    pub async fn stream(
+        &self,
+        index: usize,
+        head: &RequestHead,
+        then: Then,
+        limit: Duration,
+        timer: &Timer,
+    ) -> Result<Stream, Fault> {
+        let member = &self.members[index];
+        let connect = || async {
+            member.metrics.connections.increment();
+            let connection = connect(&member.server.address, member.tls.as_ref(), None, limit, timer).await?;
+            if connection.io.refuses_http2() {
+                return Err(Fault::Tls("the server does not speak HTTP/2 (ALPN)".to_owned()));
+            }
+            Ok(connection)
+        };
+        member.links.open(head, then, timer, self.idle, connect).await
     }
 
     /// The upstream's configuration.
@@ -186,7 +238,7 @@ impl Group {
             Fault::Connect(_) => 0,
             Fault::Tls(_) => 1,
             Fault::ConnectTimeout | Fault::Timeout => 2,
-            Fault::Closed | Fault::Io(_) => 3,
+            Fault::Closed | Fault::Refused | Fault::Io(_) => 3,
             Fault::Malformed(_) => 4,
             _ => 5,
         };
@@ -202,6 +254,18 @@ impl MemberMetrics {
             failures: CAUSES.map(|cause| registry.counter(&families::UPSTREAM_FAILURES, &[upstream, server, cause])),
             connections: registry.counter(&families::UPSTREAM_CONNECTIONS, &[upstream, server]),
             duration: registry.histogram(&families::UPSTREAM_DURATION, &[upstream, server]),
+        }
+    }
+}
+
+/// The protocol is agreed on by ALPN (RFC 9113 §3.2).
+fn with_alpn(config: &Arc<rustls::ClientConfig>, protocol: Protocol) -> Arc<rustls::ClientConfig> {
+    match protocol {
+        Protocol::Http1 => config.clone(),
+        Protocol::Http2 => {
+            let mut config = rustls::ClientConfig::clone(config);
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            Arc::new(config)
         }
     }
 }

@@ -411,6 +411,7 @@ pub(super) mod tests {
         };
         config::Upstream {
             name: "pool".into(),
+            protocol: config::Protocol::Http1,
             servers: (0..servers).map(server).collect(),
             balance: Balance::RoundRobin,
             health: None,

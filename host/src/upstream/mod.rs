@@ -5,9 +5,11 @@
 pub mod balance;
 pub mod call;
 pub mod connect;
+pub mod conversation;
 pub mod gate;
 pub mod group;
 pub mod health;
+pub mod http2;
 pub mod pool;
 
 use std::fmt;
@@ -15,7 +17,6 @@ use std::io;
 
 use crate::http1::decode::BodyError;
 use crate::http1::head::Malformed;
-use crate::http2;
 
 /// Why a server did not answer.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub enum Fault {
     Tls(String),
     /// A kept connection had been closed before the request reached the server.
     Stale,
+    /// The server will not look at this request, and says so (HTTP/2: REFUSED_STREAM, or GOAWAY before it).
+    Refused,
     /// The connection ended before a response head was complete.
     Closed,
     /// The connection broke.
@@ -79,7 +82,7 @@ impl Fault {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Connect(_) | Self::ConnectTimeout | Self::Tls(_) => Retry::Safe,
+            Self::Connect(_) | Self::ConnectTimeout | Self::Tls(_) | Self::Refused => Retry::Safe,
             Self::Stale | Self::Closed | Self::Io(_) => Retry::IfIdempotent,
             Self::Malformed(_)
             | Self::Timeout
@@ -111,6 +114,7 @@ impl Fault {
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls(_) => "tls",
             Self::Stale => "stale_connection",
+            Self::Refused => "refused",
             Self::Closed => "closed",
             Self::Io(_) => "io",
             Self::Malformed(_) => "malformed",
@@ -131,6 +135,7 @@ impl fmt::Display for Fault {
             Self::ConnectTimeout => f.write_str("no connection in time"),
             Self::Tls(error) => write!(f, "TLS: {error}"),
             Self::Stale => f.write_str("a kept connection had been closed"),
+            Self::Refused => f.write_str("the server took no more requests on the connection"),
             Self::Closed => f.write_str("the connection was closed before the response was complete"),
             Self::Io(error) => write!(f, "the connection broke: {error}"),
             Self::Malformed(fault) => write!(f, "malformed response: {fault}"),
@@ -160,16 +165,6 @@ impl From<BodyError> for Fault {
             BodyError::Malformed(Malformed::Truncated) => Self::Closed,
             BodyError::Malformed(fault) => Self::Malformed(fault),
             BodyError::Io(error) => Self::Io(error),
-        }
-    }
-}
-
-impl From<http2::stream::BodyEnd> for ClientFault {
-    fn from(end: http2::stream::BodyEnd) -> Self {
-        match end {
-            // A body that differs from its length, for one: whoever forwards it must not take it for a whole one.
-            http2::stream::BodyEnd::Reset(_) => Self::Gone,
-            http2::stream::BodyEnd::Late => Self::Timeout,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::http2::Links;
 use crate::http1::buffer::Buffered;
 use crate::server::timer::{Deadline, Timer};
 
@@ -24,6 +25,8 @@ pub struct Pool {
     /// Milliseconds.
     keep: u64,
     timer: Timer,
+    /// To a server that speaks HTTP/2: shared, not idle.
+    links: Rc<Links>,
 }
 
 #[derive(Debug)]
@@ -42,7 +45,14 @@ impl Pool {
             most,
             keep,
             timer: timer.clone(),
+            links: Rc::default(),
         })
+    }
+
+    /// The connections of a server that speaks HTTP/2.
+    #[must_use]
+    pub fn links(&self) -> Rc<Links> {
+        self.links.clone()
     }
 
     /// An idle connection that the server has neither closed nor spoken on.

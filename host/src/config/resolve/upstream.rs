@@ -8,7 +8,9 @@ use toml::de::DeValue;
 
 use super::super::raw::{At, Table, kind_of};
 use super::super::settings;
-use super::super::{Balance, Concurrency, Ejection, Endpoint, HashKey, HealthCheck, Outside, Server, Upstream};
+use super::super::{
+    Balance, Concurrency, Ejection, Endpoint, HashKey, HealthCheck, Outside, Protocol, Server, Upstream,
+};
 use super::check_name;
 use super::listener::unix_path;
 use super::tls::upstream_tls;
@@ -30,6 +32,13 @@ pub(super) fn upstreams(root: &Table<'_>) -> Vec<Upstream> {
                 );
             }
         }
+        if table.flag("http2") && table.choice("proxy_protocol") != "off" {
+            table.problem(
+                table.span.clone(),
+                "`http2` and `proxy_protocol` exclude each other",
+                "connections to HTTP/2 servers are shared by clients: remove one of them",
+            );
+        }
         upstreams.push(Upstream {
             name: name.map_or("", |name| name.value).into(),
             servers: servers(&table),
@@ -41,6 +50,11 @@ pub(super) fn upstreams(root: &Table<'_>) -> Vec<Upstream> {
                 .map(|table| upstream_tls(&table)),
             keep_alive: table.integer("keep_alive"),
             idle_timeout: table.duration("idle_timeout"),
+            protocol: if table.flag("http2") {
+                Protocol::Http2
+            } else {
+                Protocol::Http1
+            },
             concurrency: Concurrency {
                 total: table.integer("max_requests"),
                 per_server: table.integer("max_requests_per_server"),

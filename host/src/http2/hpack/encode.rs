@@ -75,14 +75,14 @@ pub fn field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
 pub fn plain(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
     match static_index(name) {
         Some(index) => indexed_name(out, index, value),
-        None => literal(out, name.as_str(), value),
+        None => literal(out, name.as_str().as_bytes(), value),
     }
 }
 
 /// A field whose name is in no table.
-pub fn literal(out: &mut BytesMut, name: &str, value: &[u8]) {
+pub fn literal(out: &mut BytesMut, name: &[u8], value: &[u8]) {
     out.put_u8(0);
-    string(out, name.as_bytes());
+    string(out, name);
     string(out, value);
 }
 
