@@ -103,6 +103,25 @@ pub fn check_target(target: &[u8]) -> Result<(), EditError> {
     }
 }
 
+/// Bytes of a tag of the cache.
+pub const CACHE_TAG_BYTES: usize = 256;
+
+/// Tags that plugins can give to one exchange.
+pub const CACHE_TAGS: usize = 64;
+
+/// Whether a tag can be given: visible ASCII without comma, as tags stand in lists.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_cache_tag(tag: &[u8]) -> Result<(), EditError> {
+    let visible = |byte: &u8| byte.is_ascii_graphic() && *byte != b',';
+    if !tag.is_empty() && tag.len() <= CACHE_TAG_BYTES && tag.iter().all(visible) {
+        Ok(())
+    } else {
+        Err(EditError::InvalidValue)
+    }
+}
+
 /// Whether a status can be given.
 ///
 /// # Errors

@@ -41,6 +41,7 @@ extern crate self as weir_sdk;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+pub mod cache;
 pub mod clock;
 pub mod contract;
 pub mod counters;

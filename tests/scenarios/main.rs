@@ -7,6 +7,7 @@ mod balancing;
 mod cache;
 mod cache_disk;
 mod cache_load;
+mod cache_policy;
 mod certificates;
 mod compression;
 mod configuration;

@@ -226,6 +226,66 @@ fn purges_ask_for_the_token() {
     );
 }
 
+#[test]
+fn what_is_stored_is_shown_with_its_arithmetic() {
+    let origin = Origin::start(|request| {
+        let response = Response::text("body")
+            .header("Vary", "Accept-Language")
+            .header("Surrogate-Key", "one two");
+        match request.target.as_str() {
+            "/old" => response
+                .header("Cache-Control", "max-age=10")
+                .header("Age", "10")
+                .header("ETag", "\"v\""),
+            _ => response
+                .header("Cache-Control", "max-age=10, s-maxage=600")
+                .header("Age", "7"),
+        }
+    });
+    let proxy = caching(&origin, "");
+    let inspect = |arguments: &[&str]| -> Value {
+        let text = cache(&proxy, &[&["inspect", "--json"], arguments].concat());
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        answer["stored"].clone()
+    };
+    assert_eq!(inspect(&["http://example.org/a"]), json!([]));
+    assert!(cache(&proxy, &["inspect", "example.org/a"]).contains("nothing is stored"));
+    for path in ["/a", "/a", "/old"] {
+        let request = Request::get(path).host("example.org").header("Accept-Language", "de");
+        assert_eq!(proxy.fetch(&request).status, 200);
+    }
+    let stored = inspect(&["https://example.org/a", "-H", "Accept-Language: de"]);
+    let stored = &stored[0];
+    for (path, expected) in [
+        ("/key", json!("http://example.org/a")),
+        ("/route", json!("all")),
+        ("/tier", json!("memory")),
+        ("/body", json!(4)),
+        ("/served", json!(1)),
+        ("/selected", json!(true)),
+        ("/vary", json!(["accept-language"])),
+        ("/tags", json!(["one", "two"])),
+        ("/freshness/lifetime", json!(600)),
+        ("/freshness/lifetime_from", json!("s-maxage")),
+        ("/verdict", json!("serve")),
+    ] {
+        assert_eq!(stored.pointer(path), Some(&expected), "{path}");
+    }
+    let number = |path: &str| stored.pointer(path).and_then(Value::as_i64).unwrap();
+    assert!(number("/freshness/initial_age") >= 7);
+    assert_eq!(number("/freshness/ttl"), 600 - number("/freshness/age"));
+    let other = inspect(&["example.org/a", "-H", "Accept-Language: fr"]);
+    assert_eq!(
+        (&other[0]["selected"], &other[0]["verdict"]),
+        (&json!(false), &json!("ask"))
+    );
+    let text = cache(&proxy, &["inspect", "example.org/old", "-H", "Accept-Language: de"]);
+    assert!(
+        text.contains("ask: stale for") && text.contains("from max-age"),
+        "{text}"
+    );
+}
+
 fn cache(proxy: &Proxy, arguments: &[&str]) -> String {
     let output = proxy.weir(&[&["cache"], arguments].concat());
     assert!(output.success, "{arguments:?}: {}", output.stderr);

@@ -112,6 +112,10 @@ impl Api {
                 let purge: cache::Purge = read_json(body, Empty::Refused).await?;
                 return self.change_cache(peer, purge).await;
             }
+            Change::Inspect => {
+                let inspect: cache::Inspect = read_json(body, Empty::Refused).await?;
+                return self.change_cache(peer, inspect).await;
+            }
             Change::Ban => {
                 let ban: cache::Ban = read_json(body, Empty::Refused).await?;
                 return self.change_cache(peer, ban).await;
@@ -228,6 +232,7 @@ enum Change {
     Reload,
     Purge,
     Ban,
+    Inspect,
     /// The plugin.
     Patch(String),
 }
@@ -240,6 +245,7 @@ impl Change {
             Self::Reload => "reload",
             Self::Purge => "purge",
             Self::Ban => "ban",
+            Self::Inspect => "inspect",
             Self::Patch(_) => "patch",
         }
     }
@@ -256,6 +262,7 @@ impl Call {
             "/v1/cache/bans" => (Self::Read(Read::Bans), "GET"),
             "/v1/cache/purge" => (Self::Change(Change::Purge), "POST"),
             "/v1/cache/ban" => (Self::Change(Change::Ban), "POST"),
+            "/v1/cache/inspect" => (Self::Change(Change::Inspect), "POST"),
             "/v1/deploy" => (Self::Change(Change::Deploy), "POST"),
             "/v1/rollback" => (Self::Change(Change::Rollback), "POST"),
             "/v1/reload" => (Self::Change(Change::Reload), "POST"),

@@ -1,5 +1,8 @@
 //! What the admin API is asked about the cache.
 
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use crate::cache::bans::{Expression, Manner};
@@ -14,6 +17,8 @@ pub enum CacheCall {
     Ban(Expression, Manner),
     /// List the bans.
     Bans,
+    /// Show what is stored for a URL, and what a request with these fields would get of it.
+    Inspect(Address, HeaderMap),
 }
 
 /// The body of a purge: exactly one of `url`, `prefix`, `host`, `tags` and `all`.
@@ -37,6 +42,31 @@ pub(super) struct Ban {
     expression: String,
     #[serde(default)]
     soft: bool,
+}
+
+/// The body of an inspection.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Inspect {
+    url: String,
+    /// Fields of the request, by their names.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+impl TryFrom<Inspect> for CacheCall {
+    type Error = String;
+
+    fn try_from(inspect: Inspect) -> Result<Self, String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in inspect.headers {
+            match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value)) {
+                (Ok(name), Ok(value)) => headers.append(name, value),
+                _ => return Err(format!("`{name}: {value}` is no header")),
+            };
+        }
+        Ok(Self::Inspect(Address::parse(&inspect.url)?, headers))
+    }
 }
 
 impl TryFrom<Purge> for CacheCall {

@@ -17,6 +17,7 @@
 //! | `POST /v1/cache/purge` | removes what is stored: `{"url": "…"}`, `prefix`, `host`, `{"tags": […]}` or `{"all": true}`, `"soft": true` |
 //! | `POST /v1/cache/ban` | bans what fits `{"expression": "…"}`, `"soft": true` |
 //! | `GET /v1/cache/bans` | the bans that are kept |
+//! | `POST /v1/cache/inspect` | what is stored for `{"url": "…"}`, and what a request with `headers` would get of it |
 //! | `PATCH /v1/plugins/NAME/config` | merges a JSON patch (RFC 7396) into a plugin's configuration, as a new generation |
 
 pub mod api;

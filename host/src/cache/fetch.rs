@@ -25,7 +25,7 @@ use super::store::{Inserted, Place, Precedence, Reservation, Store};
 use super::turns::Turn;
 use super::variant::Variant;
 use crate::config::CacheRules;
-use crate::exchange::subject::Subject;
+use crate::exchange::subject::{Storing, Subject};
 
 /// For this long nobody waits for what turned out not to be storable. The next fetch that finds it storable ends it.
 const PASS: Duration = Duration::from_secs(60);
@@ -219,7 +219,14 @@ impl Fetch {
         now: SystemTime,
     ) -> Result<(Policy, Variant), Refused> {
         let times = (self.requested, now);
-        let policy = policy::store(self.asked, response.status, &response.headers, rules, times)?;
+        if subject.caching.storing == Storing::Bypassed {
+            return Err(Refused::Plugin);
+        }
+        let asked = Asked {
+            lifetime: subject.caching.lifetime,
+            ..self.asked
+        };
+        let policy = policy::store(asked, response.status, &response.headers, rules, times)?;
         let variant = Variant::new(&subject.request.headers, &response.headers, &rules.normalise);
         let variant = variant.ok_or(Refused::Varies)?;
         Ok((policy, variant))
@@ -261,7 +268,11 @@ impl Fetch {
         if let Some(age) = response.headers.get(AGE) {
             headers.insert(AGE, age.clone());
         }
-        let policy = policy::store(self.asked, stale.status, &headers, rules, (self.requested, now)).ok()?;
+        let asked = Asked {
+            lifetime: stale.policy.decided,
+            ..self.asked
+        };
+        let policy = policy::store(asked, stale.status, &headers, rules, (self.requested, now)).ok()?;
         headers.insert(AGE, HeaderValue::from_static("0"));
         let entry = Arc::new(Entry {
             status: stale.status,

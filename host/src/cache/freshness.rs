@@ -48,6 +48,11 @@ impl Freshness {
         self.lifetime
     }
 
+    /// How old it was when it came (§4.2.3, corrected_initial_age).
+    pub(super) fn initial_age(&self) -> Duration {
+        self.initial_age
+    }
+
     /// The same, stale from `now` on.
     pub(super) fn expired(self, now: SystemTime) -> Self {
         Self {

@@ -31,7 +31,10 @@ impl<'a> Key<'a> {
             scheme: subject.scheme.as_str(),
             host: &subject.host,
             port: port(subject),
-            target: target.map_or(b"/", |target| target.as_str().as_bytes()),
+            target: match &subject.caching.key {
+                Some(key) => key,
+                None => target.map_or(b"/", |target| target.as_str().as_bytes()),
+            },
         }
     }
 

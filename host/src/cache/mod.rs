@@ -42,6 +42,7 @@ mod entry;
 mod fetch;
 mod flight;
 mod freshness;
+pub mod inspect;
 mod key;
 mod load;
 mod methods;

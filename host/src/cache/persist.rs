@@ -128,6 +128,8 @@ impl Head {
         let asked = Asked {
             control: directives::Request::default(),
             authorized: false,
+            // What a plugin decided is not written down; from the disk, the origin's word counts again.
+            lifetime: None,
         };
         // As if it had just come, as old as it was then.
         self.headers.insert(AGE, HeaderValue::from(self.age));

@@ -17,6 +17,8 @@ pub(super) struct Policy {
     pub(super) freshness: Freshness,
     /// How long after its freshness it is served in trouble or while it is asked about, where it says nothing itself.
     pub(super) leeway: Leeway,
+    /// Seconds of freshness, where a plugin has decided it: what the origin says when it is asked again does not change it.
+    pub(super) decided: Option<u32>,
 }
 
 /// The operator's word on stale responses; `None` where they are not to be served.
@@ -43,6 +45,8 @@ impl Leeway {
 pub(super) struct Asked {
     pub(super) control: directives::Request,
     pub(super) authorized: bool,
+    /// Seconds of freshness, where a plugin has decided it.
+    pub(super) lifetime: Option<u32>,
 }
 
 impl Asked {
@@ -50,6 +54,7 @@ impl Asked {
         Self {
             control: directives::Request::of(headers),
             authorized: headers.contains_key(AUTHORIZATION),
+            lifetime: None,
         }
     }
 }
@@ -72,6 +77,8 @@ pub(super) enum Refused {
     Varies,
     /// Neither lifetime nor validator: it could never be served.
     Useless,
+    /// A plugin says so.
+    Plugin,
     /// Larger than what is stored, or of a length that it lies about.
     TooLarge,
 }
@@ -87,6 +94,7 @@ impl Refused {
             Self::Status => "status",
             Self::Varies => "vary",
             Self::Useless => "not-fresh",
+            Self::Plugin => "plugin",
             Self::TooLarge => "too-large",
         }
     }
@@ -100,7 +108,11 @@ pub(super) fn store(
     rules: &CacheRules,
     (requested, received): (SystemTime, SystemTime),
 ) -> Result<Policy, Refused> {
-    let control = targeted::directives(headers, &rules.targeted);
+    let mut control = targeted::directives(headers, &rules.targeted);
+    if asked.lifetime.is_some() {
+        control.max_age = asked.lifetime;
+        control.s_maxage = None;
+    }
     // 1xx are no answers, 206 is a part, 304 is about another response.
     if status.is_informational() || matches!(status.as_u16(), 206 | 304) {
         return Err(Refused::Status);
@@ -146,6 +158,7 @@ pub(super) fn store(
         control,
         freshness,
         leeway: Leeway::of(rules),
+        decided: asked.lifetime,
     })
 }
 

@@ -354,7 +354,6 @@ impl Store {
         }
     }
 
-    #[allow(dead_code, reason = "for the admin API, which comes to use it")]
     /// Everything that is stored for a URI, the latest last, without counting as a use: for operators.
     pub(super) fn variants(&self, hash: u64, key: &Key<'_>) -> Vec<Arc<Entry>> {
         let contents = self.lock(hash);

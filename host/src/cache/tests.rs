@@ -49,6 +49,7 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Subject {
         route: "all".into(),
         notes: Vec::new(),
         events: Vec::new(),
+        caching: crate::exchange::subject::Caching::default(),
     }
 }
 

@@ -100,6 +100,11 @@ impl Variant {
         self.fields.iter().filter_map(sent).collect()
     }
 
+    /// The names of the fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str())
+    }
+
     /// A number for the values that a request has for these fields.
     pub(super) fn hash_of(&self, request: &HeaderMap, hasher: &mut impl Hasher) {
         for field in &self.fields {

@@ -14,6 +14,7 @@ pub(super) enum CacheCommand {
     Purge(Purge),
     Ban(Ban),
     Bans(Bans),
+    Inspect(Inspect),
 }
 
 /// Remove stored responses: by URL, prefix, host or tag.
@@ -78,11 +79,27 @@ pub(super) struct Bans {
     target: Target,
 }
 
+/// Show what is stored for a URL, how its freshness is worked out, and whether it would be served.
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// Such as http://example.org/covers/1.jpg
+    url: String,
+    /// A field of the request that would ask for it, `Name: value`; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    headers: Vec<String>,
+    /// Print what the admin API answers, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
 pub(super) fn run(command: &CacheCommand) -> ExitCode {
     let done = match command {
         CacheCommand::Purge(command) => command.run(),
         CacheCommand::Ban(command) => command.run(),
         CacheCommand::Bans(command) => command.run(),
+        CacheCommand::Inspect(command) => command.run(),
     };
     match done {
         Ok(text) => {
@@ -159,6 +176,68 @@ impl Bans {
         });
         Ok(lines.collect())
     }
+}
+
+impl Inspect {
+    fn run(&self) -> Result<String, String> {
+        let mut headers = serde_json::Map::new();
+        for field in &self.headers {
+            let (name, value) = field
+                .split_once(':')
+                .ok_or_else(|| format!("`{field}` is not written `Name: value`"))?;
+            headers.insert(name.trim().to_owned(), json!(value.trim()));
+        }
+        let body = json!({ "url": self.url, "headers": headers });
+        let answer = self
+            .target
+            .client()?
+            .ask("POST", "/v1/cache/inspect", Body::Json(&body))?;
+        if self.json {
+            return Ok(format!("{answer:#}\n"));
+        }
+        let stored = answer
+            .get("stored")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        if stored.is_empty() {
+            return Ok("nothing is stored for it\n".to_owned());
+        }
+        Ok(stored.iter().map(described).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// One stored response, a line a fact.
+fn described(stored: &Value) -> String {
+    let text = |path: &str| match stored.pointer(path) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if items.is_empty() => "-".to_owned(),
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    format!(
+        "{}\n  status     {}, {} bytes of body, {} in the cache ({}), served {} times\n  route      {}\n  vary       {}\n  \
+         tags       {}\n  lifetime   {} s, from {}\n  age        {} s = {} s when it came + {} s here\n  ttl        {} s\n  \
+         verdict    {}: {}\n",
+        text("/key"),
+        text("/status"),
+        text("/body"),
+        text("/size"),
+        text("/tier"),
+        text("/served"),
+        text("/route"),
+        text("/vary"),
+        text("/tags"),
+        text("/freshness/lifetime"),
+        text("/freshness/lifetime_from"),
+        text("/freshness/age"),
+        text("/freshness/initial_age"),
+        text("/freshness/resident"),
+        text("/freshness/ttl"),
+        text("/verdict"),
+        text("/why"),
+    )
 }
 
 fn responses(number: u64, soft: bool) -> String {

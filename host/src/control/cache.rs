@@ -1,5 +1,7 @@
 //! What the operator's port does with the cache.
 
+use std::time::SystemTime;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -25,6 +27,10 @@ impl Control {
                 self.count_purge("ban");
                 let ban = self.cache().ban(expression.clone(), *manner, Sweep::Now);
                 Ok(json!({ "ban": ban.number, "purged": ban.matched() }))
+            }
+            CacheCall::Inspect(address, headers) => {
+                let stored = self.cache().inspect(address, headers, SystemTime::now());
+                Ok(json!({ "stored": stored }))
             }
             CacheCall::Bans => {
                 let bans: Vec<_> = self.cache().bans().iter().map(|ban| shown(ban)).collect();

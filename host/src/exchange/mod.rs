@@ -40,7 +40,7 @@ use self::budget::Share;
 use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
-use self::subject::{Reply, RequestId, Subject};
+use self::subject::{Reply, RequestId, Storing, Subject};
 use crate::cache::{self, Fetch, Hit, Late, Lookup, Status, Stored, Waited, tags};
 use crate::config::{Https, Redirect, Route, Tags};
 use crate::connection::http1::ClientInterim;
@@ -350,6 +350,11 @@ impl Exchange {
             self.cache_status = route.cache.then(|| Status::bypassed("content"));
             return Ok(None);
         }
+        if self.subject.caching.storing == Storing::Bypassed {
+            self.cache = "bypass";
+            self.cache_status = Some(Status::bypassed("plugin"));
+            return Ok(None);
+        }
         query::tidy(&mut self.subject, &route.cache_rules);
         let (mut waited, mut loaded) = (None, None);
         loop {
@@ -494,6 +499,20 @@ impl Exchange {
         }
     }
 
+    /// Puts the tags of plugins beside the response's own, where they are stored with it and taken off before the client.
+    fn add_tags(&mut self) {
+        let Subject { response, caching, .. } = &mut *self.subject;
+        let Some(response) = response
+            .as_mut()
+            .filter(|response| response.status != StatusCode::NOT_MODIFIED)
+        else {
+            return;
+        };
+        for tag in caching.tags.drain(..) {
+            response.headers.append(tags::SURROGATE_KEY, tag);
+        }
+    }
+
     /// `store`: what the cache makes of the response.
     async fn store(&mut self, body: &mut ResponseBody) {
         let now = SystemTime::now();
@@ -511,6 +530,7 @@ impl Exchange {
         let Some(fetch) = fetch else { return };
         let status = Status::forwarded(fetch.reason());
         let answered = self.subject.response.as_ref().map(|response| response.status);
+        self.add_tags();
         match fetch.on_response(&self.subject, &route.cache_rules, now) {
             Stored::NotStored(reason) => self.cache_status = Some(status.because(reason)),
             Stored::Store(writer) => {

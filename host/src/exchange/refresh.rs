@@ -65,6 +65,7 @@ fn copy(subject: &Subject) -> Subject {
         route: subject.route.clone(),
         notes: Vec::new(),
         events: Vec::new(),
+        caching: subject.caching.clone(),
     }
 }
 

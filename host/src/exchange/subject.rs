@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// The heads of an exchange and the facts around them.
 ///
@@ -35,6 +35,31 @@ pub struct Subject {
     pub notes: Vec<Note>,
     /// Lines that plugins want to be written beside the access log: each at most 16 KiB, without control bytes.
     pub events: Vec<String>,
+    /// What plugins have the cache do.
+    pub caching: Caching,
+}
+
+/// What plugins have the cache do with an exchange, where its route caches.
+#[derive(Debug, Clone, Default)]
+pub struct Caching {
+    /// Whether the cache takes part.
+    pub storing: Storing,
+    /// What stands for path and query in the key.
+    pub key: Option<Box<[u8]>>,
+    /// Seconds for which the response is fresh, whatever it says itself.
+    pub lifetime: Option<u32>,
+    /// Tags besides those of the response.
+    pub tags: Vec<HeaderValue>,
+}
+
+/// Whether the cache takes part in an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storing {
+    /// As the messages say.
+    #[default]
+    Asked,
+    /// It neither answers nor stores.
+    Bypassed,
 }
 
 impl Subject {
@@ -55,6 +80,7 @@ impl Subject {
             route: Arc::from(""),
             notes: Vec::new(),
             events: Vec::new(),
+            caching: Caching::default(),
         }
     }
 }

@@ -150,6 +150,7 @@ impl Worker {
             route: self.unrouted(),
             notes: Vec::new(),
             events: Vec::new(),
+            caching: crate::exchange::subject::Caching::default(),
         })
     }
 

@@ -414,6 +414,7 @@ mod tests {
             route: "r".into(),
             notes: Vec::new(),
             events: Vec::new(),
+            caching: crate::exchange::subject::Caching::default(),
         }
     }
 

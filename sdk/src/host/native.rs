@@ -125,6 +125,22 @@ pub(crate) fn event(line: &str) {
     with(|host| host.event(line));
 }
 
+pub(crate) fn bypass_cache() -> Result<(), EditError> {
+    with(|host| host.bypass_cache())
+}
+
+pub(crate) fn set_cache_key(key: &[u8]) -> Result<(), EditError> {
+    with(|host| host.set_cache_key(key))
+}
+
+pub(crate) fn set_cache_lifetime(seconds: u32) -> Result<(), EditError> {
+    with(|host| host.set_cache_lifetime(seconds))
+}
+
+pub(crate) fn add_cache_tag(tag: &[u8]) -> Result<(), EditError> {
+    with(|host| host.add_cache_tag(tag))
+}
+
 pub(crate) fn now() -> u64 {
     with(|host| host.now())
 }

@@ -82,6 +82,23 @@ pub(crate) fn log(level: Level, message: &str) {
 }
 
 pub(crate) use wit::annotations::{event, note};
+
+pub(crate) fn bypass_cache() -> Result<(), EditError> {
+    wit::cache::bypass().map_err(edit_error)
+}
+
+pub(crate) fn set_cache_key(key: &[u8]) -> Result<(), EditError> {
+    wit::cache::set_key(key).map_err(edit_error)
+}
+
+pub(crate) fn set_cache_lifetime(seconds: u32) -> Result<(), EditError> {
+    wit::cache::set_lifetime(seconds).map_err(edit_error)
+}
+
+pub(crate) fn add_cache_tag(tag: &[u8]) -> Result<(), EditError> {
+    wit::cache::add_tag(tag).map_err(edit_error)
+}
+
 pub(crate) use wit::clock::{monotonic, now};
 pub(crate) use wit::metrics::{increment, set as set_gauge};
 pub(crate) use wit::random::next as random;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::cache::Caching;
 use super::counters::Spaces;
 use super::kv::Store;
 use super::message::{ClientRequest, Headers, UpstreamResponse};
@@ -27,6 +28,7 @@ pub struct Host {
     pub(crate) failure: Option<String>,
     pub(crate) notes: Vec<(String, String)>,
     pub(crate) events: Vec<String>,
+    pub(crate) caching: Caching,
     pub(crate) logs: Vec<(Level, String)>,
     pub(crate) metrics: Metrics,
     pub(crate) counters: Spaces,
@@ -64,6 +66,7 @@ impl Host {
             failure: None,
             notes: Vec::new(),
             events: Vec::new(),
+            caching: Caching::default(),
             logs: Vec::new(),
             metrics: Metrics::default(),
             counters: Spaces::default(),

@@ -37,6 +37,7 @@
 use std::cell::RefCell;
 
 #[cfg(feature = "testing")]
+mod cache;
 pub mod case;
 mod counters;
 mod host;
@@ -49,6 +50,7 @@ mod sandbox;
 mod table;
 pub mod time;
 
+pub use cache::Caching;
 pub use host::Host;
 pub use message::{ClientRequest, Headers, UpstreamResponse};
 pub use metrics::Metrics;

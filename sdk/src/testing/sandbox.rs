@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::cache::Caching;
 use super::host::{Host, Phase};
 use super::message::{ClientRequest, Headers, UpstreamResponse};
 use crate::glue::{Decision, Instance};
@@ -61,6 +62,8 @@ pub struct Outcome {
     pub notes: Vec<(String, String)>,
     /// The plugin's events.
     pub events: Vec<String>,
+    /// What it had the cache do.
+    pub caching: Caching,
 }
 
 impl<P: Plugin> Sandbox<P> {
@@ -96,6 +99,7 @@ impl<P: Plugin> Sandbox<P> {
         self.host.failure = None;
         self.host.notes.clear();
         self.host.events.clear();
+        self.host.caching = Caching::default();
 
         if !self.host.concerns() {
             return self.outcome(End::Continue);
@@ -192,6 +196,7 @@ impl<P: Plugin> Sandbox<P> {
             request_headers: self.host.request.headers.clone(),
             notes: Vec::new(),
             events: Vec::new(),
+            caching: self.host.caching.clone(),
         }
     }
 

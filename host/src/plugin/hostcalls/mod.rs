@@ -5,6 +5,7 @@
 
 mod annotations;
 mod body;
+mod cache;
 mod clock;
 mod counters;
 mod data;
@@ -41,6 +42,7 @@ pub(super) fn linker(engine: &Engine, granted: &Capabilities) -> Result<Linker<S
     link("reply", reply::link)?;
     link("log", log::link)?;
     link("annotations", annotations::link)?;
+    link("cache", cache::link)?;
     link("data", data::link)?;
     link("interest", interest::link)?;
     for capability in Capability::ALL

@@ -452,6 +452,7 @@ pub(crate) mod tests {
             route: Arc::from("api"),
             notes: Vec::new(),
             events: Vec::new(),
+            caching: crate::exchange::subject::Caching::default(),
         }
     }
 

@@ -1,0 +1,171 @@
+//! What is stored for a URL, and what would be done with it: the arithmetic of RFC 9111 §4.2, shown for an operator.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::header::{EXPIRES, LAST_MODIFIED};
+use serde::Serialize;
+
+use super::Cache;
+use super::directives::{self, Source};
+use super::entry::Entry;
+use super::key::Key;
+use super::policy::{Policy, Verdict};
+use super::purge::Address;
+use super::tags;
+
+/// One stored response, as an operator sees it. Times are in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Inspected {
+    /// What it is stored under.
+    pub key: String,
+    /// The route that stored it, and alone finds it.
+    pub route: String,
+    /// Where it is.
+    pub tier: &'static str,
+    /// Its status.
+    pub status: u16,
+    /// Bytes that it takes, with its head and bookkeeping.
+    pub size: u64,
+    /// Bytes of its body; `None` while it arrives and nobody knows.
+    pub body: Option<u64>,
+    /// How often it was served.
+    pub served: u64,
+    /// Whether the request would get this one: by what it varies on.
+    pub selected: bool,
+    /// What it varies on.
+    pub vary: Vec<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its arithmetic.
+    pub freshness: Arithmetic,
+    /// `serve`, `serve stale`, `serve while asking` or `ask`.
+    pub verdict: &'static str,
+    /// Why.
+    pub why: String,
+}
+
+/// RFC 9111 §4.2 with numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Arithmetic {
+    /// freshness_lifetime (§4.2.1).
+    pub lifetime: u64,
+    /// Where that comes from.
+    pub lifetime_from: &'static str,
+    /// corrected_initial_age (§4.2.3): how old it was when it came.
+    pub initial_age: u64,
+    /// resident_time: how long it has been here.
+    pub resident: u64,
+    /// current_age.
+    pub age: u64,
+    /// What is left of its freshness; less than zero once it is stale.
+    pub ttl: i64,
+}
+
+impl Cache {
+    /// Everything that is stored for a URL under either scheme, and what a request with these fields would get of it at `now`.
+    #[must_use]
+    pub fn inspect(&self, address: &Address, request: &HeaderMap, now: SystemTime) -> Vec<Inspected> {
+        let stored = |key: Key<'_>| {
+            let hash = key.hash(&self.random);
+            // As a lookup would: what is banned is not there.
+            self.store.test(&mut self.store.lock(hash), hash, request, now);
+            let shown = String::from_utf8_lossy(&key.to_bytes()).replacen(' ', "", 1);
+            let variants = self.store.variants(hash, &key);
+            variants
+                .into_iter()
+                .map(move |entry| inspected(&shown, &entry, request, now))
+        };
+        address.keys().into_iter().flat_map(stored).collect()
+    }
+}
+
+fn inspected(key: &str, entry: &Arc<Entry>, request: &HeaderMap, now: SystemTime) -> Inspected {
+    let selected = entry.variant.is_of(request);
+    let wishes = directives::Request::of(request);
+    let verdict = entry.policy.verdict(&wishes, now);
+    let arithmetic = arithmetic(entry, now);
+    let why = if selected {
+        why(&entry.policy, &wishes, verdict, arithmetic.ttl)
+    } else {
+        "it is for requests with other values in the fields that it varies on".to_owned()
+    };
+    Inspected {
+        key: key.to_owned(),
+        route: entry.route.to_string(),
+        tier: if entry.is_whole() { "memory" } else { "arriving" },
+        status: entry.status.as_u16(),
+        size: entry.size(),
+        body: entry.body.length(),
+        served: entry.marks.served(),
+        selected,
+        vary: entry.variant.names().map(str::to_owned).collect(),
+        tags: tags::of(&entry.headers)
+            .map(|tag| String::from_utf8_lossy(tag).into_owned())
+            .collect(),
+        freshness: arithmetic,
+        verdict: match verdict {
+            _ if !selected => "ask",
+            Verdict::Serve => "serve",
+            Verdict::ServeStale => "serve stale",
+            Verdict::ServeWhileRevalidating => "serve while asking",
+            Verdict::Validate => "ask",
+        },
+        why,
+    }
+}
+
+fn arithmetic(entry: &Entry, now: SystemTime) -> Arithmetic {
+    let freshness = &entry.policy.freshness;
+    let seconds = |duration: Duration| duration.as_secs();
+    let signed = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let (age, initial_age) = (freshness.age(now), freshness.initial_age());
+    Arithmetic {
+        lifetime: seconds(freshness.lifetime()),
+        lifetime_from: source(entry),
+        initial_age: seconds(initial_age),
+        resident: seconds(age.saturating_sub(initial_age)),
+        age: seconds(age),
+        ttl: signed(freshness.lifetime()).saturating_sub(signed(age)),
+    }
+}
+
+/// In the order of §4.2.1, after what outranks it.
+fn source(entry: &Entry) -> &'static str {
+    let Policy { control, decided, .. } = &entry.policy;
+    let has_lifetime = control.s_maxage.is_some() || control.max_age.is_some();
+    if decided.is_some() {
+        "a plugin"
+    } else if control.source == Source::Targeted && has_lifetime {
+        "a targeted field (RFC 9213)"
+    } else if control.s_maxage.is_some() {
+        "s-maxage"
+    } else if control.max_age.is_some() {
+        "max-age"
+    } else if control.source == Source::CacheControl && entry.headers.contains_key(EXPIRES) {
+        "Expires"
+    } else if entry.policy.freshness.lifetime().is_zero() {
+        "nothing"
+    } else if entry.headers.contains_key(LAST_MODIFIED) {
+        "Last-Modified (heuristic)"
+    } else {
+        "cache.rules"
+    }
+}
+
+fn why(policy: &Policy, wishes: &directives::Request, verdict: Verdict, ttl: i64) -> String {
+    let stale = -ttl;
+    match verdict {
+        Verdict::Serve => format!("fresh for {ttl} s more"),
+        Verdict::ServeStale => format!("stale for {stale} s, which the client allows (max-stale)"),
+        Verdict::ServeWhileRevalidating => format!("stale for {stale} s, and served while the origin is asked"),
+        Verdict::Validate if policy.control.no_cache => "it says no-cache: the origin is asked every time".to_owned(),
+        Verdict::Validate if wishes.no_cache => "the request says no-cache".to_owned(),
+        Verdict::Validate if ttl > 0 => "fresh, but not as fresh as the request wants it".to_owned(),
+        Verdict::Validate if policy.control.forbids_stale() => {
+            format!("stale for {stale} s, and must not be served without asking (must-revalidate or alike)")
+        }
+        Verdict::Validate => format!("stale for {stale} s"),
+    }
+}
