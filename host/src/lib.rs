@@ -26,6 +26,8 @@ pub mod http2;
 pub mod plugin;
 pub mod proxy_protocol;
 pub mod server;
+#[cfg(test)]
+mod smoke;
 pub mod snapshot;
 pub mod telemetry;
 pub mod upstream;
