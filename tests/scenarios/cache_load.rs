@@ -242,7 +242,10 @@ fn waiting_for_a_turn_has_an_end() {
     gate.await_waiting(1);
     let refused = proxy.get("/second");
     assert_eq!((refused.status, refused.headers.get("retry-after")), (503, Some("5")));
-    assert_eq!(proxy.metric("weir_refusals_total", &[("reason", "origin_busy")]), 1.0);
+    // Counted when the answer has been sent, which the client may know first.
+    eventually("the refusal in the metrics", || {
+        (proxy.metric("weir_refusals_total", &[("reason", "origin_busy")]) == 1.0).then_some(())
+    });
     gate.open();
     assert_eq!(first.response().text_body(), "ok");
 }
