@@ -294,5 +294,6 @@ fn subject() -> Box<Subject> {
         upstream_target: None,
         route: "default".into(),
         notes: Vec::new(),
+        events: Vec::new(),
     })
 }
