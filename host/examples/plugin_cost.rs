@@ -295,5 +295,6 @@ fn subject() -> Box<Subject> {
         route: "default".into(),
         notes: Vec::new(),
         events: Vec::new(),
+        caching: Default::default(),
     })
 }
