@@ -6,6 +6,7 @@
 
 mod bundles;
 mod cpu;
+mod handshakes;
 mod load;
 mod peers;
 mod scenarios;
@@ -57,11 +58,14 @@ fn main() -> anyhow::Result<()> {
             println!("{:<14} {}", scenario.name, scenario.title);
         }
         println!("{:<14} {}", swaps::NAME, swaps::TITLE);
+        println!("{:<14} {}", handshakes::NAME, handshakes::TITLE);
         return Ok(());
     }
     let wanted = |name: &str| arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|wanted| wanted == name);
     for name in &arguments.scenarios {
-        if name != swaps::NAME && !SCENARIOS.iter().any(|scenario| scenario.name == name) {
+        if ![swaps::NAME, handshakes::NAME].contains(&name.as_str())
+            && !SCENARIOS.iter().any(|scenario| scenario.name == name)
+        {
             bail!("there is no scenario {name:?}; --list names them");
         }
     }
@@ -81,6 +85,10 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(swaps::NAME) {
         table.note(swaps::run(&bench, arguments.seconds.max(30)).context("scenario swap")?);
+    }
+    if wanted(handshakes::NAME) {
+        let span = Duration::from_secs(arguments.seconds);
+        table.note(handshakes::run(&bench, arguments.rounds, span).context("scenario handshakes")?);
     }
     let markdown = table.markdown();
     println!("{markdown}");

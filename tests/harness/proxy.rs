@@ -30,6 +30,7 @@ pub struct Builder {
     admin: String,
     log: String,
     passed: Option<(String, TcpListener)>,
+    environment: Vec<(String, String)>,
     descriptors: Option<u32>,
 }
 
@@ -47,6 +48,7 @@ pub fn configure() -> Builder {
         admin: String::new(),
         log: "info".into(),
         passed: None,
+        environment: Vec::new(),
         descriptors: None,
     }
 }
@@ -145,6 +147,12 @@ impl Builder {
         self
     }
 
+    /// Sets a variable of the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts Weir and returns when it is ready.
     pub fn start(self) -> Proxy {
         let text = self.render();
@@ -155,7 +163,7 @@ impl Builder {
             (None, Some(count)) => with_descriptors(count),
             (Some((name, socket)), _) => activated(&name, socket),
         };
-        command.args(RUN);
+        command.args(RUN).envs(self.environment);
         Proxy::launch(self.folder, command, &self.log)
     }
 

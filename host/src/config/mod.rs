@@ -18,6 +18,7 @@ mod report;
 mod resolve;
 pub mod settings;
 pub(crate) mod suggest;
+pub mod tcp;
 mod tls;
 pub mod units;
 
@@ -37,6 +38,7 @@ pub use endpoint::{Endpoint, Place};
 pub use limits::{ClientLimits, Concurrency};
 pub use report::{Position, Problem, Report, Style};
 pub use resolve::load_certificate;
+pub use tcp::{Carries, TcpRoute};
 pub use tls::{
     CertificateFiles, ClientCertificates, Forwarded, Hsts, ListenerTls, Resumption, TlsVersion, UpstreamTls, Verify,
 };
@@ -167,6 +169,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// In the order of the file; `exchange::route` ranks them.
     pub routes: Vec<Route>,
+    /// Connections that are balanced as bytes, in the order of the file.
+    pub tcp_routes: Vec<TcpRoute>,
     /// The pools of servers that routes name by index.
     pub upstreams: Vec<Upstream>,
     /// The shared memory cache.
@@ -206,6 +210,8 @@ pub struct Listener {
     pub places: Vec<Place>,
     /// How its sockets are bound.
     pub socket: SocketOptions,
+    /// What it carries. Default HTTP.
+    pub carries: Carries,
     /// TLS, where the listener speaks it.
     pub tls: Option<ListenerTls>,
     /// Offer HTTP/2: by ALPN, or in clear to clients that begin with it. Default true.
@@ -411,9 +417,11 @@ pub enum HashKey {
     Cookie(String),
 }
 
-/// Active health checks: a GET to every server.
+/// Active health checks of every server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
+    /// What is done. Default a GET.
+    pub kind: CheckKind,
     /// Default `/`.
     pub path: String,
     /// The Host header of the check. Default: the server's address.
@@ -428,6 +436,15 @@ pub struct HealthCheck {
     pub unhealthy_after: u32,
     /// Statuses that count as healthy, inclusive ranges. Default 200-399.
     pub statuses: Vec<(u16, u16)>,
+}
+
+/// What a health check does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckKind {
+    /// A GET, and its status counts.
+    Http,
+    /// A connection, with TLS where traffic has it.
+    Tcp,
 }
 
 /// Passive ejection.

@@ -120,6 +120,7 @@ pub static SECTIONS: &[&Section] = &[
     &HSTS,
     &ROUTE,
     &ROUTE_TIMEOUTS,
+    &TCP_ROUTE,
     &ROUTE_CACHE_RULES,
     &UPSTREAM,
     &SERVER,
@@ -181,7 +182,18 @@ pub static TOP: Section = Section {
             "The name in `CDN-Loop` (RFC 8586), which Weir then adds to what it forwards: a request that comes back with it gets 508. One name for all the servers of one tier, and another one for each tier.",
         ),
         setting("listener", Table("listener"), Required, "Where clients connect."),
-        setting("route", Table("route"), Required, "Which requests go where."),
+        setting(
+            "route",
+            Table("route"),
+            Described("**needed** by listeners of HTTP"),
+            "Which requests go where.",
+        ),
+        setting(
+            "tcp_route",
+            Table("tcp_route"),
+            Described("**needed** by listeners of TCP"),
+            "Which connections go where, as bytes.",
+        ),
         setting("upstream", Table("upstream"), Required, "The pools of servers."),
         setting(
             "cache",
@@ -251,6 +263,12 @@ pub static LISTENER: Section = Section {
             TextOrTexts("an IP address and a port, `unix:` and a path, or `systemd:` and a name"),
             Required,
             "For example `0.0.0.0:80`, `[::]:443` or `unix:/run/weir.sock`; several as a list. Port 0 lets the system choose one. `systemd:NAME` takes the sockets that a systemd socket unit passes with `FileDescriptorName=NAME`. A client of a Unix socket has the address 127.0.0.1.",
+        ),
+        setting(
+            "protocol",
+            Choice(&["http", "tcp"]),
+            Value("http"),
+            "`http` sends requests to `[[route]]`, `tcp` bytes to the `[[tcp_route]]` that name this listener.",
         ),
         setting(
             "v6_only",
@@ -578,6 +596,57 @@ pub static ROUTE_TIMEOUTS: Section = Section {
     ],
 };
 
+/// `[[tcp_route]]`.
+pub static TCP_ROUTE: Section = Section {
+    path: "tcp_route",
+    shape: Shape::Array,
+    prose: "Which connections of a listener with `protocol = \"tcp\"` go to which upstream, as bytes. Where the listener has TLS, Weir ends it and servers get what is inside. Where it has none and a route has `server_names`, the client's TLS handshake is read for its name (SNI) and passed on untouched; then the client has to speak first. Of several routes the one with the exact name wins, then the longest wildcard, then the one without names, which also takes clients that ask for no name.",
+    settings: &[
+        setting(
+            "name",
+            Text("a name"),
+            Described("the upstream's name"),
+            "Names the route in logs and metrics. Unique.",
+        ),
+        setting(
+            "listener",
+            Text("the name of a `[[listener]]`"),
+            Required,
+            "Whose connections it takes.",
+        ),
+        setting(
+            "server_names",
+            Texts("host names, `*.example.org` for every host below"),
+            Described("every connection"),
+            "Any of these.",
+        ),
+        setting(
+            "upstream",
+            Text("the name of an `[[upstream]]`"),
+            Required,
+            "Where the connections go. Its balancing, health checks, TLS and PROXY header count here too; a consistent hash is made of the client's address.",
+        ),
+        setting(
+            "retries",
+            Integer(0, 10),
+            Value("1"),
+            "How many other servers are tried when one cannot be connected to.",
+        ),
+        setting(
+            "connect_timeout",
+            Duration("1ms", "1h"),
+            Described("`timeouts.connect`"),
+            "TCP and TLS to a server.",
+        ),
+        setting(
+            "idle_timeout",
+            DurationOrOff("1ms", "30d"),
+            Value("1h"),
+            "A connection without a byte in either direction is closed.",
+        ),
+    ],
+};
+
 /// `[[upstream]]`.
 pub static UPSTREAM: Section = Section {
     path: "upstream",
@@ -697,8 +766,14 @@ pub static SERVER: Section = Section {
 pub static HEALTH: Section = Section {
     path: "upstream.health",
     shape: Shape::Table,
-    prose: "A GET to every server, whether there is traffic or not. The section turns the checks on.",
+    prose: "A check of every server, whether there is traffic or not. The section turns the checks on.",
     settings: &[
+        setting(
+            "kind",
+            Choice(&["http", "tcp"]),
+            Value("http"),
+            "`http` is a GET whose status counts, `tcp` a connection that is closed again, with TLS where the upstream has it.",
+        ),
         setting("path", Text("a path"), Value("/"), "What is asked for."),
         setting(
             "host",

@@ -1,4 +1,5 @@
-//! Bytes both ways, after a 101 (RFC 9110 §7.8): WebSocket and whatever else the two sides agreed on.
+//! Bytes both ways: after a 101 (RFC 9110 §7.8), which is WebSocket and whatever else the two sides agreed on, and for TCP
+//! routes.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,10 +17,46 @@ use crate::server::worker::Worker;
 /// What one direction holds at most.
 const BUFFER: usize = 16 * 1024;
 
+/// What passed through a tunnel, and how it ended.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// Bytes from the client to the server.
+    pub up: u64,
+    /// Bytes from the server to the client.
+    pub down: u64,
+    /// Why it is over.
+    pub end: End,
+}
+
+/// Why a tunnel is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum End {
+    /// Both sides have ended.
+    Closed,
+    /// One side broke: a reset, or what is no TLS.
+    #[default]
+    Broken,
+    /// Nothing passed for too long.
+    Idle,
+}
+
+impl End {
+    /// The word for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Broken => "broken",
+            Self::Idle => "idle",
+        }
+    }
+}
+
 /// One direction.
 struct Pipe {
     buffer: BytesMut,
     state: State,
+    carried: u64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -31,21 +68,16 @@ enum State {
     Ended,
 }
 
-/// Carries bytes until both sides have ended, one breaks, or nothing passes for `idle`.
-pub async fn run(worker: &Worker, client: (Stream, BytesMut), server: (Stream, BytesMut), idle: Duration) {
+/// Carries bytes until both sides have ended, one breaks, or nothing passes for `idle`. A side that has ended still gets what
+/// the other one sends.
+pub async fn run(worker: &Worker, client: (Stream, BytesMut), server: (Stream, BytesMut), idle: Duration) -> Carried {
     let (mut client, from_client) = client;
     let (mut server, from_server) = server;
-    let mut up = Pipe {
-        buffer: from_client,
-        state: State::Open,
-    };
-    let mut down = Pipe {
-        buffer: from_server,
-        state: State::Open,
-    };
+    let mut up = Pipe::new(from_client);
+    let mut down = Pipe::new(from_server);
     let deadline = worker.timer.deadline();
     deadline.set(idle);
-    poll_fn(|cx| {
+    let end = poll_fn(|cx| {
         let mut moved = false;
         let up_done = up.poll(cx, &mut client, &mut server, &mut moved);
         let down_done = down.poll(cx, &mut server, &mut client, &mut moved);
@@ -53,15 +85,28 @@ pub async fn run(worker: &Worker, client: (Stream, BytesMut), server: (Stream, B
             deadline.set(idle);
         }
         match (up_done, down_done) {
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(()),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(()),
-            _ => deadline.poll_elapsed(cx).map(|Elapsed| ()),
+            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => Poll::Ready(End::Broken),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(End::Closed),
+            _ => deadline.poll_elapsed(cx).map(|Elapsed| End::Idle),
         }
     })
     .await;
+    Carried {
+        up: up.carried,
+        down: down.carried,
+        end,
+    }
 }
 
 impl Pipe {
+    fn new(buffer: BytesMut) -> Self {
+        Self {
+            buffer,
+            state: State::Open,
+            carried: 0,
+        }
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -76,6 +121,7 @@ impl Pipe {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
                 self.buffer.advance(written);
+                self.carried += written as u64;
                 *moved = true;
             }
             match self.state {
@@ -103,8 +149,12 @@ impl Pipe {
                 unsafe { self.buffer.set_len(self.buffer.len() + filled) };
                 Poll::Ready(Ok(filled))
             }
+            // TLS without its close_notify: many clients end like this, and what they carry has an end of its own.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
+                // Thousands of connections that say nothing are not to hold a buffer each.
+                self.buffer = BytesMut::new();
                 // Nothing to read: what the sink's TLS layer holds back goes out now.
                 let _ = Pin::new(sink).poll_flush(cx)?;
                 Poll::Pending

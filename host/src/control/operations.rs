@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Activation, Control};
 use crate::admin::{CacheCall, Operations};
+use crate::server::notify::{self, Event};
 use crate::telemetry::families;
 
 impl Operations for Control {
@@ -66,9 +67,12 @@ impl Operations for Control {
     }
 
     fn reload(&self) -> Result<Value, String> {
-        self.attempt("reload", || {
+        notify::tell(Event::Reloading);
+        let reloaded = self.attempt("reload", || {
             Self::reload(self).map(|serial| json!({ "snapshot": serial }))
-        })
+        });
+        notify::tell(Event::Ready);
+        reloaded
     }
 
     fn deploy(&self, bundle: &Path) -> Result<Value, String> {

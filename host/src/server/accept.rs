@@ -21,7 +21,7 @@ use super::tls::ListenerTls;
 use super::worker::Worker;
 use crate::config;
 use crate::connection::http1::{PriorKnowledge, Spoke};
-use crate::connection::{Client, Policy, http1, http2};
+use crate::connection::{Client, Policy, http1, http2, tcp};
 use crate::exchange::subject::Scheme;
 use crate::http1::stream::{Socket, Stream};
 use crate::telemetry::{Counter, Gauge, families};
@@ -48,6 +48,7 @@ struct Acceptor {
 
 /// Which protocol the client speaks.
 enum Protocol {
+    Tcp,
     Http1(PriorKnowledge),
     Http2,
 }
@@ -174,6 +175,7 @@ impl Acceptor {
             active: self.requests.clone(),
         });
         match self.protocol(&opened.stream) {
+            Protocol::Tcp => tcp::serve(self.worker.clone(), client, opened.stream).await,
             Protocol::Http1(prior) => {
                 let spoke = http1::serve(self.worker.clone(), client.clone(), opened.stream, prior).await;
                 if let Spoke::Http2(stream, received) = spoke {
@@ -195,6 +197,7 @@ impl Acceptor {
     /// What the two sides have agreed on by ALPN.
     fn protocol(&self, stream: &Stream) -> Protocol {
         match stream {
+            _ if self.listener.carries == config::Carries::Tcp => Protocol::Tcp,
             Stream::TlsServer(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => Protocol::Http2,
             // Through TLS the protocol is negotiated (RFC 9113 §3.2).
             Stream::TlsServer(_) => Protocol::Http1(PriorKnowledge::Refused),

@@ -10,6 +10,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 pub enum Event {
     /// Connections are accepted.
     Ready,
+    /// The configuration is being read again; [`Event::Ready`] ends it.
+    Reloading,
     /// The process ends.
     Stopping,
     /// Another process serves in place of this one.
@@ -28,9 +30,21 @@ pub fn tell(event: Event) {
 fn text(event: Event) -> String {
     match event {
         Event::Ready => "READY=1".to_owned(),
+        Event::Reloading => format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_micros()),
         Event::Stopping => "STOPPING=1".to_owned(),
         Event::ReplacedBy(process) => format!("MAINPID={process}\nREADY=1"),
     }
+}
+
+/// The clock by which systemd tells a reload's messages from earlier ones (systemd.service(5), `notify-reload`).
+fn monotonic_micros() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a `timespec` that lives through the call, which is all that the call asks for.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) } != 0;
+    if failed {
+        return 0;
+    }
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000
 }
 
 /// A name that begins with `@` is abstract: it lies in no folder.

@@ -54,6 +54,12 @@ impl State {
         }
     }
 
+    /// An upstream by its index.
+    #[must_use]
+    pub fn upstream(&self, index: usize) -> Option<&Group> {
+        self.groups.get(index)
+    }
+
     /// Whether any server is told of clients by the PROXY protocol.
     #[must_use]
     pub fn announces_clients(&self) -> bool {

@@ -17,7 +17,7 @@ use crate::exchange::subject::{RequestId, Subject};
 use crate::plugin::Chain;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Record;
-use crate::telemetry::access_log::WorkerLog;
+use crate::telemetry::access_log::{TcpRecord, WorkerLog};
 use crate::upstream::group::Group;
 use crate::upstream::pool::Pool;
 
@@ -131,6 +131,11 @@ impl Worker {
     /// Writes a plugin's event.
     pub fn log_event(&self, line: &str) {
         self.log.event(line);
+    }
+
+    /// Writes the access log line of a connection that was balanced as bytes.
+    pub fn log_tcp(&self, record: &TcpRecord<'_>) {
+        self.log.record_tcp(record);
     }
 
     /// The subject of a new exchange.

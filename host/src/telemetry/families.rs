@@ -147,12 +147,18 @@ families! {
     CONNECTIONS_ACCEPTED = "weir_connections_accepted_total", Counter, None, ["listener"], "Client connections accepted.";
     CONNECTIONS_ACTIVE = "weir_connections_active", Gauge, None, ["listener"], "Client connections open now.";
     CONNECTIONS_REFUSED = "weir_connections_refused_total", Counter, None, ["listener", "reason"],
-        "Client connections closed before the first request. reason: limit, descriptors, client_connections, client_connection_rate, handshake.";
+        "Client connections closed before the first request. reason: limit, descriptors, client_connections, client_connection_rate, handshake, proxy_header.";
     CONNECTIONS_OPEN = "weir_connections_open", Gauge, None, [],
         "Client connections that count towards limits.connections.";
     CLIENT_NETWORKS = "weir_client_networks", Gauge, None, [],
         "Networks of clients that are remembered for their limits.";
     HELD_BODIES = "weir_held_body_bytes", Gauge, Bytes, [], "Bytes of bodies that plugins hold.";
+
+    // Connections that are balanced as bytes.
+    TCP_CONNECTIONS = "weir_tcp_connections_total", Counter, None, ["listener", "route", "result"],
+        "Connections of TCP routes that have ended. result: closed, idle, broken, or why there was no server: hello, no_route, no_server, connect, connect_timeout, tls.";
+    TCP_BYTES = "weir_tcp_bytes_total", Counter, Bytes, ["listener", "route", "direction"],
+        "Bytes of those connections. direction: received (from clients), sent (to clients).";
 
     // Exchanges.
     HTTP2_ABUSE = "weir_http2_abuse_total", Counter, None, ["reason"],

@@ -168,10 +168,15 @@ pub fn hash_key(balance: &HashKey, subject: &Subject) -> u64 {
                 .find_map(|value| cookie(value.as_bytes(), name.as_bytes()))
         }
     };
-    match (found, subject.client_ip) {
-        (Some(bytes), _) => stable_hash(bytes),
-        (None, IpAddr::V4(address)) => stable_hash(&address.octets()),
-        (None, IpAddr::V6(address)) => stable_hash(&address.octets()),
+    found.map_or_else(|| address_hash(subject.client_ip), stable_hash)
+}
+
+/// What a consistent hash is made of where nothing but the client's address is known.
+#[must_use]
+pub fn address_hash(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => stable_hash(&address.octets()),
+        IpAddr::V6(address) => stable_hash(&address.octets()),
     }
 }
 

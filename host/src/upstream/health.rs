@@ -91,6 +91,9 @@ const UNCHECKED: u8 = 0;
 const HEALTHY: u8 = 1;
 const UNHEALTHY: u8 = 2;
 
+/// What a check has for a status that asked for none.
+const NO_STATUS: u16 = 0;
+
 /// An ejection is never longer than this many times the first.
 const LONGEST_EJECTION: u64 = 10;
 
@@ -370,7 +373,12 @@ impl Server {
         };
         let last_check = self.state.history.lock().last.as_ref().map(|probe| CheckStatus {
             ago_ms: now.saturating_sub(probe.at),
-            status: probe.result.as_ref().ok().copied(),
+            status: probe
+                .result
+                .as_ref()
+                .ok()
+                .copied()
+                .filter(|status| *status != NO_STATUS),
             error: probe.result.as_ref().err().cloned(),
         });
         ServerStatus {
@@ -458,6 +466,7 @@ pub(super) mod tests {
 
     pub(in crate::upstream) fn check() -> HealthCheck {
         HealthCheck {
+            kind: config::CheckKind::Http,
             path: "/".to_owned(),
             host: None,
             interval: Duration::from_secs(5),

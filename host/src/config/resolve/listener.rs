@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::super::endpoint::{LONGEST_PATH, UNIX};
 use super::super::raw::{At, Table};
 use super::super::settings;
-use super::super::{Endpoint, IpVersions, Listener, Place, Redirect, SocketOptions};
+use super::super::{Carries, Endpoint, IpVersions, Listener, Place, Redirect, SocketOptions};
 use super::tls::listener_tls;
 use super::{check_name, networks, socket_address};
 
@@ -43,6 +43,10 @@ pub(super) fn listeners(root: &Table<'_>) -> Vec<Listener> {
             name: name.value.into(),
             places,
             socket: socket_options(&table),
+            carries: match table.choice("protocol") {
+                "tcp" => Carries::Tcp,
+                _ => Carries::Http,
+            },
             http2: table.flag("http2"),
             tls: listener_tls(&table),
             proxy_protocol: networks(&table, "proxy_protocol"),

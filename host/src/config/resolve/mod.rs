@@ -6,6 +6,7 @@ mod compression;
 mod http2;
 mod listener;
 mod route;
+mod tcp;
 mod tls;
 mod upstream;
 
@@ -17,7 +18,7 @@ use ipnet::IpNet;
 use super::raw::{At, Table};
 use super::settings;
 use super::units;
-use super::{AccessLog, Admin, ClientLimits, Config, Limits, LogFormat, Outside, Plugins, Timeouts};
+use super::{AccessLog, Admin, Carries, ClientLimits, Config, Limits, LogFormat, Outside, Plugins, Timeouts};
 
 pub use certificate::load_certificate;
 
@@ -28,12 +29,18 @@ pub(super) fn config(root: &Table<'_>, source: &Path) -> Config {
     let listeners = listener::listeners(root);
     let upstreams = upstream::upstreams(root);
     let cache = root.table_or_defaults("cache", &settings::CACHE);
+    let http = listeners.iter().any(|listener| listener.carries == Carries::Http);
+    if http || listeners.is_empty() {
+        root.require("route");
+    }
+    let tcp_routes = tcp::routes(root, &listeners, &upstreams, &timeouts);
     let routes = route::routes(root, &upstreams, &timeouts, &limits, &cache::rules(&cache));
     Config {
         source: source.to_owned(),
         workers: root.integer_if_given("workers").unwrap_or_else(cores),
         listeners,
         routes,
+        tcp_routes,
         upstreams,
         cache: cache::cache(&cache),
         admin: admin(root),

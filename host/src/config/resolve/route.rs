@@ -24,7 +24,6 @@ pub(super) fn routes(
     limits: &Limits,
     cache_rules: &Arc<CacheRules>,
 ) -> Vec<Route> {
-    root.require("route");
     let indices: HashMap<&str, usize> = upstreams
         .iter()
         .enumerate()
@@ -54,7 +53,7 @@ pub(super) fn routes(
         let strip_prefix = strip_prefix(&table, &path);
         let route = Route {
             name: name.map_or("", |name| name.value).into(),
-            hosts: hosts(&table),
+            hosts: host_patterns(&table, "hosts"),
             path,
             methods: methods(&table),
             headers: headers(&table),
@@ -83,7 +82,7 @@ pub(super) fn routes(
     routes
 }
 
-fn find_upstream(table: &Table<'_>, indices: &HashMap<&str, usize>, name: &At<&str>) -> Option<usize> {
+pub(super) fn find_upstream(table: &Table<'_>, indices: &HashMap<&str, usize>, name: &At<&str>) -> Option<usize> {
     const SHOWN: usize = 8;
     let found = indices.get(name.value).copied();
     if found.is_none() {
@@ -107,10 +106,10 @@ fn find_upstream(table: &Table<'_>, indices: &HashMap<&str, usize>, name: &At<&s
     found
 }
 
-fn hosts(table: &Table<'_>) -> Vec<HostPattern> {
+pub(super) fn host_patterns(table: &Table<'_>, key: &str) -> Vec<HostPattern> {
     let mut hosts = Vec::new();
     let mut seen = HashSet::new();
-    for At { value, span } in table.texts("hosts") {
+    for At { value, span } in table.texts(key) {
         // The root's dot is left out of what requests are compared by.
         let lower = value.strip_suffix('.').unwrap_or(value).to_ascii_lowercase();
         let host = match lower.strip_prefix("*.") {

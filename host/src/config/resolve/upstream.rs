@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::super::raw::{At, Table, kind_of};
 use super::super::settings;
 use super::super::{
-    Balance, Concurrency, Ejection, Endpoint, HashKey, HealthCheck, Outside, Protocol, Server, Upstream,
+    Balance, CheckKind, Concurrency, Ejection, Endpoint, HashKey, HealthCheck, Outside, Protocol, Server, Upstream,
 };
 use super::check_name;
 use super::listener::unix_path;
@@ -278,6 +278,10 @@ fn health(table: &Table<'_>) -> HealthCheck {
             }
         });
     HealthCheck {
+        kind: match table.choice("kind") {
+            "tcp" => CheckKind::Tcp,
+            _ => CheckKind::Http,
+        },
         path: path.value.to_owned(),
         host,
         interval: table.duration("interval"),

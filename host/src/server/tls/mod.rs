@@ -19,7 +19,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use self::certificates::ByName;
 use self::client::{Identity, Trust};
-use crate::config::{self, Resumption};
+use crate::config::{self, Carries, Resumption};
 
 /// TLS 1.2 sessions that a listener remembers for clients that take no tickets; the oldest make room.
 const SESSIONS: usize = 4096;
@@ -54,9 +54,10 @@ impl Alpn {
     /// What a listener with these settings offers.
     #[must_use]
     pub fn of(listener: &config::Listener) -> Self {
-        match listener.http2 {
-            true => Self::Http2,
-            false => Self::Http1,
+        match (listener.carries, listener.http2) {
+            (Carries::Tcp, _) => Self::None,
+            (Carries::Http, true) => Self::Http2,
+            (Carries::Http, false) => Self::Http1,
         }
     }
 

@@ -3,7 +3,8 @@
 //! Bytes that are not UTF-8 are written as the four characters `\xHH`, so that nothing that a client sent is lost or breaks a
 //! reader.
 
-use super::{Record, Stamp, address, digits, header, micros, millis, number, target, thousandths, version};
+use super::{Record, Stamp, TcpRecord, address, digits, header, micros, millis, number, target, thousandths, version};
+use crate::exchange::subject::Scheme;
 
 /// Appends a line.
 pub fn line(out: &mut Vec<u8>, record: &Record<'_>, stamp: &Stamp) {
@@ -76,6 +77,37 @@ pub fn line(out: &mut Vec<u8>, record: &Record<'_>, stamp: &Stamp) {
         out.push(b'}');
     }
     out.extend_from_slice(b"]}\n");
+}
+
+/// Appends the line of a connection that was balanced as bytes; its keys are its own.
+pub fn tcp_line(out: &mut Vec<u8>, record: &TcpRecord<'_>, stamp: &Stamp) {
+    out.extend_from_slice(b"{\"time\":\"");
+    out.extend_from_slice(stamp.iso.as_bytes());
+    out.push(b'.');
+    millis(out, stamp.millis);
+    out.extend_from_slice(b"Z\",\"client\":\"");
+    address(out, record.client);
+    out.push(b'"');
+    text(out, ",\"listener\":", Some(record.listener.as_bytes()));
+    let scheme = match record.scheme {
+        Scheme::Http => "tcp",
+        Scheme::Https => "tls",
+    };
+    text(out, ",\"scheme\":", Some(scheme.as_bytes()));
+    text(out, ",\"server_name\":", record.server_name.map(str::as_bytes));
+    text(out, ",\"route\":", record.route.map(str::as_bytes));
+    text(out, ",\"server\":", record.server.map(str::as_bytes));
+    integer(out, ",\"received_bytes\":", record.received_bytes);
+    integer(out, ",\"sent_bytes\":", record.sent_bytes);
+    out.extend_from_slice(b",\"duration_ms\":");
+    thousandths(out, micros(record.duration));
+    out.extend_from_slice(b",\"connect_ms\":");
+    match record.connect_time {
+        Some(time) => thousandths(out, micros(time)),
+        None => out.extend_from_slice(b"null"),
+    }
+    text(out, ",\"result\":", Some(record.result.as_bytes()));
+    out.extend_from_slice(b"}\n");
 }
 
 fn comma(out: &mut Vec<u8>, index: usize) {

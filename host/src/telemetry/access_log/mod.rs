@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use super::{Registry, SharedCounter, families};
 use crate::config::{self, LogFormat};
-use crate::exchange::subject::Subject;
+use crate::exchange::subject::{Scheme, Subject};
 use crate::plugin::Trace;
 use writer::{Message, Sinks, Writer};
 
@@ -58,6 +58,33 @@ pub struct Record<'a> {
     pub refusal: Option<&'static str>,
     /// The plugins that were called, in order.
     pub plugins: &'a [Trace],
+}
+
+/// What the line of a connection that was balanced as bytes is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpRecord<'a> {
+    /// The client's address.
+    pub client: IpAddr,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// Whether Weir ended TLS.
+    pub scheme: Scheme,
+    /// The name in the client's TLS handshake (SNI).
+    pub server_name: Option<&'a str>,
+    /// The TCP route.
+    pub route: Option<&'a str>,
+    /// The server that was connected to, or tried last.
+    pub server: Option<&'a str>,
+    /// From the client.
+    pub received_bytes: u64,
+    /// To the client.
+    pub sent_bytes: u64,
+    /// Of the whole connection.
+    pub duration: Duration,
+    /// Until the server was connected to.
+    pub connect_time: Option<Duration>,
+    /// How it ended: the words of `weir_tcp_connections_total`.
+    pub result: &'static str,
 }
 
 /// The access log of the process.
@@ -186,16 +213,28 @@ pub struct WorkerLog {
 impl WorkerLog {
     /// Formats one line. Never waits for the disk.
     pub fn record(&self, record: &Record<'_>) {
+        self.write(|out, stamp, format| match format {
+            Format::Text => text::line(out, record, stamp),
+            Format::Json => json::line(out, record, stamp),
+        });
+    }
+
+    /// The same for a connection that was balanced as bytes.
+    pub fn record_tcp(&self, record: &TcpRecord<'_>) {
+        self.write(|out, stamp, format| match format {
+            Format::Text => text::tcp_line(out, record, stamp),
+            Format::Json => json::tcp_line(out, record, stamp),
+        });
+    }
+
+    fn write(&self, line: impl FnOnce(&mut Vec<u8>, &Stamp, Format)) {
         let Some(format) = decode(self.shared.format.load(Relaxed)) else {
             return;
         };
         let mut buffer = self.buffer.lock();
         let buffer = &mut *buffer;
         buffer.stamp.update(SystemTime::now());
-        match format {
-            Format::Text => text::line(&mut buffer.lines.bytes, record, &buffer.stamp),
-            Format::Json => json::line(&mut buffer.lines.bytes, record, &buffer.stamp),
-        }
+        line(&mut buffer.lines.bytes, &buffer.stamp, format);
         self.shared.count(Stream::Lines, &mut buffer.lines);
     }
 
@@ -430,7 +469,7 @@ pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::exchange::subject::{Note, RequestId, Scheme};
+    use crate::exchange::subject::{Note, RequestId};
     use crate::plugin::Phase;
     use bytes::Bytes;
 

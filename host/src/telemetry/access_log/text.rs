@@ -8,7 +8,7 @@
 //! (one line, without the breaks). Bytes outside printable ASCII, quotes and backslashes are written `\xHH`, in values without
 //! quotes spaces too.
 
-use super::{Record, Stamp, address, digits, header, micros, number, target, thousandths, version};
+use super::{Record, Stamp, TcpRecord, address, digits, header, micros, number, target, thousandths, version};
 
 /// Appends a line.
 pub fn line(out: &mut Vec<u8>, record: &Record<'_>, stamp: &Stamp) {
@@ -62,6 +62,34 @@ pub fn line(out: &mut Vec<u8>, record: &Record<'_>, stamp: &Stamp) {
         escape(out, note.value.as_bytes(), Spaces::Kept);
         out.push(b'"');
     }
+    out.push(b'\n');
+}
+
+/// Appends the line of a connection that was balanced as bytes: no status, and the name in the TLS handshake for a target.
+pub fn tcp_line(out: &mut Vec<u8>, record: &TcpRecord<'_>, stamp: &Stamp) {
+    address(out, record.client);
+    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(stamp.common.as_bytes());
+    out.extend_from_slice(b"] \"TCP ");
+    escape(out, record.server_name.unwrap_or("-").as_bytes(), Spaces::Escaped);
+    out.extend_from_slice(b"\" - ");
+    number(out, record.sent_bytes);
+    out.extend_from_slice(b" \"-\" \"-\" received=");
+    number(out, record.received_bytes);
+    word(out, " listener=", Some(record.listener.as_bytes()));
+    word(out, " route=", record.route.map(str::as_bytes));
+    word(out, " server=", record.server.map(str::as_bytes));
+    out.extend_from_slice(b" time=");
+    thousandths(out, micros(record.duration));
+    out.extend_from_slice(b"ms connect=");
+    match record.connect_time {
+        Some(time) => {
+            thousandths(out, micros(time));
+            out.extend_from_slice(b"ms");
+        }
+        None => out.push(b'-'),
+    }
+    word(out, " result=", Some(record.result.as_bytes()));
     out.push(b'\n');
 }
 

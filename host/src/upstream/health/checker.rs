@@ -1,4 +1,4 @@
-//! Active checks: one thread for the process, a GET to every server of every upstream that asks for them.
+//! Active checks: one thread for the process, a GET or a connection to every server of every upstream that asks for them.
 //!
 //! The checks go over a connection of their own, in clear or through TLS as traffic does, so that they also find a server that
 //! no longer accepts connections while old ones still work.
@@ -16,8 +16,8 @@ use tokio::time;
 use tokio_rustls::TlsConnector;
 
 use super::super::connect::dial;
-use super::{Server, Servers, now};
-use crate::config::{HealthCheck, authority};
+use super::{NO_STATUS, Server, Servers, now};
+use crate::config::{CheckKind, HealthCheck, authority};
 use crate::proxy_protocol::{self, Announced};
 use crate::telemetry::{Probe, Registry};
 
@@ -113,20 +113,24 @@ async fn probe(upstream: &Servers, server: &Server, check: &HealthCheck) -> io::
         (Some(client), Some(tls)) => {
             let name = server_name(tls.server_name.as_deref(), server)?;
             let mut client = rustls::ClientConfig::clone(client);
-            client.alpn_protocols = vec![b"http/1.1".to_vec()];
-            get(
+            if check.kind == CheckKind::Http {
+                client.alpn_protocols = vec![b"http/1.1".to_vec()];
+            }
+            ask(
                 TlsConnector::from(Arc::new(client)).connect(name, stream).await?,
                 server,
                 check,
             )
             .await?
         }
-        _ => get(stream, server, check).await?,
+        _ => ask(stream, server, check).await?,
     };
-    match check
-        .statuses
-        .iter()
-        .any(|(low, high)| (*low..=*high).contains(&status))
+    let connected = check.kind == CheckKind::Tcp;
+    match connected
+        || check
+            .statuses
+            .iter()
+            .any(|(low, high)| (*low..=*high).contains(&status))
     {
         true => Ok(status),
         false => Err(io::Error::other(format!("status {status}"))),
@@ -134,7 +138,10 @@ async fn probe(upstream: &Servers, server: &Server, check: &HealthCheck) -> io::
 }
 
 /// Sends the request and reads no further than the status line and headers need.
-async fn get(mut stream: impl AsyncRead + AsyncWrite + Unpin, server: &Server, check: &HealthCheck) -> io::Result<u16> {
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, server: &Server, check: &HealthCheck) -> io::Result<u16> {
+    if check.kind == CheckKind::Tcp {
+        return Ok(NO_STATUS);
+    }
     let mut request = Vec::with_capacity(256);
     request.extend_from_slice(format!("GET {} HTTP/1.1\r\nHost: ", check.path).as_bytes());
     request.extend_from_slice(
