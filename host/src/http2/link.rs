@@ -430,7 +430,12 @@ impl Link {
         frame::go_away(inner.io.out(), last, reason);
         inner.leaving = Leaving::After(last);
         for entry in inner.streams.values_mut() {
-            entry.reset.get_or_insert((Reason::CANCEL, Fate::ResetHere));
+            // A response that is complete is still there to be read.
+            if inner.role == Role::Client && entry.receiving == Half::Ended {
+                entry.sending = Half::Ended;
+            } else {
+                entry.reset.get_or_insert((Reason::CANCEL, Fate::ResetHere));
+            }
             entry.wake();
         }
     }
