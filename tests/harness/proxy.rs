@@ -377,6 +377,20 @@ impl Proxy {
             .fold(0.0, |sum, value| sum + value)
     }
 
+    /// Waits until a metric is what it should be: a request is counted when all of it is over, and its client can know first.
+    pub fn await_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        eventually(&format!("{name} {labels:?} to be {value}"), || {
+            (self.metric(name, labels) == value).then_some(())
+        });
+    }
+
+    /// Like [`await_metric`](Self::await_metric), with the least that it may be.
+    pub fn await_metric_from(&self, name: &str, labels: &[(&str, &str)], least: f64) {
+        eventually(&format!("{name} {labels:?} to be {least} or more"), || {
+            (self.metric(name, labels) >= least).then_some(())
+        });
+    }
+
     /// Resident memory in bytes.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a running process");

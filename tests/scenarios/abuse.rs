@@ -17,9 +17,7 @@ fn limited(limits: &str) -> (Origin, Proxy) {
     (origin, proxy)
 }
 
-fn refused(proxy: &Proxy, reason: &str) -> f64 {
-    proxy.metric("weir_connections_refused_total", &[("reason", reason)])
-}
+const REFUSED: &str = "weir_connections_refused_total";
 
 /// Whether a new connection is answered.
 fn is_answered(proxy: &Proxy) -> bool {
@@ -35,8 +33,8 @@ fn a_network_has_so_many_connections() {
         assert_eq!(client.get("/").status, 200);
     }
     assert!(!is_answered(&proxy));
-    assert_eq!(refused(&proxy, "client_connections"), 1.0);
-    assert_eq!(proxy.metric("weir_client_networks", &[]), 1.0);
+    proxy.await_metric(REFUSED, &[("reason", "client_connections")], 1.0);
+    proxy.await_metric("weir_client_networks", &[], 1.0);
     kept.pop();
     eventually("room for another one", || is_answered(&proxy).then_some(()));
 }
@@ -46,7 +44,7 @@ fn a_network_opens_so_many_a_second() {
     let (_origin, proxy) = limited("client_connection_rate = 3");
     let answered = (0..20).filter(|_| is_answered(&proxy)).count();
     assert!((3..15).contains(&answered), "{answered} of 20");
-    assert!(refused(&proxy, "client_connection_rate") >= 5.0);
+    proxy.await_metric_from(REFUSED, &[("reason", "client_connection_rate")], 5.0);
 }
 
 #[test]
@@ -58,9 +56,10 @@ fn a_network_asks_so_much_a_second() {
     assert!((5..40).contains(&origin.requests()), "{}", origin.requests());
     assert_eq!(refused.len() + origin.requests(), 40);
     assert_eq!(refused[0].headers.get("retry-after"), Some("1"), "RFC 6585 §4");
-    assert_eq!(
-        proxy.metric("weir_refusals_total", &[("reason", "client_request_rate")]),
-        refused.len() as f64
+    proxy.await_metric(
+        "weir_refusals_total",
+        &[("reason", "client_request_rate")],
+        refused.len() as f64,
     );
 }
 
@@ -167,12 +166,10 @@ fn an_upstream_has_so_many_requests_and_so_many_wait() {
     let mut first = asking(&proxy);
     gate.await_waiting(1);
     let mut waiting: Vec<_> = (0..2).map(|_| asking(&proxy)).collect();
-    eventually("two requests in the queue", || {
-        (proxy.metric("weir_upstream_waiting", &[("upstream", "app")]) == 2.0).then_some(())
-    });
+    proxy.await_metric("weir_upstream_waiting", &[("upstream", "app")], 2.0);
     let newest = proxy.get("/");
     assert_eq!((newest.status, newest.headers.get("retry-after")), (503, Some("5")));
-    assert_eq!(proxy.metric("weir_refusals_total", &[("reason", "queue_full")]), 1.0);
+    proxy.await_metric("weir_refusals_total", &[("reason", "queue_full")], 1.0);
     assert_eq!(origin.requests(), 1);
     gate.open();
     for client in waiting.iter_mut().chain([&mut first]) {
@@ -187,7 +184,7 @@ fn waiting_for_an_upstream_has_an_end() {
     let mut first = asking(&proxy);
     gate.await_waiting(1);
     assert_eq!(proxy.get("/").status, 503);
-    assert_eq!(proxy.metric("weir_refusals_total", &[("reason", "queue_timeout")]), 1.0);
+    proxy.await_metric("weir_refusals_total", &[("reason", "queue_timeout")], 1.0);
     gate.open();
     assert_eq!(first.response().status, 200);
     assert_eq!(proxy.get("/").status, 200, "the place is free again");
@@ -200,13 +197,9 @@ fn clients_that_leave_the_queue_leave_no_gap() {
     gate.await_waiting(1);
     let gone = asking(&proxy);
     let mut last = asking(&proxy);
-    eventually("two requests in the queue", || {
-        (proxy.metric("weir_upstream_waiting", &[]) == 2.0).then_some(())
-    });
+    proxy.await_metric("weir_upstream_waiting", &[], 2.0);
     drop(gone);
-    eventually("the refusal of the one who left", || {
-        (proxy.metric("weir_refusals_total", &[("reason", "client_gone")]) == 1.0).then_some(())
-    });
+    proxy.await_metric("weir_refusals_total", &[("reason", "client_gone")], 1.0);
     gate.open();
     assert_eq!(first.response().status, 200);
     assert_eq!(last.response().status, 200);
@@ -257,7 +250,7 @@ fn the_operator_gets_through_when_descriptors_run_out() {
         .filter_map(|_| TcpStream::connect(proxy.address()).ok())
         .collect();
     eventually("a connection that is refused", || {
-        (refused(&proxy, "descriptors") > 0.0).then_some(())
+        (proxy.metric(REFUSED, &[("reason", "descriptors")]) > 0.0).then_some(())
     });
     assert_eq!(proxy.ask("/readyz").status, 200);
     let mut early = Client::over(Box::new(kept.into_iter().next().unwrap()));

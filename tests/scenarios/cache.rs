@@ -8,7 +8,7 @@ use weir_tests::client;
 use weir_tests::message::{Request, Response};
 use weir_tests::origin::Origin;
 use weir_tests::proxy::{Proxy, configure};
-use weir_tests::sync::{Gate, eventually};
+use weir_tests::sync::Gate;
 
 fn caching(origin: &Origin, tables: &str) -> Proxy {
     configure()
@@ -43,7 +43,7 @@ fn a_fresh_response_is_answered_from_memory() {
     assert_eq!(first.headers.get("age"), None, "straight from the origin");
     assert!(second.headers.get("age").is_some(), "RFC 9111 §5.1");
     assert_eq!(origin.requests(), 1);
-    assert_eq!(proxy.metric("weir_cache_lookups_total", &[("result", "hit")]), 1.0);
+    proxy.await_metric("weir_cache_lookups_total", &[("result", "hit")], 1.0);
     proxy.await_access("cache=hit");
 }
 
@@ -128,10 +128,7 @@ fn a_stale_response_is_asked_about() {
         .map(|request| request.headers.get("if-none-match").is_some())
         .collect();
     assert_eq!(asked, [false, true, true]);
-    assert_eq!(
-        proxy.metric("weir_cache_lookups_total", &[("result", "revalidated")]),
-        2.0
-    );
+    proxy.await_metric("weir_cache_lookups_total", &[("result", "revalidated")], 2.0);
 }
 
 #[test]
@@ -203,9 +200,7 @@ fn one_request_fetches_for_all_who_wait() {
         })
         .collect();
     gate.open();
-    eventually("all clients inside the proxy", || {
-        (proxy.metric("weir_requests_active", &[]) >= CLIENTS as f64).then_some(())
-    });
+    proxy.await_metric_from("weir_requests_active", &[], CLIENTS as f64);
     held.open();
     for client in clients {
         assert_eq!(client.join().unwrap(), "shared");
@@ -227,9 +222,7 @@ fn nobody_gets_what_was_private_to_another() {
     let clients: Vec<_> = (0..6)
         .map(|_| thread::spawn(move || client::get(address, "/").text_body()))
         .collect();
-    eventually("all clients inside the proxy", || {
-        (proxy.metric("weir_requests_active", &[]) >= 6.0).then_some(())
-    });
+    proxy.await_metric_from("weir_requests_active", &[], 6.0);
     held.open();
     let mut answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
     answers.sort();
@@ -246,7 +239,7 @@ fn its_size_is_bounded() {
     }
     let bytes = proxy.metric("weir_cache_bytes", &[]);
     assert!((1.0..=262_144.0).contains(&bytes), "{bytes} bytes in a cache of 262144");
-    assert!(proxy.metric("weir_cache_evicted_total", &[("cause", "space")]) > 0.0);
+    proxy.await_metric_from("weir_cache_evicted_total", &[("cause", "space")], 1.0);
 }
 
 #[test]

@@ -71,10 +71,10 @@ fn what_is_stored_is_there_after_a_restart() {
         );
     }
     assert_eq!(origin.requests(), 3);
-    assert_eq!(proxy.metric("weir_cache_disk_hits_total", &[]), 3.0);
+    proxy.await_metric("weir_cache_disk_hits_total", &[], 3.0);
     // What came from the disk is in memory now.
     assert_eq!(proxy.get("/a").body, content("/a"));
-    assert_eq!(proxy.metric("weir_cache_disk_hits_total", &[]), 3.0);
+    proxy.await_metric("weir_cache_disk_hits_total", &[], 3.0);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn limits_of_bytes_and_files_are_kept() {
         let files = proxy.metric("weir_cache_disk_objects", &[]);
         (files <= 30.0 && proxy.metric("weir_cache_disk_bytes", &[]) <= 1_048_576.0).then_some(())
     });
-    assert!(proxy.metric("weir_cache_disk_evicted_total", &[]) >= 70.0);
+    proxy.await_metric_from("weir_cache_disk_evicted_total", &[], 70.0);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_disk_that_fails_means_misses_and_a_metric() {
         let target = format!("/{number}");
         assert_eq!(proxy.get(&target).body, content(&target));
     }
-    assert!(proxy.metric("weir_cache_disk_errors_total", &[("operation", "write")]) >= 1.0);
+    proxy.await_metric_from("weir_cache_disk_errors_total", &[("operation", "write")], 1.0);
     // A start without a usable disk is a start all the same.
     let proxy = proxy.restart();
     assert_eq!(proxy.get("/a").body, content("/a"));
@@ -278,7 +278,5 @@ fn a_start_with_many_objects_answers_at_once() {
     let took: Duration = begun.elapsed();
     eprintln!("first hit after a start with {objects} objects: {took:?}");
     assert_eq!(origin.requests(), asked);
-    eventually("the index", || {
-        (proxy.metric("weir_cache_disk_objects", &[]) >= objects as f64).then_some(())
-    });
+    proxy.await_metric_from("weir_cache_disk_objects", &[], objects as f64);
 }

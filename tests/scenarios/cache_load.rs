@@ -33,9 +33,7 @@ fn crowd(proxy: &Proxy, count: usize, target: &str) -> Vec<Client> {
             client
         })
         .collect();
-    eventually("the crowd inside the proxy", || {
-        (proxy.metric("weir_requests_active", &[]) >= count as f64).then_some(())
-    });
+    proxy.await_metric_from("weir_requests_active", &[], count as f64);
     clients
 }
 
@@ -242,10 +240,7 @@ fn waiting_for_a_turn_has_an_end() {
     gate.await_waiting(1);
     let refused = proxy.get("/second");
     assert_eq!((refused.status, refused.headers.get("retry-after")), (503, Some("5")));
-    // Counted when the answer has been sent, which the client may know first.
-    eventually("the refusal in the metrics", || {
-        (proxy.metric("weir_refusals_total", &[("reason", "origin_busy")]) == 1.0).then_some(())
-    });
+    proxy.await_metric("weir_refusals_total", &[("reason", "origin_busy")], 1.0);
     gate.open();
     assert_eq!(first.response().text_body(), "ok");
 }

@@ -92,7 +92,7 @@ fn every_client_gets_the_coding_that_it_likes_best() {
             );
         }
     }
-    assert_eq!(proxy.metric("weir_compressed_total", &[("coding", "gzip")]), 2.0);
+    proxy.await_metric("weir_compressed_total", &[("coding", "gzip")], 2.0);
     let asked = origin.seen();
     assert_eq!(
         asked[1].headers.get("accept-encoding"),
@@ -111,7 +111,7 @@ fn the_cache_keeps_one_response_for_each_coding() {
         }
     }
     assert_eq!(origin.requests(), 4, "gzip, br, zstd and nothing");
-    assert_eq!(proxy.metric("weir_compressed_total", &[("coding", "gzip")]), 1.0);
+    proxy.await_metric("weir_compressed_total", &[("coding", "gzip")], 1.0);
 
     let known = accepting("gzip").header("If-None-Match", "W/\"v1\"");
     assert_eq!(proxy.fetch(&known).status, 304);

@@ -9,7 +9,6 @@ use weir_tests::frames::{
 };
 use weir_tests::origin::Origin;
 use weir_tests::proxy::{Proxy, in_front_of};
-use weir_tests::sync::eventually;
 
 /// Frames of an attack, by number; it ends with its connection, or after so many.
 const MANY: u32 = 100_000;
@@ -30,13 +29,11 @@ fn ends(proxy: &Proxy, word: &str, mut client: Client, attack: impl Fn(u32) -> V
 }
 
 fn is_told(proxy: &Proxy, word: &str) {
-    eventually(word, || (counted(proxy, word) == 1.0).then_some(()));
+    proxy.await_metric(ABUSE, &[("reason", word)], 1.0);
     proxy.await_log(&format!("\"reason\":\"{word}\""));
 }
 
-fn counted(proxy: &Proxy, word: &str) -> f64 {
-    proxy.metric("weir_http2_abuse_total", &[("reason", word)])
-}
+const ABUSE: &str = "weir_http2_abuse_total";
 
 fn proxy() -> (Origin, Proxy) {
     let origin = Origin::text("hello");
@@ -242,5 +239,5 @@ fn limits_are_the_operators() {
     for _ in 0..1000 {
         client.ping();
     }
-    assert_eq!(counted(&proxy, "ping_flood"), 0.0);
+    assert_eq!(proxy.metric(ABUSE, &[("reason", "ping_flood")]), 0.0);
 }

@@ -43,10 +43,7 @@ fn one_listener_on_several_addresses() {
             "{address}"
         );
     }
-    assert_eq!(
-        proxy.metric("weir_connections_accepted_total", &[("listener", "web")]),
-        3.0
-    );
+    proxy.await_metric("weir_connections_accepted_total", &[("listener", "web")], 3.0);
 }
 
 #[test]

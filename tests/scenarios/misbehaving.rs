@@ -148,7 +148,7 @@ fn one_that_logs_megabytes() {
         "limits = { log_lines = 10, time = \"10s\" }",
     ));
     assert_eq!(proxy.get("/flood").text_body(), "served");
-    assert!(proxy.metric("weir_plugin_log_lines_dropped_total", &[("plugin", "flood")]) >= 4000.0);
+    proxy.await_metric_from("weir_plugin_log_lines_dropped_total", &[("plugin", "flood")], 4000.0);
     let log = proxy.log();
     let lines = log.lines().filter(|line| line.contains("xxxxxxxx")).count();
     assert!((1..=40).contains(&lines), "{lines} of 4096 lines got into the log");
@@ -160,12 +160,10 @@ fn one_that_traps_when_the_response_is_there() {
     for (policy, status) in [("closed", 503), ("open", 200)] {
         let (_origin, proxy) = with(&bundle("trap", policy, ""));
         assert_eq!(proxy.get("/trap/response").status, status, "{policy}");
-        assert_eq!(
-            proxy.metric(
-                "weir_plugin_failures_total",
-                &[("phase", "on_response"), ("cause", "trap")]
-            ),
-            1.0
+        proxy.await_metric(
+            "weir_plugin_failures_total",
+            &[("phase", "on_response"), ("cause", "trap")],
+            1.0,
         );
         assert_eq!(proxy.get("/").status, 200);
     }
@@ -177,13 +175,11 @@ fn one_that_traps_when_all_is_over() {
     let mut client = proxy.connect();
     assert_eq!(client.get("/trap/finish").status, 200, "the response had left already");
     assert_eq!(client.get("/").status, 200, "the connection lives on");
-    weir_tests::sync::eventually("the failure in the counters", || {
-        (proxy.metric(
-            "weir_plugin_failures_total",
-            &[("phase", "on_finish"), ("cause", "trap")],
-        ) == 1.0)
-            .then_some(())
-    });
+    proxy.await_metric(
+        "weir_plugin_failures_total",
+        &[("phase", "on_finish"), ("cause", "trap")],
+        1.0,
+    );
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn metrics_by_listener_route_server_and_plugin() {
         ("weir_generation_info", &[("bundle", "observed"), ("version", "7")], 1.0),
     ];
     for (name, labels, value) in rows {
-        assert_eq!(proxy.metric(name, labels), *value, "{name} {labels:?}");
+        proxy.await_metric(name, labels, *value);
     }
 }
 
@@ -154,7 +154,7 @@ fn a_refused_request_is_counted_and_logged_too() {
     let mut client = proxy.connect();
     client.send(b"GET /two-hosts HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
     assert_eq!(client.response().status, 400);
-    assert!(proxy.metric("weir_refusals_total", &[]) >= 2.0);
+    proxy.await_metric_from("weir_refusals_total", &[], 2.0);
     proxy.await_access("/two-hosts");
 }
 

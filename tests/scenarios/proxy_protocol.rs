@@ -63,10 +63,7 @@ fn a_connection_without_a_header_is_closed_unanswered() {
         client.assert_closed();
     }
     assert_eq!(origin.requests(), 0);
-    assert_eq!(
-        proxy.metric("weir_connections_refused_total", &[("reason", "proxy_header")]),
-        3.0
-    );
+    proxy.await_metric("weir_connections_refused_total", &[("reason", "proxy_header")], 3.0);
 }
 
 #[test]

@@ -77,8 +77,8 @@ fn operators_purge_by_url_prefix_host_and_tag() {
         assert!(output.contains(said), "{arguments:?}: {output}");
         assert_eq!(refetched(&origin, &proxy), gone, "{arguments:?}");
     }
-    assert_eq!(proxy.metric("weir_cache_purges_total", &[("what", "url")]), 3.0);
-    assert_eq!(proxy.metric("weir_cache_evicted_total", &[("cause", "purged")]), 14.0);
+    proxy.await_metric("weir_cache_purges_total", &[("what", "url")], 3.0);
+    proxy.await_metric("weir_cache_evicted_total", &[("cause", "purged")], 14.0);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn operators_ban_by_expression() {
     assert_eq!(refetched(&origin, &proxy), ["/covers/2"]);
     let bans = cache(&proxy, &["bans"]);
     assert!(bans.contains("done") && bans.contains("req.url ~ 2$"), "{bans}");
-    assert_eq!(proxy.metric("weir_cache_bans", &[]), 1.0);
+    proxy.await_metric("weir_cache_bans", &[], 1.0);
     let refused = proxy.weir(&["cache", "ban", "req.url ~ ("]);
     assert!(
         !refused.success && refused.stderr.contains("pattern"),

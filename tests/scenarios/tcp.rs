@@ -103,18 +103,14 @@ fn a_real_redis_behind_tls() {
         "{line}"
     );
     let labels = [("listener", "redis"), ("route", "redis")];
-    eventually("the counters", || {
-        (proxy.metric("weir_tcp_connections_total", &labels) >= 3.0).then_some(())
-    });
+    proxy.await_metric_from("weir_tcp_connections_total", &labels, 3.0);
     let sent = proxy.metric("weir_tcp_bytes_total", &[("direction", "sent")]);
     assert!(sent > 3_000_000.0, "{sent}");
-    eventually("a check", || {
-        (proxy.metric(
-            "weir_upstream_checks_total",
-            &[("upstream", "redis"), ("result", "passed")],
-        ) > 0.0)
-            .then_some(())
-    });
+    proxy.await_metric_from(
+        "weir_upstream_checks_total",
+        &[("upstream", "redis"), ("result", "passed")],
+        1.0,
+    );
 }
 
 /// Two TLS servers that show certificates of their own, and one that takes what is left.
@@ -189,10 +185,7 @@ fn a_connection_that_no_route_takes_is_closed_and_counted() {
         .start();
     assert_eq!(exchange(proxy.address(), b"no TLS at all"), b"");
     proxy.await_access("result=no_route");
-    assert_eq!(
-        proxy.metric("weir_tcp_connections_total", &[("result", "no_route")]),
-        1.0
-    );
+    proxy.await_metric("weir_tcp_connections_total", &[("result", "no_route")], 1.0);
     assert_eq!(origin.connections(), 0);
 }
 
@@ -222,7 +215,7 @@ fn another_server_is_tried_when_one_cannot_be_connected_to() {
     for _ in 0..4 {
         assert_eq!(exchange(proxy.address(), b"hello"), b"hello");
     }
-    assert!(proxy.metric("weir_upstream_retries_total", &[("upstream", "app")]) >= 1.0);
+    proxy.await_metric_from("weir_upstream_retries_total", &[("upstream", "app")], 1.0);
 }
 
 #[test]

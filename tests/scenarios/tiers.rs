@@ -78,5 +78,5 @@ fn a_loop_is_broken() {
         origin.only_request().headers.all("cdn-loop"),
         ["other; a=1", "edge.example.org"]
     );
-    assert_eq!(proxy.metric("weir_refusals_total", &[("reason", "loop")]), 2.0);
+    proxy.await_metric("weir_refusals_total", &[("reason", "loop")], 2.0);
 }

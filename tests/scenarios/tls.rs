@@ -74,7 +74,7 @@ fn only_clients_with_a_certificate_are_served_and_servers_are_told_who_they_are(
         certificate.starts_with(":MII") && certificate.ends_with(':'),
         "{certificate}"
     );
-    assert!(proxy.metric("weir_connections_refused_total", &[("reason", "handshake")]) >= 2.0);
+    proxy.await_metric_from("weir_connections_refused_total", &[("reason", "handshake")], 2.0);
 }
 
 #[test]

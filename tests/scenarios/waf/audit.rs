@@ -44,7 +44,7 @@ fn every_match_is_written_down_in_a_file_of_its_own() {
         assert_eq!(transaction["response"]["http_code"], 403);
         assert!(uri.contains("password=***"), "{uri}");
     }
-    assert_eq!(proxy.metric("weir_event_lines_total", &[]), REQUESTS as f64);
+    proxy.await_metric("weir_event_lines_total", &[], REQUESTS as f64);
     assert_eq!(proxy.metric("weir_event_dropped_total", &[]), 0.0);
 }
 
