@@ -1,4 +1,4 @@
-//! CPU time of a process, from the kernel's own account, and which core it runs on.
+//! CPU time and memory of a process, from the kernel's own account, and which core it runs on.
 
 use std::fs;
 use std::time::Duration;
@@ -29,6 +29,24 @@ pub(crate) fn of_tree(pid: u32) -> anyhow::Result<Duration> {
     let mut total = Duration::from_nanos(nanos);
     for child in children {
         total += of_tree(child)?;
+    }
+    Ok(total)
+}
+
+/// Anonymous memory of a process and its children that is resident, in bytes.
+pub(crate) fn memory_of_tree(pid: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
+    let kibibytes = status.lines().find_map(|line| {
+        line.strip_prefix("RssAnon:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse::<u64>()
+            .ok()
+    });
+    let mut total = kibibytes.context("no RssAnon")? * 1024;
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    for child in listed.split_whitespace().filter_map(|child| child.parse().ok()) {
+        total += memory_of_tree(child)?;
     }
     Ok(total)
 }

@@ -1,4 +1,4 @@
-//! Weir beside nginx and HAProxy.
+//! Weir beside nginx, HAProxy and Varnish.
 //!
 //! How it measures is in `benches/README.md`: each proxy has one worker pinned to one core, the load generator and the origin
 //! share another; what counts is the CPU time that the proxy's process used, divided by the requests that it answered. The
@@ -6,6 +6,7 @@
 
 mod bundles;
 mod cpu;
+mod footprint;
 mod handshakes;
 mod load;
 mod peers;
@@ -23,7 +24,7 @@ use crate::peers::Bench;
 use crate::scenarios::{SCENARIOS, Scenario};
 use crate::table::{Row, Table};
 
-/// Weir beside nginx and HAProxy: CPU per request, latency, hot swaps.
+/// Weir beside nginx, HAProxy and Varnish: CPU per request, latency, memory, hot swaps.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Scenarios to run, by name; all of them when none is given
@@ -59,11 +60,12 @@ fn main() -> anyhow::Result<()> {
         }
         println!("{:<14} {}", swaps::NAME, swaps::TITLE);
         println!("{:<14} {}", handshakes::NAME, handshakes::TITLE);
+        println!("{:<14} {}", footprint::NAME, footprint::TITLE);
         return Ok(());
     }
     let wanted = |name: &str| arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|wanted| wanted == name);
     for name in &arguments.scenarios {
-        if ![swaps::NAME, handshakes::NAME].contains(&name.as_str())
+        if ![swaps::NAME, handshakes::NAME, footprint::NAME].contains(&name.as_str())
             && !SCENARIOS.iter().any(|scenario| scenario.name == name)
         {
             bail!("there is no scenario {name:?}; --list names them");
@@ -89,6 +91,9 @@ fn main() -> anyhow::Result<()> {
     if wanted(handshakes::NAME) {
         let span = Duration::from_secs(arguments.seconds);
         table.note(handshakes::run(&bench, arguments.rounds, span).context("scenario handshakes")?);
+    }
+    if wanted(footprint::NAME) {
+        table.note(footprint::run(&bench).context("scenario cache-memory")?);
     }
     let markdown = table.markdown();
     println!("{markdown}");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ use crate::scenarios::Scenario;
 
 /// Bytes of the body that the origin answers with.
 const BODY: usize = 1024;
+/// What the origin has as files, by name and size.
+const FILES: [(&str, usize); 3] = [("4k", 4096), ("64k", 64 * 1024), ("1m", 1024 * 1024)];
+/// What caches may keep in memory, unless a measurement says otherwise.
+const MEMORY: &str = "64MiB";
 /// How long a proxy may take to listen; Weir compiles plugins the first time.
 const START: Duration = Duration::from_secs(120);
 
@@ -24,6 +29,7 @@ pub(crate) enum Peer {
     Weir(Plugins),
     Nginx,
     Haproxy,
+    Varnish,
 }
 
 impl Peer {
@@ -35,6 +41,7 @@ impl Peer {
             Self::Weir(Plugins::Mark(_)) => "Weir + mark",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
+            Self::Varnish => "Varnish",
         }
     }
 }
@@ -73,6 +80,13 @@ impl Bench {
         fs::write(dir.path().join("cert.pem"), &cert)?;
         fs::write(dir.path().join("key.pem"), &key)?;
         fs::write(dir.path().join("both.pem"), format!("{cert}{key}"))?;
+        let files = dir.path().join("www/cached");
+        fs::create_dir_all(&files)?;
+        for (name, size) in FILES {
+            fs::write(files.join(name), "x".repeat(size))?;
+        }
+        // nginx reads them as another user.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
         let origin_port = free_port()?;
         let fill = |text: &str| {
             text.replace("{{dir}}", &dir.path().to_string_lossy())
@@ -111,6 +125,11 @@ impl Bench {
 
     /// Starts a proxy and waits until it answers.
     pub(crate) fn start(&self, peer: Peer, scenario: &Scenario) -> anyhow::Result<Proxy> {
+        self.start_with(peer, scenario, MEMORY)
+    }
+
+    /// The same, with this much memory for what it caches.
+    pub(crate) fn start_with(&self, peer: Peer, scenario: &Scenario, memory: &str) -> anyhow::Result<Proxy> {
         let ports = [free_port()?, free_port()?, free_port()?];
         let [http, https, admin] = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let bundle = match peer {
@@ -124,6 +143,7 @@ impl Bench {
                 .replace("{{https}}", &https.port().to_string())
                 .replace("{{http}}", &http.port().to_string())
                 .replace("{{admin}}", &admin.port().to_string())
+                .replace("{{memory}}", memory)
                 .replace("{{bundle}}", &bundle)
         };
         // A deployment of an earlier run would win over the bundle in the configuration.
@@ -136,6 +156,11 @@ impl Bench {
                 "haproxy.cfg",
                 Path::new("haproxy"),
             ),
+            Peer::Varnish => (
+                include_str!("../peers/varnish.vcl"),
+                "varnish.vcl",
+                Path::new("varnishd"),
+            ),
         };
         let config = self.dir().join(name);
         fs::write(&config, fill(template))?;
@@ -144,6 +169,14 @@ impl Bench {
             Peer::Weir(_) => spawn(cpu::PROXY_CORE, &program, &[Path::new("run"), Path::new("-c"), &config])?,
             Peer::Nginx => spawn(cpu::PROXY_CORE, &program, &[Path::new("-c"), &config])?,
             Peer::Haproxy => spawn(cpu::PROXY_CORE, &program, &[Path::new("-db"), Path::new("-f"), &config])?,
+            Peer::Varnish => {
+                let storage = format!("default,{}", memory.trim_end_matches("iB").to_lowercase());
+                let (address, folder) = (http.to_string(), self.dir().join("varnish"));
+                // In this process's place and without a user of its own, so that it can be pinned and ended like the others.
+                let arguments = ["-F", "-j", "none", "-a", &address, "-s", &storage, "-n"].map(Path::new);
+                let config = [folder.as_path(), Path::new("-f"), &config];
+                spawn(cpu::PROXY_CORE, &program, &[&arguments[..], &config].concat())?
+            }
         };
         let proxy = Proxy {
             process,

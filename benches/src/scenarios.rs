@@ -18,7 +18,7 @@ pub(crate) struct Scenario {
     pub(crate) scheme: &'static str,
 }
 
-use Peer::{Haproxy, Nginx, Weir};
+use Peer::{Haproxy, Nginx, Varnish, Weir};
 
 /// All of them.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -32,8 +32,22 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "cache",
         title: "cache hit, 1 KiB",
-        peers: &[Weir(Plugins::None), Nginx, Haproxy],
+        peers: &[Weir(Plugins::None), Nginx, Haproxy, Varnish],
         path: "/cached",
+        scheme: "http",
+    },
+    Scenario {
+        name: "cache-64k",
+        title: "cache hit, 64 KiB, from memory",
+        peers: &[Weir(Plugins::None), Nginx, Haproxy, Varnish],
+        path: "/cached/64k",
+        scheme: "http",
+    },
+    Scenario {
+        name: "cache-disk",
+        title: "cache hit, 1 MiB, from the page cache of the disk",
+        peers: &[Weir(Plugins::None), Nginx],
+        path: "/cached/1m",
         scheme: "http",
     },
     Scenario {

@@ -66,11 +66,12 @@ impl Table {
         let mut text = String::new();
         writeln!(
             text,
-            "{}, {}, {}; {}; {rounds} rounds of {seconds} s, {connections} connections; medians. Ratio: Weir's CPU a request (the \
+            "{}, {}, {}, {}; {}; {rounds} rounds of {seconds} s, {connections} connections; medians. Ratio: Weir's CPU a request (the \
              first row) divided by this row's, pair by pair within a round. Latency: open loop at half the rate of the slowest.\n",
             first_line(Command::new(weir).arg("version")),
             first_line(Command::new("nginx").arg("-v")),
             first_line(Command::new("haproxy").arg("-v")),
+            first_line(Command::new("varnishd").arg("-V")),
             machine(),
         )?;
         writeln!(
