@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use smallvec::SmallVec;
 
-use super::freshness::date;
+use super::head::Head;
 use super::ranges::{Boundary, Parts};
 
 /// What a client asks to be spared (RFC 9110 §13.1.2, §13.1.3), and which part it wants (§14.2).
@@ -52,7 +52,7 @@ impl Conditions {
     }
 
     /// The parts of a stored response of this length that the client wants.
-    pub(super) fn parts(&self, status: StatusCode, stored: &HeaderMap, length: u64) -> Parts {
+    pub(super) fn parts(&self, status: StatusCode, stored: &Head, length: u64) -> Parts {
         match &self.range {
             Some(range) if status == StatusCode::OK && self.holds_for_range(stored) => {
                 Parts::of(range.as_bytes(), length, boundary)
@@ -62,11 +62,11 @@ impl Conditions {
     }
 
     /// If-Range: the tag or date must name exactly the stored response (RFC 9110 §13.1.5).
-    fn holds_for_range(&self, stored: &HeaderMap) -> bool {
+    fn holds_for_range(&self, stored: &Head) -> bool {
         let Some(validator) = &self.if_range else { return true };
         let asked = validator.as_bytes().trim_ascii();
         if asked.starts_with(b"\"") || asked.starts_with(b"W/") {
-            let etag = stored.get(ETAG).map(HeaderValue::as_bytes);
+            let etag = stored.get(&ETAG);
             return asked.starts_with(b"\"") && etag == Some(asked);
         }
         let Some(asked) = validator
@@ -77,17 +77,23 @@ impl Conditions {
             return false;
         };
         // §8.8.2.2: two versions of one second have one Last-Modified, so that it says nothing about the last second.
-        let settled = |modified| date(stored, DATE).is_some_and(|date| modified + Duration::from_secs(1) <= date);
-        date(stored, LAST_MODIFIED).is_some_and(|modified| modified == asked && settled(modified))
+        let settled = |modified| {
+            stored
+                .date(&DATE)
+                .is_some_and(|date| modified + Duration::from_secs(1) <= date)
+        };
+        stored
+            .date(&LAST_MODIFIED)
+            .is_some_and(|modified| modified == asked && settled(modified))
     }
 
     /// Whether a stored response is what the client has already: a 304 then says as much as the whole.
-    pub(super) fn spare(&self, status: StatusCode, stored: &HeaderMap) -> bool {
+    pub(super) fn spare(&self, status: StatusCode, stored: &Head) -> bool {
         if !status.is_success() {
             return false;
         }
         if !self.none_match.is_empty() {
-            let etag = stored.get(ETAG).map(HeaderValue::as_bytes);
+            let etag = stored.get(&ETAG);
             return self.none_match.iter().any(|list| names(list.as_bytes(), etag));
         }
         let Some(since) = self.modified_since.as_ref().and_then(|since| since.to_str().ok()) else {
@@ -97,7 +103,7 @@ impl Conditions {
             return false;
         };
         // RFC 9111 §4.3.2: without a Last-Modified, the response's Date stands in for it.
-        let modified = date(stored, LAST_MODIFIED).or_else(|| date(stored, http::header::DATE));
+        let modified = stored.date(&LAST_MODIFIED).or_else(|| stored.date(&DATE));
         modified.is_some_and(|modified| modified <= since)
     }
 }
@@ -122,22 +128,18 @@ pub(super) fn strip(headers: &mut HeaderMap) {
 }
 
 /// The condition under which the origin may answer 304 instead of sending a stored response again (RFC 9111 §4.3.1).
-pub(super) fn validators(stored: &HeaderMap) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let of = |validator, condition| {
-        stored
-            .get(validator)
-            .map(|value: &HeaderValue| (condition, value.clone()))
-    };
-    [of(ETAG, IF_NONE_MATCH), of(LAST_MODIFIED, IF_MODIFIED_SINCE)]
+pub(super) fn validators(stored: &Head) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let of = |validator, condition| stored.value(validator).map(|value| (condition, value));
+    [of(&ETAG, IF_NONE_MATCH), of(&LAST_MODIFIED, IF_MODIFIED_SINCE)]
         .into_iter()
         .flatten()
 }
 
 /// Whether a 304 is about the stored response that was asked about (RFC 9111 §4.3.4). One without an ETag is: there was only
 /// one to ask about.
-pub(super) fn is_about(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
-    match (stored.get(ETAG), not_modified.get(ETAG)) {
-        (Some(one), Some(other)) => opaque(one.as_bytes()) == opaque(other.as_bytes()),
+pub(super) fn is_about(stored: &Head, not_modified: &HeaderMap) -> bool {
+    match (stored.get(&ETAG), not_modified.get(ETAG)) {
+        (Some(one), Some(other)) => opaque(one) == opaque(other.as_bytes()),
         (None, Some(_)) => false,
         (_, None) => true,
     }
@@ -207,7 +209,7 @@ mod tests {
     }
 
     fn spares(request: &[(&str, &str)], stored: &[(&str, &str)]) -> bool {
-        Conditions::of(&Method::GET, &headers(request)).spare(StatusCode::OK, &headers(stored))
+        Conditions::of(&Method::GET, &headers(request)).spare(StatusCode::OK, &Head::from(&headers(stored)))
     }
 
     #[test]
@@ -286,7 +288,7 @@ mod tests {
         ] {
             let asked = headers(&[("range", "bytes=0-1"), ("if-range", validator)]);
             let conditions = Conditions::of(&Method::GET, &asked);
-            let parts = conditions.parts(StatusCode::OK, &headers(stored), 10);
+            let parts = conditions.parts(StatusCode::OK, &Head::from(&headers(stored)), 10);
             assert_eq!(parts == Parts::One(0..2), holds, "{validator} | {stored:?}");
         }
     }
@@ -294,7 +296,8 @@ mod tests {
     #[test]
     fn rfc9110_14_2_ranges_are_for_get_of_a_200_alone() {
         let asked = headers(&[("range", "bytes=0-1")]);
-        let parts = |method, asked: &HeaderMap, status| Conditions::of(&method, asked).parts(status, &headers(&[]), 10);
+        let parts =
+            |method, asked: &HeaderMap, status| Conditions::of(&method, asked).parts(status, &Head::default(), 10);
         assert_eq!(parts(Method::GET, &asked, StatusCode::OK), Parts::One(0..2));
         assert_eq!(parts(Method::HEAD, &asked, StatusCode::OK), Parts::Whole);
         assert_eq!(parts(Method::GET, &asked, StatusCode::NOT_FOUND), Parts::Whole);
@@ -305,12 +308,12 @@ mod tests {
     #[test]
     fn only_successes_are_spared() {
         let conditions = Conditions::of(&Method::GET, &headers(&[("if-none-match", "\"a\"")]));
-        assert!(!conditions.spare(StatusCode::NOT_FOUND, &headers(&[("etag", "\"a\"")])));
+        assert!(!conditions.spare(StatusCode::NOT_FOUND, &Head::from(&headers(&[("etag", "\"a\"")]))));
     }
 
     #[test]
     fn rfc9111_4_3_1_validators() {
-        let stored = headers(&[("etag", "W/\"a\""), ("last-modified", EARLIER)]);
+        let stored = Head::from(&headers(&[("etag", "W/\"a\""), ("last-modified", EARLIER)]));
         let conditions: HeaderMap = validators(&stored).collect();
         assert_eq!(
             conditions,
@@ -320,7 +323,7 @@ mod tests {
 
     #[test]
     fn rfc9111_4_3_4_which_response_a_304_is_about() {
-        let about = |stored: &[_], fresh: &[_]| is_about(&headers(stored), &headers(fresh));
+        let about = |stored: &[_], fresh: &[_]| is_about(&Head::from(&headers(stored)), &headers(fresh));
         assert!(about(&[("etag", "\"a\"")], &[("etag", "\"a\"")]));
         assert!(about(&[("etag", "\"a\"")], &[]));
         assert!(!about(&[("etag", "\"a\"")], &[("etag", "\"b\"")]));

@@ -4,21 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{
-    AGE, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE,
-    DATE, ETAG, EXPIRES, HeaderName, LAST_MODIFIED, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VARY,
+    AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+    EXPIRES, HeaderName, LAST_MODIFIED, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::body::{Body, Reader};
 use super::conditions::Conditions;
-use super::directives;
+use super::head::{self, Head};
 use super::policy::Policy;
-use super::ranges::Parts;
-use super::status::{CACHE_STATUS, Status};
+use super::ranges::{self, Parts};
+use super::status::Status;
 use super::variant::Variant;
+use crate::config::Tags;
+use crate::http1::lines;
 
 /// A response from the cache. Cheap to make: one reference.
 #[derive(Debug, Clone)]
@@ -74,13 +75,11 @@ impl Hit {
 
     /// What of it the client wants and does not have.
     pub(super) fn on(self, conditions: &Conditions) -> Self {
-        let Entry {
-            status, headers, body, ..
-        } = &*self.entry;
-        let sends = if conditions.spare(*status, headers) {
+        let Entry { status, head, body, .. } = &*self.entry;
+        let sends = if conditions.spare(*status, head) {
             Sends::NotModified
         } else {
-            let parts = body.length().map(|length| conditions.parts(*status, headers, length));
+            let parts = body.length().map(|length| conditions.parts(*status, head, length));
             // Several parts are put together from what is at hand.
             let at_hand = |parts: &Parts| !matches!(parts, Parts::Many(..)) || body.bytes().is_some();
             Sends::Parts(parts.filter(at_hand).unwrap_or(Parts::Whole))
@@ -99,16 +98,40 @@ impl Hit {
         }
     }
 
-    /// The head to send, hop-by-hop fields gone, `Content-Length` and `Age` (RFC 9111 §5.1) set.
+    /// The head to send as it is stored, where it is no other than the stored one but for `Age` (RFC 9111 §5.1) and
+    /// `Content-Range`. The content's length is for whoever sends it to say.
     #[must_use]
-    pub fn headers(&self) -> HeaderMap {
+    pub fn stored_head(&self, tags: Tags) -> Option<StoredHead> {
+        let Sends::Parts(parts @ (Parts::Whole | Parts::One(_))) = &self.sends else {
+            return None;
+        };
+        let mut head = StoredHead {
+            entry: Arc::clone(&self.entry),
+            tags,
+            own: Vec::with_capacity(OWN_LINES),
+        };
+        let mut digits = itoa::Buffer::new();
+        head.push(&AGE, digits.format(self.age).as_bytes());
+        if let (Parts::One(range), Some(length)) = (parts, self.entry.body.length()) {
+            head.push(&CONTENT_RANGE, ranges::content_range(range, length).as_bytes());
+        }
+        Some(head)
+    }
+
+    /// The head to send as a map, `Content-Length` and `Age` set.
+    #[must_use]
+    pub fn headers(&self, tags: Tags) -> HeaderMap {
         let Sends::Parts(parts) = &self.sends else {
             return self.not_modified_headers();
         };
-        let mut headers = self.entry.headers.clone();
-        // The stored head has a place for it, so that the copy does not grow.
+        let Entry { status, head, body, .. } = &*self.entry;
+        let mut headers = head.to_map(tags);
+        // RFC 9110 §8.6 forbids a length with a 204.
+        if let Some(length) = body.length().filter(|_| *status != StatusCode::NO_CONTENT) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
         headers.insert(AGE, HeaderValue::from(self.age));
-        parts.describe(&mut headers, self.entry.body.length().unwrap_or(0));
+        parts.describe(&mut headers, body.length().unwrap_or(0));
         headers
     }
 
@@ -137,8 +160,10 @@ impl Hit {
             VARY,
             LAST_MODIFIED,
         ] {
-            for value in self.entry.headers.get_all(&name) {
-                headers.append(&name, value.clone());
+            for value in self.entry.head.get_all(name.as_str()) {
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    headers.append(&name, value);
+                }
             }
         }
         headers.insert(AGE, HeaderValue::from(self.age));
@@ -151,7 +176,10 @@ impl Hit {
         match &self.sends {
             Sends::Parts(parts) => {
                 let whole = self.entry.body.bytes()?;
-                Some(parts.cut(&whole, self.entry.headers.get(CONTENT_TYPE)))
+                Some(match parts {
+                    Parts::Whole => whole,
+                    parts => parts.cut(&whole, self.entry.head.value(&CONTENT_TYPE).as_ref()),
+                })
             }
             Sends::NotModified => Some(Bytes::new()),
         }
@@ -180,12 +208,47 @@ impl Hit {
     }
 }
 
+/// Room for Age and Cache-Status, and for HSTS besides.
+const OWN_LINES: usize = 160;
+
+/// The head of a stored response with what is said of it this time: sent by copying, without looking at a single field.
+#[derive(Debug)]
+pub struct StoredHead {
+    entry: Arc<Entry>,
+    tags: Tags,
+    /// Lines that this hit alone has, behind the stored ones.
+    own: Vec<u8>,
+}
+
+impl StoredHead {
+    /// Adds a line.
+    pub fn push(&mut self, name: &HeaderName, value: &[u8]) {
+        lines::push_bytes(&mut self.own, name.as_str(), value);
+    }
+
+    /// Adds what `Cache-Status` says, behind what caches nearer to the origin said.
+    pub fn push_status(&mut self, status: &Status, name: &str, key: Option<&[u8]>) {
+        status.line(&mut self.own, name, key);
+    }
+
+    /// Whether a field is among the stored ones.
+    #[must_use]
+    pub fn has(&self, name: &HeaderName) -> bool {
+        self.entry.head.get(name).is_some()
+    }
+
+    /// All lines ([`crate::http1::lines`]), among them a `Date` and neither a length nor anything of a connection.
+    #[must_use]
+    pub fn lines(&self) -> [&[u8]; 2] {
+        [self.entry.head.lines(self.tags), &self.own]
+    }
+}
+
 /// A stored response. Never changed: what replaces it is another one.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) status: StatusCode,
-    /// Without hop-by-hop fields; with Date, Content-Length and a place for Age.
-    pub(super) headers: HeaderMap,
+    pub(super) head: Head,
     pub(super) body: Body,
     pub(super) policy: Policy,
     pub(super) variant: Variant,
@@ -235,7 +298,7 @@ impl Entry {
     pub(super) fn with_body(&self, body: Body) -> Self {
         Self {
             status: self.status,
-            headers: self.headers.clone(),
+            head: self.head.clone(),
             body,
             policy: self.policy,
             variant: self.variant.clone(),
@@ -251,7 +314,7 @@ impl Entry {
     pub(super) fn expired(&self, now: SystemTime) -> Self {
         Self {
             status: self.status,
-            headers: self.headers.clone(),
+            head: self.head.clone(),
             body: self.body.clone(),
             policy: Policy {
                 freshness: self.policy.freshness.expired(now),
@@ -269,24 +332,20 @@ impl Entry {
     /// Bytes that it takes: itself, what it points at, and what the allocator adds.
     pub(super) fn size(&self) -> u64 {
         let own = size_of::<Self>() + 2 * size_of::<usize>();
-        (own + 4 * ALLOCATION + headers_size(&self.headers) + self.body.in_memory() + self.variant.size()) as u64
+        (own + 4 * ALLOCATION + self.head.size() + self.body.in_memory() + self.variant.size()) as u64
     }
 
-    /// This response as a 304 to its validators leaves it (RFC 9111 §3.2).
-    pub(super) fn merged_headers(&self, not_modified: &HeaderMap, now: SystemTime) -> HeaderMap {
-        let mut headers = self.headers.clone();
+    /// The fields of this response as a 304 to its validators leaves them (RFC 9111 §3.2).
+    pub(super) fn merged_headers(&self, not_modified: &HeaderMap) -> HeaderMap {
+        let mut headers = self.head.to_map(Tags::Pass);
         headers.remove(DATE);
-        let listed = listed_by_connection(not_modified);
-        for name in not_modified
-            .keys()
-            .filter(|name| is_stored(name, &listed) && !KEPT_BY_304.contains(name))
-        {
+        for name in head::changed_by(not_modified, &KEPT_BY_304) {
             headers.remove(name);
             for value in not_modified.get_all(name) {
                 headers.append(name.clone(), value.clone());
             }
         }
-        stored_headers(&headers, self.status, self.body.length(), now)
+        headers
     }
 }
 
@@ -295,154 +354,3 @@ const KEPT_BY_304: [HeaderName; 3] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_
 
 /// What the allocator adds to an allocation.
 pub(super) const ALLOCATION: usize = 16;
-
-/// A head as it is stored: end-to-end fields only (§3.1) and of them what may be served again (§5.2.2.4), a Date in any case
-/// (RFC 9110 §6.6.1), the length of the body that is there, and a place for Age and Cache-Status. The values are copied together, because those that came from a connection hold on to its whole
-/// read buffer.
-pub(super) fn stored_headers(headers: &HeaderMap, status: StatusCode, body: Option<u64>, now: SystemTime) -> HeaderMap {
-    let mut listed = listed_by_connection(headers);
-    listed.extend(directives::withheld(headers));
-    let kept = || {
-        headers
-            .iter()
-            .filter(|(name, _)| is_stored(name, &listed) && !matches!(**name, AGE | CONTENT_LENGTH))
-    };
-    let mut buffer = BytesMut::with_capacity(kept().map(|(_, value)| value.len()).sum());
-    kept().for_each(|(_, value)| buffer.extend_from_slice(value.as_bytes()));
-    let mut buffer = buffer.freeze();
-
-    let mut stored = HeaderMap::with_capacity(kept().count() + 4);
-    for (name, value) in kept() {
-        if let Ok(value) = HeaderValue::from_maybe_shared(buffer.split_to(value.len())) {
-            stored.append(name.clone(), value);
-        }
-    }
-    if !stored.contains_key(DATE)
-        && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
-    {
-        stored.insert(DATE, date);
-    }
-    // RFC 9110 §8.6 forbids it with a 204.
-    if let Some(length) = body.filter(|_| status != StatusCode::NO_CONTENT) {
-        stored.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    stored.insert(AGE, HeaderValue::from_static("0"));
-    if !stored.contains_key(CACHE_STATUS) {
-        stored.insert(CACHE_STATUS, HeaderValue::from_static(""));
-    }
-    stored
-}
-
-/// Bytes of a header map on the heap, as hashbrown-like tables of `http` are laid out.
-pub(super) fn headers_size(headers: &HeaderMap) -> usize {
-    const BUCKET: usize = size_of::<HeaderName>() + size_of::<HeaderValue>() + 32;
-    const INDEX: usize = 4;
-    let values: usize = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    let slots = headers.capacity().max(headers.len());
-    slots * BUCKET + (slots * 4).div_ceil(3).next_power_of_two() * INDEX + values + 2 * ALLOCATION
-}
-
-/// Names that `Connection` says are for this hop only (RFC 9110 §7.6.1).
-fn listed_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let lists = headers.get_all(CONNECTION).iter();
-    let names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
-    names
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect()
-}
-
-fn is_stored(name: &HeaderName, listed: &[HeaderName]) -> bool {
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
-    const NEVER: [HeaderName; 10] = [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHENTICATION_INFO,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ];
-    !NEVER.contains(name) && !listed.contains(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::super::tests::header_map;
-    use super::*;
-
-    fn now() -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_700_000_000)
-    }
-
-    #[test]
-    fn rfc9111_3_1_only_end_to_end_fields_are_stored() {
-        let came = header_map(&[
-            ("connection", "close, X-Hop"),
-            ("keep-alive", "timeout=5"),
-            ("transfer-encoding", "chunked"),
-            ("proxy-authenticate", "Basic"),
-            ("x-hop", "1"),
-            ("x-end", "1"),
-            ("x-end", "2"),
-            ("age", "7"),
-            ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
-        ]);
-        let expected = header_map(&[
-            ("x-end", "1"),
-            ("x-end", "2"),
-            ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
-            ("content-length", "3"),
-            ("age", "0"),
-            ("cache-status", ""),
-        ]);
-        assert_eq!(stored_headers(&came, StatusCode::OK, Some(3), now()), expected);
-    }
-
-    #[test]
-    fn rfc9110_6_6_1_a_date_is_added_and_8_6_a_204_has_no_length() {
-        let stored = stored_headers(&HeaderMap::new(), StatusCode::NO_CONTENT, Some(0), now());
-        assert_eq!(
-            stored,
-            header_map(&[
-                ("date", "Tue, 14 Nov 2023 22:13:20 GMT"),
-                ("age", "0"),
-                ("cache-status", "")
-            ])
-        );
-    }
-
-    #[test]
-    fn rfc9111_5_2_2_4_fields_that_may_not_be_served_again_are_not_stored() {
-        let came = header_map(&[
-            ("cache-control", "max-age=60, no-cache=\"a\", private=\"b, set-cookie\""),
-            ("a", "1"),
-            ("b", "2"),
-            ("c", "3"),
-            ("set-cookie", "x=y"),
-        ]);
-        let stored = stored_headers(&came, StatusCode::OK, Some(3), now());
-        assert!(stored.contains_key("c"));
-        for withheld in ["a", "b", "set-cookie"] {
-            assert!(!stored.contains_key(withheld), "{withheld}");
-        }
-    }
-
-    #[test]
-    fn a_place_for_age_is_there() {
-        let headers = stored_headers(&header_map(&[("x", "1")]), StatusCode::OK, Some(1), now());
-        let mut copy = headers.clone();
-        copy.insert(AGE, HeaderValue::from(12_u32));
-        Status::hit(48).append_to(&mut copy, "weir", None);
-        assert_eq!(copy.capacity(), headers.clone().capacity());
-    }
-}

@@ -16,8 +16,9 @@ use super::body::{Body, Reader};
 use super::conditions::{self, Conditions};
 use super::directives;
 use super::disk::{Id, Object, Open};
-use super::entry::{Entry, Hit, Marks, Served, headers_size, stored_headers};
+use super::entry::{Entry, Hit, Marks, Served};
 use super::flight::{Flight, Landing};
+use super::head::Head;
 use super::persist;
 use super::policy::{self, Asked, Policy, Refused, Trouble, Verdict};
 use super::status::Forward;
@@ -106,7 +107,7 @@ impl Fetch {
     #[must_use]
     pub fn validators(&self) -> Vec<(HeaderName, HeaderValue)> {
         let stale = self.stale.iter();
-        stale.flat_map(|stale| conditions::validators(&stale.headers)).collect()
+        stale.flat_map(|stale| conditions::validators(&stale.head)).collect()
     }
 
     /// Why the origin is asked.
@@ -154,14 +155,14 @@ impl Fetch {
             Some(Some(length)) if length <= self.cache.max_object() => Some(length),
             Some(_) => return self.not_storable(Some(Refused::TooLarge), now),
         };
-        let headers = stored_headers(&response.headers, response.status, Some(0), now);
-        let reserved = expected.unwrap_or(0) + headers_size(&headers) as u64;
+        let head = Head::of(&response.headers, now);
+        let reserved = expected.unwrap_or(0) + head.size() as u64;
         let Some(reservation) = self.cache.store.reserve(reserved) else {
             return self.not_storable(None, now);
         };
         Stored::Store(Writer::new(Content {
             status: response.status,
-            headers,
+            head,
             policy,
             variant,
             expected,
@@ -240,7 +241,7 @@ impl Fetch {
         rules: &CacheRules,
         now: SystemTime,
     ) -> Stored {
-        let entry = if conditions::is_about(&stale.headers, &response.headers) {
+        let entry = if conditions::is_about(&stale.head, &response.headers) {
             self.refresh(&stale, response, rules, now)
         } else {
             // About another response, so the stored one is outdated. The client still gets it, as there is no other.
@@ -263,7 +264,7 @@ impl Fetch {
         rules: &CacheRules,
         now: SystemTime,
     ) -> Option<Arc<Entry>> {
-        let mut headers = stale.merged_headers(&response.headers, now);
+        let mut headers = stale.merged_headers(&response.headers);
         // For the arithmetic it is as old as the 304 says.
         if let Some(age) = response.headers.get(AGE) {
             headers.insert(AGE, age.clone());
@@ -273,10 +274,9 @@ impl Fetch {
             ..self.asked
         };
         let policy = policy::store(asked, stale.status, &headers, rules, (self.requested, now)).ok()?;
-        headers.insert(AGE, HeaderValue::from_static("0"));
         let entry = Arc::new(Entry {
             status: stale.status,
-            headers,
+            head: Head::of(&headers, now),
             body: stale.body.settled(),
             policy,
             variant: stale.variant.clone(),
@@ -371,7 +371,7 @@ pub struct Writer {
 struct Content {
     fetch: Fetch,
     status: StatusCode,
-    headers: HeaderMap,
+    head: Head,
     policy: Policy,
     variant: Variant,
     expected: Option<u64>,
@@ -646,18 +646,9 @@ impl Content {
     }
 
     fn entry(&self, body: Body) -> Entry {
-        let mut headers = self.headers.clone();
-        match body.length() {
-            Some(length) if self.status != StatusCode::NO_CONTENT => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-            }
-            _ => {
-                headers.remove(CONTENT_LENGTH);
-            }
-        }
         Entry {
             status: self.status,
-            headers,
+            head: self.head.clone(),
             body,
             policy: self.policy,
             variant: self.variant.clone(),

@@ -72,7 +72,12 @@ pub(super) fn heuristically_cacheable(status: StatusCode) -> bool {
 
 /// A date of a header: the first line, in any of the three formats (RFC 9110 §5.6.7).
 pub(super) fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?.trim()).ok()
+    parse_date(headers.get(name)?.as_bytes())
+}
+
+/// A date as a field has it.
+pub(super) fn parse_date(value: &[u8]) -> Option<SystemTime> {
+    httpdate::parse_http_date(std::str::from_utf8(value).ok()?.trim()).ok()
 }
 
 /// Whether a response says itself how long it is fresh (§4.2.1).

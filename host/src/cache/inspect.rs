@@ -101,7 +101,7 @@ fn inspected(key: &str, entry: &Arc<Entry>, request: &HeaderMap, now: SystemTime
         served: entry.marks.served(),
         selected,
         vary: entry.variant.names().map(str::to_owned).collect(),
-        tags: tags::of(&entry.headers)
+        tags: tags::of(&entry.head)
             .map(|tag| String::from_utf8_lossy(tag).into_owned())
             .collect(),
         freshness: arithmetic,
@@ -143,11 +143,11 @@ fn source(entry: &Entry) -> &'static str {
         "s-maxage"
     } else if control.max_age.is_some() {
         "max-age"
-    } else if control.source == Source::CacheControl && entry.headers.contains_key(EXPIRES) {
+    } else if control.source == Source::CacheControl && entry.head.get(&EXPIRES).is_some() {
         "Expires"
     } else if entry.policy.freshness.lifetime().is_zero() {
         "nothing"
-    } else if entry.headers.contains_key(LAST_MODIFIED) {
+    } else if entry.head.get(&LAST_MODIFIED).is_some() {
         "Last-Modified (heuristic)"
     } else {
         "cache.rules"

@@ -101,7 +101,7 @@ fn reference(headers: &HeaderMap, name: &HeaderName, key: &Key<'_>) -> Option<Ve
 fn describes(head: &HeaderMap, stored: &Entry) -> bool {
     let same = |name: HeaderName| {
         head.get(&name)
-            .is_none_or(|value| stored.headers.get(&name) == Some(value))
+            .is_none_or(|value| stored.head.get(&name) == Some(value.as_bytes()))
     };
     let length = head.get(CONTENT_LENGTH).is_none_or(|length| {
         let length = length

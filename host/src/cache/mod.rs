@@ -12,7 +12,7 @@
 //! 5. [`flight`] has the others wait while one exchange fetches, and [`turns`] fetches for one origin wait for each other.
 //! 6. [`fetch`] takes the origin's answer: stored, revalidated, or not.
 //! 7. [`disk`] is the tier below: [`persist`] makes files of stored responses, and [`load`] finds them for a lookup.
-//! 8. [`entry`] is a stored response, and what is served of it: its [`body`] may be in memory, or still on its way
+//! 8. [`entry`] is a stored response, and what is served of it: its [`head`] is lines, its [`body`] may be in memory, or still on its way
 //!    ([`arrival`]). [`status`] tells the client.
 //! 8. [`methods`] is what POST, HEAD and the others do to what is stored.
 //! 9. [`purge`] takes out what an operator names: a URL, or by [`bans`] whatever fits an expression or has one of its [`tags`].
@@ -42,6 +42,7 @@ mod entry;
 mod fetch;
 mod flight;
 mod freshness;
+mod head;
 pub mod inspect;
 mod key;
 mod load;
@@ -76,7 +77,7 @@ use crate::telemetry::{Probe, Registry, families};
 
 pub use body::{Broken, Reader};
 pub use disk::Stats as DiskStats;
-pub use entry::{Hit, Served};
+pub use entry::{Hit, Served, StoredHead};
 pub use fetch::{Fetch, Late, Progress, Stored, Writer};
 pub use flight::{Wait, Waited};
 pub use load::{Load, Loaded};

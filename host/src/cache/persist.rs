@@ -16,6 +16,7 @@ use super::body::Body;
 use super::directives;
 use super::disk::Damaged;
 use super::entry::{Entry, Marks};
+use super::head::Head as StoredHead;
 use super::policy::{self, Asked};
 use super::variant::Variant;
 use crate::config::{CacheRules, SetCookie};
@@ -57,12 +58,16 @@ pub(super) fn encode(key: &[u8], entry: &Entry, now: SystemTime) -> Vec<u8> {
     head.extend_from_slice(&entry.marks.tested().to_le_bytes());
     put(&mut head, key);
     put(&mut head, entry.route.as_bytes());
-    for fields in [&entry.variant.asked(), &entry.headers] {
-        head.extend_from_slice(&(fields.len() as u32).to_le_bytes());
-        for (name, value) in fields {
-            put(&mut head, name.as_str().as_bytes());
-            put(&mut head, value.as_bytes());
-        }
+    let asked = entry.variant.asked();
+    head.extend_from_slice(&(asked.len() as u32).to_le_bytes());
+    for (name, value) in &asked {
+        put(&mut head, name.as_str().as_bytes());
+        put(&mut head, value.as_bytes());
+    }
+    head.extend_from_slice(&(entry.head.fields().count() as u32).to_le_bytes());
+    for (name, value) in entry.head.fields() {
+        put(&mut head, name);
+        put(&mut head, value);
     }
     head
 }
@@ -135,10 +140,9 @@ impl Head {
         self.headers.insert(AGE, HeaderValue::from(self.age));
         let times = (self.stored, self.stored);
         let policy = policy::store(asked, self.status, &self.headers, rules, times).ok()?;
-        self.headers.insert(AGE, HeaderValue::from_static("0"));
         Some(Entry {
             status: self.status,
-            headers: self.headers,
+            head: StoredHead::of(&self.headers, self.stored),
             body,
             policy,
             variant,

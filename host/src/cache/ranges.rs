@@ -119,7 +119,8 @@ fn slice(whole: &Bytes, range: &Range<u64>) -> Bytes {
     whole.slice(start..end)
 }
 
-fn content_range(range: &Range<u64>, length: u64) -> String {
+/// What `Content-Range` says of a part of a content of this length.
+pub(super) fn content_range(range: &Range<u64>, length: u64) -> String {
     format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1))
 }
 

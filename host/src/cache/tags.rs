@@ -5,6 +5,8 @@
 
 use http::{HeaderMap, HeaderName};
 
+use super::head::Head;
+
 /// Words separated by white space.
 pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 
@@ -12,15 +14,13 @@ pub const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 pub const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
 /// All tags of a head.
-pub(super) fn of(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let keys = headers
-        .get_all(SURROGATE_KEY)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(u8::is_ascii_whitespace));
-    let tags = headers
-        .get_all(CACHE_TAG)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+pub(super) fn of(head: &Head) -> impl Iterator<Item = &[u8]> {
+    let keys = head
+        .get_all("surrogate-key")
+        .flat_map(|line| line.split(u8::is_ascii_whitespace));
+    let tags = head
+        .get_all("cache-tag")
+        .flat_map(|line| line.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii);
     keys.chain(tags).filter(|tag| !tag.is_empty())
 }
@@ -43,7 +43,8 @@ mod tests {
             ("surrogate-key", "d"),
             ("cache-tag", "e, f f,,g"),
         ]);
-        let tags: Vec<_> = of(&headers).collect();
+        let head = Head::from(&headers);
+        let tags: Vec<_> = of(&head).collect();
         assert_eq!(tags, [&b"a"[..], b"b", b"c", b"d", b"e", b"f f", b"g"]);
         let mut stripped = headers;
         strip(&mut stripped);

@@ -518,12 +518,14 @@ async fn write_response(
         Some(length) => Told::Length(length),
         None => Told::Nothing,
     };
+    let head = body.take_head();
     let line = ResponseLine {
         status: parts.status,
         told,
         persistence,
         version,
         date: &worker.timer.date(),
+        lines: head.as_ref().map(|head| head.lines()).unwrap_or_default(),
     };
     encode::response_head(link.borrow_mut().io.out(), &line, &parts.headers);
     let mut state = if without_content { Writing::End } else { Writing::Body };

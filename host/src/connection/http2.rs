@@ -317,10 +317,12 @@ async fn respond(
     let (parts, mut body) = response.into_parts();
     let length = body.length();
     let without_content = method == Method::HEAD || has_no_content(parts.status);
+    let head = body.take_head();
     let line = ResponseLine {
         status: parts.status,
         length: if without_content { body.told_length() } else { length },
         date: &worker.timer.date(),
+        lines: head.as_ref().map(|head| head.lines()).unwrap_or_default(),
     };
     let then = if without_content || length == Some(0) {
         Then::End

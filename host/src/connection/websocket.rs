@@ -79,6 +79,7 @@ pub(super) fn accept(worker: &Worker, stream: &Stream, headers: &HeaderMap) {
         status: StatusCode::OK,
         length: None,
         date: &worker.timer.date(),
+        lines: [b""; 2],
     };
     stream.respond(&line, &headers, Then::More);
 }

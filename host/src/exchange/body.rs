@@ -11,7 +11,7 @@ use http_body::Frame;
 use super::budget::{Exhausted, Share};
 use super::compress::{Encoded, Encoder};
 use super::finish::{Delivery, Finish};
-use crate::cache::{Broken, Reader};
+use crate::cache::{Broken, Reader, StoredHead};
 use crate::config::{Coding, Compression};
 use crate::connection::http1::ClientBody;
 use crate::http2;
@@ -273,6 +273,8 @@ impl Collected {
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
+    /// The head of a stored response, sent as it is instead of the exchange's fields.
+    head: Option<StoredHead>,
     /// Whether the client gets to see content (not for HEAD and 304).
     told_length: Option<u64>,
     /// Counts what is held for plugins.
@@ -343,6 +345,7 @@ impl ResponseBody {
     pub fn new(content: Content) -> Self {
         Self {
             content,
+            head: None,
             told_length: None,
             share: None,
             sent: 0,
@@ -380,6 +383,21 @@ impl ResponseBody {
         let told = self.length();
         self.content = Content::Encoded(Box::new(Encoded::new(self.take_content(), told, encoder)));
         Ok(())
+    }
+
+    /// Has the client get this head before the exchange's fields.
+    pub(super) fn set_head(&mut self, head: Option<StoredHead>) {
+        self.head = head;
+    }
+
+    /// The stored head, where the response has one.
+    pub(super) fn head_mut(&mut self) -> Option<&mut StoredHead> {
+        self.head.as_mut()
+    }
+
+    /// The same, for whoever sends it.
+    pub fn take_head(&mut self) -> Option<StoredHead> {
+        self.head.take()
     }
 
     /// What happens when the body is done with.

@@ -45,6 +45,7 @@ use crate::cache::{self, Fetch, Hit, Late, Lookup, Status, Stored, Waited, tags}
 use crate::config::{Https, Redirect, Route, Tags};
 use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
+use crate::http1::encode::has_no_content;
 use crate::http1::head::ResponseHead;
 use crate::http1::stream::Stream;
 use crate::http2;
@@ -550,39 +551,44 @@ impl Exchange {
 
     /// Makes a stored response the exchange's response, after another exchange's fetch was waited for or not.
     fn serve(&mut self, hit: &Hit, waited: Option<Status>) -> ResponseBody {
+        let tags = self.state.snapshot.config.cache.tags;
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = hit.status();
-        parts.headers = hit.headers();
+        let head = hit.stored_head(tags);
+        if head.is_none() {
+            parts.headers = hit.headers(tags);
+        }
         self.cache = hit.served().as_str();
         self.cache_status = Some(match waited {
             Some(status) => status.collapsed(Some(hit.ttl())),
             None => hit.cache_status(),
         });
         self.subject.response = Some(parts);
-        ResponseBody::new(match hit.bytes() {
+        let mut body = ResponseBody::new(match hit.bytes() {
             Some(data) => Content::Ready(data),
             None => Content::Stored(hit.reader()),
-        })
+        });
+        body.set_head(head);
+        body
     }
 
     /// Adds to the response what the cache had to do with it.
-    fn tell_cache_status(&mut self) {
+    fn tell_cache_status(&mut self, body: &mut ResponseBody) {
         let config = &self.state.snapshot.config.cache;
-        let status = self.cache_status.take();
-        let key = (config.status_key && status.is_some()).then(|| cache::key_of(&self.subject));
-        let Some(response) = &mut self.subject.response else {
+        let (Some(status), Some(name)) = (self.cache_status.take(), &config.status) else {
             return;
         };
-        match (status, &config.status) {
-            (Some(status), Some(name)) => status.append_to(&mut response.headers, name, key.as_deref()),
-            (Some(_), None) => Status::leave_out(&mut response.headers),
-            (None, _) => {}
+        let key = config.status_key.then(|| cache::key_of(&self.subject));
+        match (body.head_mut(), &mut self.subject.response) {
+            (Some(head), _) => head.push_status(&status, name, key.as_deref()),
+            (None, Some(response)) => status.append_to(&mut response.headers, name, key.as_deref()),
+            (None, None) => {}
         }
     }
 
     /// Hands the response to the connection, and the exchange to its `finish`.
     fn conclude(mut self, mut body: ResponseBody) -> Answer {
-        self.tell_cache_status();
+        self.tell_cache_status(&mut body);
         let head_only = self.subject.request.method == Method::HEAD;
         let strips_tags = self.route_uses_cache() && self.state.snapshot.config.cache.tags == Tags::Strip;
         let mut response = Response::new(());
@@ -597,17 +603,28 @@ impl Exchange {
                 tags::strip(response.headers_mut());
             }
         }
-        if let Some(hsts) = &self.busy.client().policy.hsts {
-            let headers = response.headers_mut();
-            headers.entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
+        let stored = body.head_mut();
+        let is_stored = stored.is_some();
+        match (&self.busy.client().policy.hsts, stored) {
+            (Some(hsts), Some(head)) if !head.has(&STRICT_TRANSPORT_SECURITY) => {
+                head.push(&STRICT_TRANSPORT_SECURITY, hsts.as_bytes());
+            }
+            (Some(hsts), None) => {
+                let headers = response.headers_mut();
+                headers.entry(STRICT_TRANSPORT_SECURITY).or_insert_with(|| hsts.clone());
+            }
+            _ => {}
         }
+        let has_no_content = has_no_content(response.status());
         if head_only || response.status() == StatusCode::NOT_MODIFIED {
             let told = response
                 .headers()
                 .get(CONTENT_LENGTH)
                 .and_then(|value| value.to_str().ok()?.parse().ok());
             body.headless(told.or(if head_only {
-                body.length().filter(|length| *length > 0)
+                // What is stored is known to be empty, what a server says nothing of is not.
+                body.length()
+                    .filter(|length| *length > 0 || (is_stored && !has_no_content))
             } else {
                 None
             }));

@@ -45,6 +45,9 @@ pub struct ResponseLine<'a> {
     pub version: Version,
     /// The current time, for a response without `Date` (RFC 9110 §6.6.1).
     pub date: &'a [u8; DATE_LENGTH],
+    /// Lines that are sent as they are, before the other headers: with a `Date`, unless there is none, and without anything
+    /// about framing and connection.
+    pub lines: [&'a [u8]; 2],
 }
 
 /// What a response head says about its body.
@@ -66,7 +69,10 @@ pub fn response_head(out: &mut BytesMut, line: &ResponseLine<'_>, headers: &Head
     out.put_slice(b" ");
     out.put_slice(line.status.canonical_reason().unwrap_or_default().as_bytes());
     out.put_slice(b"\r\n");
-    let mut has_date = false;
+    let mut has_date = line.lines.iter().any(|lines| !lines.is_empty());
+    for lines in line.lines {
+        out.extend_from_slice(lines);
+    }
     for (name, value) in headers {
         if *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING || *name == CONNECTION {
             continue;
@@ -182,6 +188,7 @@ mod tests {
             persistence: Persistence::Close,
             version: Version::HTTP_11,
             date: b"Sun, 06 Nov 1994 08:49:37 GMT",
+            lines: [b""; 2],
         };
         response_head(&mut out, &line, &headers);
         assert_eq!(

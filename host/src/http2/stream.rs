@@ -14,6 +14,7 @@ use super::head::{ResponseHead, stays_behind};
 use super::hpack::encode;
 use super::link::{Entry, Fate, Half, Inner, Link, Shared};
 use crate::http1::encode::DATE_LENGTH;
+use crate::http1::lines;
 use crate::server::timer::Deadline;
 
 /// A stream's sending side, and its life: dropping it before both messages are complete resets it.
@@ -77,6 +78,8 @@ pub struct ResponseLine<'a> {
     pub length: Option<u64>,
     /// The current time, for a response without `Date` (RFC 9110 §6.6.1).
     pub date: &'a [u8; DATE_LENGTH],
+    /// Fields as [`lines`], sent before the others: with a `Date`, unless there is none, and without any of the connection's.
+    pub lines: [&'a [u8]; 2],
 }
 
 impl Stream {
@@ -132,6 +135,10 @@ impl Stream {
         inner.write_block(self.id, then.flag(), |out| {
             encode::status(out, line.status);
             let mut has_date = false;
+            for (name, value) in line.lines.into_iter().flat_map(lines::fields) {
+                has_date = true;
+                encode::bytes(out, name, value);
+            }
             for (name, value) in headers {
                 if stays_behind(name) {
                     continue;

@@ -163,8 +163,12 @@ impl Term {
             Text::Url => pattern.fits(url(object.key)),
             Text::Host => pattern.fits(host(object.key)),
             Text::Asked(name) => any_fits(request?, name, pattern),
-            Text::Stored(name) => any_fits(&object.entry.headers, name, pattern),
-            Text::Tag => tags::of(&object.entry.headers).any(|tag| pattern.fits(tag)),
+            Text::Stored(name) => object
+                .entry
+                .head
+                .get_all(name.as_str())
+                .any(|value| pattern.fits(value)),
+            Text::Tag => tags::of(&object.entry.head).any(|tag| pattern.fits(tag)),
         };
         Some(fits == (polarity == Polarity::Is))
     }

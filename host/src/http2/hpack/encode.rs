@@ -61,7 +61,7 @@ pub fn authority(out: &mut BytesMut, authority: &[u8]) {
 /// Any other field. One that came as sensitive goes on as sensitive (RFC 7541 §6.2.3).
 pub fn field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
     let kind = if value.is_sensitive() { 0b0001_0000 } else { 0 };
-    match static_index(name) {
+    match static_index(name.as_str().as_bytes()) {
         Some(index) => integer(out, kind, 4, usize::from(index)),
         None => {
             out.put_u8(kind);
@@ -73,9 +73,14 @@ pub fn field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
 
 /// A field of Weir's own.
 pub fn plain(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
+    bytes(out, name.as_str().as_bytes(), value);
+}
+
+/// A field that is kept as bytes, its name in lower case.
+pub fn bytes(out: &mut BytesMut, name: &[u8], value: &[u8]) {
     match static_index(name) {
         Some(index) => indexed_name(out, index, value),
-        None => literal(out, name.as_str().as_bytes(), value),
+        None => literal(out, name, value),
     }
 }
 
