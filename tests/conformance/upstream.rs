@@ -198,8 +198,8 @@ fn interim_responses_without_end() {
     let proxy = in_front_of(&origin).start();
     let mut client = proxy.connect();
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let statuses = std::iter::repeat_with(|| client.response_head().status);
-    assert_eq!(statuses.skip_while(|status| *status == 102).next(), Some(502));
+    let mut statuses = std::iter::repeat_with(|| client.response_head().status);
+    assert_eq!(statuses.find(|status| *status != 102), Some(502));
 }
 
 /// Without a length, the end of the connection is the end of the content: a response that broke off must not end like that.

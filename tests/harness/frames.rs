@@ -196,7 +196,7 @@ impl Client {
         let mut client = Self::silent(address);
         client.send(PREFACE);
         client.send(settings(values));
-        let first = client.next().expect("the proxy's SETTINGS");
+        let first = client.frame().expect("the proxy's SETTINGS");
         assert_eq!(
             (first.kind, first.flags & flag::ACK),
             (kind::SETTINGS, 0),
@@ -227,7 +227,7 @@ impl Client {
     }
 
     /// The next frame; nothing once the proxy has closed.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn frame(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).ok()?;
         let [a, b, c, kind, flags, s0, s1, s2, s3] = head;
@@ -243,7 +243,7 @@ impl Client {
 
     /// Reads over frames until one fits; nothing once the proxy has closed.
     pub fn find(&mut self, fits: impl Fn(&Frame) -> bool) -> Option<Frame> {
-        std::iter::from_fn(|| self.next()).find(fits)
+        std::iter::from_fn(|| self.frame()).find(fits)
     }
 
     /// The error code with which the proxy ends the connection; fails when it closes without one.

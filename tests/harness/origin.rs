@@ -55,6 +55,17 @@ impl Origin {
         Self::start(move |_| Response::text(body.clone()))
     }
 
+    /// Answers its n-th request with `answer n` and these headers.
+    pub fn counting(headers: &'static [(&str, &str)]) -> Self {
+        let count = AtomicUsize::new(0);
+        Self::start(move |_| {
+            let body = format!("answer {}", count.fetch_add(1, Ordering::SeqCst) + 1);
+            headers.iter().fold(Response::text(body), |response, (name, value)| {
+                response.header(name, value)
+            })
+        })
+    }
+
     /// Answers the first request on each connection with these bytes, then closes.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();

@@ -55,9 +55,18 @@ pub fn configure() -> Builder {
 
 /// One listener in clear, one route for everything, one upstream with this origin as its server.
 pub fn in_front_of(origin: &Origin) -> Builder {
+    routing(origin, "")
+}
+
+/// As [`in_front_of`], with the shared cache in between.
+pub fn caching(origin: &Origin) -> Builder {
+    routing(origin, "cache = true")
+}
+
+fn routing(origin: &Origin, route: &str) -> Builder {
     configure()
         .listener("http")
-        .route("all", "app", "")
+        .route("all", "app", route)
         .upstream("app", &[origin.address()], "")
 }
 

@@ -7,33 +7,13 @@ use std::thread;
 use weir_tests::client;
 use weir_tests::message::{Request, Response};
 use weir_tests::origin::Origin;
-use weir_tests::proxy::{Proxy, configure};
+use weir_tests::proxy::caching;
 use weir_tests::sync::Gate;
-
-fn caching(origin: &Origin, tables: &str) -> Proxy {
-    configure()
-        .listener("http")
-        .route("all", "app", "cache = true")
-        .upstream("app", &[origin.address()], "")
-        .tables(tables)
-        .start()
-}
-
-/// An origin whose n-th answer says n, with these headers.
-fn counting(headers: &'static [(&str, &str)]) -> Origin {
-    let count = AtomicUsize::new(0);
-    Origin::start(move |_| {
-        let body = format!("answer {}", count.fetch_add(1, Ordering::SeqCst) + 1);
-        headers.iter().fold(Response::text(body), |response, (name, value)| {
-            response.header(name, value)
-        })
-    })
-}
 
 #[test]
 fn a_fresh_response_is_answered_from_memory() {
-    let origin = counting(&[("Cache-Control", "max-age=60")]);
-    let proxy = caching(&origin, "");
+    let origin = Origin::counting(&[("Cache-Control", "max-age=60")]);
+    let proxy = caching(&origin).start();
     let first = proxy.get("/page");
     let second = proxy.get("/page");
     assert_eq!(
@@ -49,8 +29,8 @@ fn a_fresh_response_is_answered_from_memory() {
 
 #[test]
 fn every_worker_sees_it() {
-    let origin = counting(&[("Cache-Control", "max-age=60")]);
-    let proxy = caching(&origin, "");
+    let origin = Origin::counting(&[("Cache-Control", "max-age=60")]);
+    let proxy = caching(&origin).start();
     assert_eq!(proxy.get("/").status, 200);
     // Connections land on both workers.
     for _ in 0..20 {
@@ -70,8 +50,8 @@ fn what_may_not_be_stored_is_not() {
         ("an Expires that is no date", &[("Expires", "0")]),
     ];
     for (name, headers) in rows {
-        let origin = counting(headers);
-        let proxy = caching(&origin, "");
+        let origin = Origin::counting(headers);
+        let proxy = caching(&origin).start();
         let answers = [proxy.get("/").text_body(), proxy.get("/").text_body()];
         assert_eq!(answers, ["answer 1", "answer 2"], "{name}");
     }
@@ -79,8 +59,8 @@ fn what_may_not_be_stored_is_not() {
 
 #[test]
 fn requests_that_must_reach_the_origin() {
-    let origin = counting(&[("Cache-Control", "max-age=60")]);
-    let proxy = caching(&origin, "");
+    let origin = Origin::counting(&[("Cache-Control", "max-age=60")]);
+    let proxy = caching(&origin).start();
     assert_eq!(proxy.get("/").text_body(), "answer 1");
     assert_eq!(proxy.fetch(&Request::post("/", "x")).text_body(), "answer 2", "a POST");
     let after = proxy.get("/").text_body();
@@ -89,8 +69,8 @@ fn requests_that_must_reach_the_origin() {
 
 #[test]
 fn what_one_client_was_authorised_for_is_not_for_another() {
-    let origin = counting(&[("Cache-Control", "max-age=60")]);
-    let proxy = caching(&origin, "");
+    let origin = Origin::counting(&[("Cache-Control", "max-age=60")]);
+    let proxy = caching(&origin).start();
     let authorised = Request::get("/").header("Authorization", "Bearer secret");
     assert_eq!(proxy.fetch(&authorised).text_body(), "answer 1");
     assert_eq!(proxy.get("/").text_body(), "answer 2", "RFC 9111 §3.5");
@@ -98,8 +78,8 @@ fn what_one_client_was_authorised_for_is_not_for_another() {
 
 #[test]
 fn a_head_is_answered_by_a_stored_get() {
-    let origin = counting(&[("Cache-Control", "max-age=60")]);
-    let proxy = caching(&origin, "");
+    let origin = Origin::counting(&[("Cache-Control", "max-age=60")]);
+    let proxy = caching(&origin).start();
     assert_eq!(proxy.get("/").status, 200);
     let head = proxy.fetch(&Request::new("HEAD", "/"));
     assert_eq!((head.status, head.headers.get("content-length")), (200, Some("8")));
@@ -117,7 +97,7 @@ fn a_stale_response_is_asked_about() {
         };
         response.header("ETag", "\"v1\"").header("Cache-Control", "no-cache")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     for _ in 0..3 {
         let response = proxy.get("/");
         assert_eq!((response.status, response.text_body().as_str()), (200, "body v1"));
@@ -133,8 +113,8 @@ fn a_stale_response_is_asked_about() {
 
 #[test]
 fn a_client_that_knows_the_object_gets_304() {
-    let origin = counting(&[("Cache-Control", "max-age=60"), ("ETag", "\"a\"")]);
-    let proxy = caching(&origin, "");
+    let origin = Origin::counting(&[("Cache-Control", "max-age=60"), ("ETag", "\"a\"")]);
+    let proxy = caching(&origin).start();
     assert_eq!(proxy.get("/").status, 200);
     let response = proxy.fetch(&Request::get("/").header("If-None-Match", "\"a\""));
     assert_eq!((response.status, response.body.len()), (304, 0));
@@ -149,7 +129,7 @@ fn variants_are_kept_apart() {
             .header("Vary", "Accept-Language")
             .header("Cache-Control", "max-age=60")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     let ask = |language: &str| {
         proxy
             .fetch(&Request::get("/").header("Accept-Language", language))
@@ -167,7 +147,7 @@ fn hosts_and_queries_are_kept_apart() {
         let host = request.headers.get("host").unwrap_or_default();
         Response::text(format!("{host}{}", request.target)).header("Cache-Control", "max-age=60")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     for (host, target) in [("a.test", "/?x=1"), ("a.test", "/?x=2"), ("b.test", "/?x=1")] {
         for _ in 0..2 {
             assert_eq!(
@@ -188,7 +168,7 @@ fn one_request_fetches_for_all_who_wait() {
         waiting.pass();
         Response::text("shared").header("Cache-Control", "max-age=60")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     let address = proxy.address();
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -217,7 +197,7 @@ fn nobody_gets_what_was_private_to_another() {
         waiting.pass();
         Response::text(format!("own {}", count.fetch_add(1, Ordering::SeqCst))).header("Cache-Control", "private")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     let address = proxy.address();
     let clients: Vec<_> = (0..6)
         .map(|_| thread::spawn(move || client::get(address, "/").text_body()))
@@ -233,7 +213,7 @@ fn nobody_gets_what_was_private_to_another() {
 #[test]
 fn its_size_is_bounded() {
     let origin = Origin::start(|_| Response::text(vec![b'x'; 8 * 1024]).header("Cache-Control", "max-age=60"));
-    let proxy = caching(&origin, "[cache]\nsize = \"256KiB\"");
+    let proxy = caching(&origin).tables("[cache]\nsize = \"256KiB\"").start();
     for number in 0..100 {
         assert_eq!(proxy.get(&format!("/{number}")).status, 200);
     }
@@ -248,7 +228,7 @@ fn a_response_that_broke_off_is_not_stored() {
         connection.request()?;
         connection.send(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n\r\nhalf")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     for _ in 0..2 {
         let mut client = proxy.connect();
         client.send(Request::get("/").to_bytes());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use weir_tests::client::Client;
 use weir_tests::message::{Request, Response};
 use weir_tests::origin::Origin;
-use weir_tests::proxy::{Proxy, configure};
+use weir_tests::proxy::{self, Proxy};
 use weir_tests::sync::eventually;
 
 /// A number from the environment, for runs that are larger than everyday's.
@@ -19,10 +19,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 fn caching(origin: &Origin, keys: &str) -> Proxy {
-    configure()
-        .listener("http")
-        .route("all", "app", "cache = true")
-        .upstream("app", &[origin.address()], "")
+    proxy::caching(origin)
         .tables(&format!(
             "[cache]\nsize = \"16MiB\"\n[cache.disk]\npath = \"disk\"\n{keys}"
         ))

@@ -7,21 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use weir_tests::client::Client;
 use weir_tests::message::{Request, Response, chunk};
 use weir_tests::origin::Origin;
-use weir_tests::proxy::{Proxy, configure};
+use weir_tests::proxy::{Proxy, caching};
 use weir_tests::sync::{Gate, eventually};
 
 /// Clients of the stampede; `WEIR_STAMPEDE` sets another number (two file descriptors each).
 fn stampede() -> usize {
     std::env::var("WEIR_STAMPEDE").map_or(400, |text| text.parse().expect("WEIR_STAMPEDE is a number"))
-}
-
-fn caching(origin: &Origin, tables: &str) -> Proxy {
-    configure()
-        .listener("http")
-        .route("all", "app", "cache = true")
-        .upstream("app", &[origin.address()], "")
-        .tables(tables)
-        .start()
 }
 
 /// Connections that have all asked for the same and have no answer yet.
@@ -56,7 +47,7 @@ fn a_stampede_on_an_expired_key_is_one_request() {
         held.pass();
         Response::text("new").header("Cache-Control", "max-age=60")
     });
-    let proxy = caching(&origin, "[cache]\ncoalesce_timeout = \"2m\"");
+    let proxy = caching(&origin).tables("[cache]\ncoalesce_timeout = \"2m\"").start();
     assert_eq!(proxy.get("/").text_body(), "old");
     let crowd = crowd(&proxy, stampede(), "/");
     gate.open();
@@ -78,7 +69,7 @@ fn a_crowd_in_front_of_a_dead_origin_gets_what_is_stale() {
         }
         connection.send(&expired("old").header("Connection", "close").to_bytes())
     });
-    let proxy = caching(&origin, "[cache]\ncoalesce_timeout = \"2m\"");
+    let proxy = caching(&origin).tables("[cache]\ncoalesce_timeout = \"2m\"").start();
     assert_eq!(proxy.get("/").text_body(), "old");
     let crowd = crowd(&proxy, 50, "/");
     gate.open();
@@ -105,7 +96,7 @@ fn everybody_gets_the_first_half_before_the_second_has_come() {
         held.pass();
         connection.send(b"second")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     let mut clients: Vec<_> = (0..8).map(|_| proxy.connect()).collect();
     for client in &mut clients {
         client.send(Request::get("/").to_bytes());
@@ -135,7 +126,7 @@ fn the_one_that_fetches_may_leave() {
         held.pass();
         connection.send(&[chunk(b"second"), chunk(b"")].concat())
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     let mut clients: Vec<_> = (0..2).map(|_| proxy.connect()).collect();
     for client in &mut clients {
         client.send(Request::get("/").to_bytes());
@@ -167,7 +158,7 @@ fn a_body_that_breaks_off_breaks_off_for_all_and_is_not_stored() {
         held.pass();
         Ok(())
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     let mut clients: Vec<_> = (0..3).map(|_| proxy.connect()).collect();
     for client in &mut clients {
         client.send(Request::get("/").to_bytes());
@@ -191,7 +182,7 @@ fn nobody_waits_while_a_stale_response_is_revalidated() {
         held.pass();
         Response::text("new").header("Cache-Control", "max-age=60")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     assert_eq!(proxy.get("/").text_body(), "old");
     for _ in 0..3 {
         assert_eq!(proxy.get("/").text_body(), "old", "while the origin takes its time");
@@ -213,7 +204,9 @@ fn an_origin_gets_so_many_fetches_at_once() {
         held.pass();
         Response::text("ok").header("Cache-Control", "max-age=60")
     });
-    let proxy = caching(&origin, "[cache]\norigin_fetches = 2\ncoalesce_timeout = \"2m\"");
+    let proxy = caching(&origin)
+        .tables("[cache]\norigin_fetches = 2\ncoalesce_timeout = \"2m\"")
+        .start();
     let clients: Vec<_> = (0..6)
         .flat_map(|number| crowd(&proxy, 1, &format!("/{number}")))
         .collect();
@@ -234,7 +227,9 @@ fn waiting_for_a_turn_has_an_end() {
         held.pass();
         Response::text("ok").header("Cache-Control", "max-age=60")
     });
-    let proxy = caching(&origin, "[cache]\norigin_fetches = 1\ncoalesce_timeout = \"10ms\"");
+    let proxy = caching(&origin)
+        .tables("[cache]\norigin_fetches = 1\ncoalesce_timeout = \"10ms\"")
+        .start();
     let mut first = proxy.connect();
     first.send(Request::get("/first").to_bytes());
     gate.await_waiting(1);
@@ -257,7 +252,7 @@ fn what_outgrows_the_cache_is_passed_on() {
         }
         connection.send(&chunk(b""))
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     let before = proxy.memory();
     let response = proxy.get("/");
     assert_eq!(response.body.len(), 64 * MIB);
@@ -281,7 +276,7 @@ fn what_turns_out_private_is_waited_for_by_nobody() {
         held.pass();
         connection.send(b"!")
     });
-    let proxy = caching(&origin, "");
+    let proxy = caching(&origin).start();
     let clients = crowd(&proxy, 3, "/");
     both.await_waiting(3);
     both.open();

@@ -1,29 +1,12 @@
 //! Plugins decide what the cache does: its key, lifetimes, tags, and what passes by it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use weir_tests::bundle::Bundle;
-use weir_tests::message::{Request, Response};
+use weir_tests::message::Request;
 use weir_tests::origin::Origin;
-use weir_tests::proxy::{Proxy, configure};
-
-/// An origin whose n-th answer says n, with these headers.
-fn counting(headers: &'static [(&str, &str)]) -> Origin {
-    let count = AtomicUsize::new(0);
-    Origin::start(move |_| {
-        let body = format!("answer {}", count.fetch_add(1, Ordering::SeqCst) + 1);
-        headers.iter().fold(Response::text(body), |response, (name, value)| {
-            response.header(name, value)
-        })
-    })
-}
+use weir_tests::proxy::{Proxy, caching};
 
 fn deciding(origin: &Origin) -> Proxy {
-    let proxy = configure()
-        .listener("http")
-        .route("all", "app", "cache = true")
-        .upstream("app", &[origin.address()], "")
-        .start();
+    let proxy = caching(origin).start();
     let bundle = Bundle::new("caching", "1").guest("cache-policy", "");
     let output = proxy.weir(&["deploy", &bundle.path()]);
     assert!(output.success, "{}{}", output.stdout, output.stderr);
@@ -34,7 +17,7 @@ const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
 #[test]
 fn a_plugin_says_what_the_key_is() {
-    let origin = counting(&[FRESH]);
+    let origin = Origin::counting(&[FRESH]);
     let proxy = deciding(&origin);
     let get = |target: &str, device: &str| {
         let request = Request::get(target)
@@ -65,14 +48,14 @@ fn a_plugin_says_what_the_key_is() {
 
 #[test]
 fn a_plugin_lets_requests_and_responses_pass_by() {
-    let origin = counting(&[FRESH]);
+    let origin = Origin::counting(&[FRESH]);
     let proxy = deciding(&origin);
     assert_eq!(proxy.get("/").text_body(), "answer 1");
     let bypassing = Request::get("/").header("X-Cache-Bypass", "1");
     assert_eq!(proxy.fetch(&bypassing).text_body(), "answer 2");
     assert_eq!(proxy.get("/").text_body(), "answer 1", "what is stored stays");
 
-    let origin = counting(&[FRESH, ("X-Cache-Never", "1")]);
+    let origin = Origin::counting(&[FRESH, ("X-Cache-Never", "1")]);
     let proxy = deciding(&origin);
     let answers = [proxy.get("/").text_body(), proxy.get("/").text_body()];
     assert_eq!(answers, ["answer 1", "answer 2"]);
@@ -80,7 +63,7 @@ fn a_plugin_lets_requests_and_responses_pass_by() {
 
 #[test]
 fn a_plugin_says_how_long_a_response_is_fresh() {
-    let origin = counting(&[("Cache-Control", "max-age=0"), ("X-Cache-Lifetime", "60")]);
+    let origin = Origin::counting(&[("Cache-Control", "max-age=0"), ("X-Cache-Lifetime", "60")]);
     let proxy = deciding(&origin);
     let answers = [proxy.get("/"), proxy.get("/")];
     assert!(answers.iter().all(|answer| answer.text_body() == "answer 1"));
@@ -90,14 +73,14 @@ fn a_plugin_says_how_long_a_response_is_fresh() {
         "clients are told what the origin says"
     );
 
-    let origin = counting(&[FRESH, ("X-Cache-Lifetime", "0")]);
+    let origin = Origin::counting(&[FRESH, ("X-Cache-Lifetime", "0")]);
     let proxy = deciding(&origin);
     assert_eq!(
         [proxy.get("/").text_body(), proxy.get("/").text_body()],
         ["answer 1", "answer 2"]
     );
 
-    let origin = counting(&[("Cache-Control", "no-store"), ("X-Cache-Lifetime", "60")]);
+    let origin = Origin::counting(&[("Cache-Control", "no-store"), ("X-Cache-Lifetime", "60")]);
     let proxy = deciding(&origin);
     let answers = [proxy.get("/").text_body(), proxy.get("/").text_body()];
     assert_eq!(answers, ["answer 1", "answer 2"], "what must not be stored is not");
@@ -105,7 +88,7 @@ fn a_plugin_says_how_long_a_response_is_fresh() {
 
 #[test]
 fn a_plugin_adds_tags() {
-    let origin = counting(&[FRESH, ("X-Cache-Kind", "cover"), ("Surrogate-Key", "own")]);
+    let origin = Origin::counting(&[FRESH, ("X-Cache-Kind", "cover"), ("Surrogate-Key", "own")]);
     let proxy = deciding(&origin);
     for (tag, answer) in [("every", "answer 1"), ("cover", "answer 2"), ("own", "answer 3")] {
         for _ in 0..2 {

@@ -138,7 +138,8 @@ fn a_compressed_response_is_revalidated() {
 
 #[test]
 fn what_is_passed_on_as_it_is() {
-    let rows: [(&str, &[(&str, &str)], &[(&str, &str)]); 5] = [
+    type Fields = &'static [(&'static str, &'static str)];
+    let rows: [(&str, Fields, Fields); 5] = [
         (
             "encoded",
             &[],

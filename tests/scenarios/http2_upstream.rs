@@ -80,7 +80,7 @@ fn requests_share_connections() {
     }
     let mut ended = 0;
     while ended < 50 {
-        let frame = client.next().expect("a frame");
+        let frame = client.frame().expect("a frame");
         assert!(frame.kind != kind::RST_STREAM, "{frame:?}");
         ended += u32::from(frame.ends_stream());
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use weir_tests::client;
 use weir_tests::message::{Request, Response};
 use weir_tests::origin::Origin;
-use weir_tests::proxy::{Proxy, configure};
+use weir_tests::proxy::{self, Proxy, configure};
 
 /// An origin whose n-th answer says n, with its path's first segment as a tag.
 fn tagging() -> Origin {
@@ -21,12 +21,7 @@ fn tagging() -> Origin {
 }
 
 fn caching(origin: &Origin, cache: &str) -> Proxy {
-    configure()
-        .listener("http")
-        .route("all", "app", "cache = true")
-        .upstream("app", &[origin.address()], "")
-        .tables(&format!("[cache]\n{cache}"))
-        .start()
+    proxy::caching(origin).tables(&format!("[cache]\n{cache}")).start()
 }
 
 const PATHS: [&str; 4] = ["/covers/1", "/covers/2", "/pages/1", "/pages/2?x=1"];

@@ -280,7 +280,7 @@ impl Follower {
                 Keeping::All => None,
             };
             drop(state);
-            producer.map(Waker::wake);
+            wake(producer);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         // Whoever began too late finds the beginning gone.
@@ -321,7 +321,14 @@ impl Drop for Follower {
             state.readers.try_remove(self.seat);
             state.moved()
         };
-        producer.map(Waker::wake);
+        wake(producer);
+    }
+}
+
+/// Where the lock is not held any more.
+fn wake(producer: Option<Waker>) {
+    if let Some(producer) = producer {
+        producer.wake();
     }
 }
 

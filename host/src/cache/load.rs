@@ -48,7 +48,7 @@ impl Load {
                 continue;
             };
             let entry = match self.tested(Arc::new(entry)) {
-                Some(entry) => self.into_memory(entry).await,
+                Some(entry) => self.to_memory(entry).await,
                 None => continue,
             };
             entries.extend(entry);
@@ -68,7 +68,7 @@ impl Load {
         }
     }
 
-    async fn into_memory(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+    async fn to_memory(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let Body::Disk(open) = &entry.body else {
             return Some(entry);
         };

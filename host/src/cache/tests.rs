@@ -579,15 +579,11 @@ fn what_is_banned_is_not_served_before_any_sweep() {
 
 #[test]
 fn what_was_asked_for_before_a_purge_is_not_stored_after_it() {
-    let purges: [&dyn Fn(&Arc<Cache>); 2] = [
-        &|cache| assert_eq!(purge(cache, &url("example.org/a"), Manner::Hard), 0),
-        &|cache| assert_eq!(purge(cache, &Selection::Tags(vec!["t".to_owned()]), Manner::Hard), 0),
-    ];
-    for act in purges {
+    for selection in [url("example.org/a"), Selection::Tags(vec!["t".to_owned()])] {
         let cache = cache();
         let response = with_response(get("/a", &[]), 200, &[FRESH, ("surrogate-key", "t")]);
         let fetching = writer(cache.fetch(&get("/a", &[]), 0), response, 0);
-        act(&cache);
+        assert_eq!(purge(&cache, &selection, Manner::Hard), 0);
         fetching.finish(None);
         assert!(!cache.is_hit(&get("/a", &[]), 0));
         assert_eq!((cache.stats().objects, cache.stats().bytes), (0, 0));

@@ -178,11 +178,15 @@ pub fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, refusal: &Refusal) -> Re
 
 impl Exchange {
     fn new(worker: &Rc<Worker>, client: &Rc<Client>, parts: http::request::Parts, body: RequestBody) -> Self {
+        Self::of(worker, client.begin(), worker.subject(client, parts), body)
+    }
+
+    fn of(worker: &Rc<Worker>, busy: Busy, subject: Box<Subject>, body: RequestBody) -> Self {
         Self {
             worker: worker.clone(),
             state: worker.state(),
-            busy: client.begin(),
-            subject: worker.subject(client, parts),
+            busy,
+            subject,
             session: Session::none(),
             received: body.received(),
             body,

@@ -2,15 +2,13 @@
 //! for those who come later: the whole, whatever part the client asked for.
 
 use std::future::poll_fn;
-use std::time::Instant;
 
 use http::Method;
 
+use super::Exchange;
 use super::body::{Content, RequestBody, ResponseBody};
 use super::subject::Subject;
-use super::{Exchange, Interim};
 use crate::cache::Fetch;
-use crate::plugin::Session;
 
 /// Begins it. The request is the one that found the stale response, as the plugins have left it.
 pub(super) fn start(exchange: &Exchange, fetch: Box<Fetch>) {
@@ -26,24 +24,12 @@ pub(super) fn start(exchange: &Exchange, fetch: Box<Fetch>) {
 
 /// An exchange without a client: it is neither logged nor counted as a request, because it is none.
 fn in_background(exchange: &Exchange, fetch: Box<Fetch>) -> Exchange {
+    let subject = Box::new(copy(&exchange.subject));
     Exchange {
-        worker: exchange.worker.clone(),
         state: exchange.state.clone(),
-        busy: exchange.busy.again(),
-        subject: Box::new(copy(&exchange.subject)),
-        session: Session::none(),
-        body: RequestBody::none(),
-        received: RequestBody::none().received(),
-        started: Instant::now(),
         route: exchange.route,
         fetch: Some(fetch),
-        upstream_time: None,
-        server: None,
-        running: None,
-        cache: "-",
-        cache_status: None,
-        refusal: None,
-        interim: Interim::Nowhere,
+        ..Exchange::of(&exchange.worker, exchange.busy.again(), subject, RequestBody::none())
     }
 }
 

@@ -249,6 +249,10 @@ enum Leading {
 
 /// How far a request head has come.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is returned: a box would be an allocation for each request"
+)]
 pub enum Progress {
     /// Nothing but perhaps an empty line: no request has begun.
     Idle,

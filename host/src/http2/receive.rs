@@ -460,11 +460,10 @@ impl Inner {
     /// §6.5.2.
     fn setting(&mut self, name: u16, value: u32) -> Result<(), Ended> {
         match name {
+            setting::HEADER_TABLE_SIZE if value == self.peer.table => {}
             setting::HEADER_TABLE_SIZE => {
-                if value != self.peer.table {
-                    self.peer.table = value;
-                    self.announce_no_table();
-                }
+                self.peer.table = value;
+                self.announce_no_table();
             }
             setting::ENABLE_PUSH if value > u32::from(self.role == Role::Server) => {
                 return broken(Reason::PROTOCOL_ERROR, "SETTINGS_ENABLE_PUSH");

@@ -18,7 +18,7 @@ use crate::plugin::Chain;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Record;
 use crate::telemetry::access_log::{TcpRecord, WorkerLog};
-use crate::upstream::group::Group;
+use crate::upstream::group::{Group, Shared};
 use crate::upstream::pool::Pool;
 
 /// Subjects kept for the moments in which a plugin has the real one.
@@ -230,9 +230,12 @@ fn prepare(
                 .or_insert_with(|| Pool::new(upstream.keep_alive, upstream.idle_timeout, timer))
                 .clone()
         };
-        let health = snapshot.health[at].clone();
-        let gate = snapshot.gates.get(at).cloned().flatten();
-        Group::new(at, upstream, health, gate, tls, index as u64, registry, pool_of)
+        let shared = Shared {
+            health: snapshot.health[at].clone(),
+            gate: snapshot.gates.get(at).cloned().flatten(),
+            tls,
+        };
+        Group::new(at, upstream, shared, index as u64, registry, pool_of)
     };
     let groups = snapshot.config.upstreams.iter().enumerate().map(group).collect();
     Ok(State::new(snapshot, chain, groups, registry))

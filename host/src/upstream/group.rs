@@ -70,6 +70,17 @@ struct MemberMetrics {
 
 const CAUSES: [&str; 6] = ["connect", "tls", "timeout", "reset", "malformed", "other"];
 
+/// What an upstream has once for all workers.
+#[derive(Debug)]
+pub struct Shared<'a> {
+    /// The health of its servers.
+    pub health: Arc<Servers>,
+    /// What bounds its concurrent requests, where something does.
+    pub gate: Option<Arc<Gate>>,
+    /// How its servers are connected to, where that is with TLS.
+    pub tls: Option<&'a Arc<rustls::ClientConfig>>,
+}
+
 impl Group {
     /// Prepares an upstream for one worker. `pool_of` gives the pool for a server, the one of an earlier snapshot where there
     /// is one.
@@ -77,25 +88,27 @@ impl Group {
     pub fn new(
         index: usize,
         upstream: &config::Upstream,
-        health: Arc<Servers>,
-        gate: Option<Arc<Gate>>,
-        tls: Option<&Arc<rustls::ClientConfig>>,
+        shared: Shared<'_>,
         worker: u64,
         registry: &Registry,
         mut pool_of: impl FnMut(&Server) -> Rc<Pool>,
     ) -> Self {
-        let member = |server: &Server| Member {
-            tls: tls.map(|config| ClientTls {
-                config: with_alpn(config, upstream.protocol),
-                name: server_name(upstream, server),
-            }),
-            links: pool_of(server).links(),
-            pool: pool_of(server),
-            metrics: MemberMetrics::new(registry, &upstream.name, &server.name),
-            server: Server {
-                name: own(&server.name),
-                ..server.clone()
-            },
+        let Shared { health, gate, tls } = shared;
+        let member = |server: &Server| {
+            let pool = pool_of(server);
+            Member {
+                tls: tls.map(|config| ClientTls {
+                    config: with_alpn(config, upstream.protocol),
+                    name: server_name(upstream, server),
+                }),
+                links: pool.links(),
+                pool,
+                metrics: MemberMetrics::new(registry, &upstream.name, &server.name),
+                server: Server {
+                    name: own(&server.name),
+                    ..server.clone()
+                },
+            }
         };
         Self {
             members: upstream.servers.iter().map(member).collect(),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir_tests::message::{Request, Response};
 use weir_tests::origin::Origin;
-use weir_tests::proxy::{Proxy, configure};
+use weir_tests::proxy::{self, Proxy};
 
 use super::By::{Cache, Origin as ByOrigin};
 use super::{case, run};
@@ -12,12 +12,7 @@ use super::{case, run};
 const FRESH: (&str, &str) = ("Cache-Control", "max-age=60");
 
 fn caching(origin: &Origin) -> Proxy {
-    configure()
-        .listener("http")
-        .route("all", "app", "cache = true")
-        .upstream("app", &[origin.address()], "")
-        .tables("[cache]\nsize = \"1MiB\"")
-        .start()
+    proxy::caching(origin).tables("[cache]\nsize = \"1MiB\"").start()
 }
 
 #[test]

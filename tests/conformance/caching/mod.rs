@@ -6,7 +6,7 @@
 //! - [`storing`]: RFC 9111 §3, what may be stored and what of it.
 //! - [`constructing`]: §4, §4.1 and §4.2, when what is stored answers.
 //! - [`validating`]: §4.3, conditions in both directions.
-//! - [`invalidating`]: §4.4.
+//! - [`invalidating`]: §4.4, what unsafe methods remove.
 //! - [`directives`]: §5, `Cache-Control` of requests and responses, `Age`, `Expires`, `Pragma`.
 //! - [`ranges`]: RFC 9110 §14, parts of stored wholes.
 //! - [`neighbours`]: RFC 5861, RFC 9211, RFC 9213.

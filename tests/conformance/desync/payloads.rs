@@ -154,8 +154,11 @@ const CODINGS: &[Part] = &[
     ("tRANSFER-eNCODING: chunked", false),
 ];
 
+/// Another way to write a field's name.
+type Writing = fn(&str) -> String;
+
 /// How a framing field's name is written, `-` standing for itself.
-const NAMES: &[(fn(&str) -> String, bool)] = &[
+const NAMES: &[(Writing, bool)] = &[
     (str::to_owned, true),
     (|name| name.to_ascii_lowercase(), true),
     (|name| name.to_ascii_uppercase(), true),
@@ -367,7 +370,7 @@ pub(super) fn chunks() -> Vec<Payload> {
         ("5 ", false),
         ("5\t", false),
         ("5\0", false),
-        ("\05", false),
+        ("\x005", false),
         ("5\x0b", false),
         ("5\x0c", false),
         ("5\r", false),

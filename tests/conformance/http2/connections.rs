@@ -46,7 +46,7 @@ fn settings_are_sent_and_confirmed() {
     let mut client = Client::silent(proxy.address());
     client.send(PREFACE);
     client.send(settings(&[(3, 100)]));
-    let first = client.next().expect("SETTINGS");
+    let first = client.frame().expect("SETTINGS");
     assert_eq!((first.kind, first.flags, first.stream), (kind::SETTINGS, 0, 0));
     let told: Vec<_> = first.payload.chunks(6).map(|setting| setting[1]).collect();
     for name in [3, 4, 6, 8] {

@@ -78,7 +78,7 @@ fn judge(what: &str, client: &mut Client, end: End) {
 }
 
 fn find(client: &mut Client, seen: &mut Vec<Frame>, fits: impl Fn(&Frame) -> bool) -> Option<Frame> {
-    while let Some(frame) = client.next() {
+    while let Some(frame) = client.frame() {
         if fits(&frame) {
             return Some(frame);
         }

@@ -144,7 +144,8 @@ impl Bans {
         let most = self.most.load(Ordering::Relaxed);
         while let Some(oldest) = list.front() {
             let full = list.len() >= most;
-            if !full && !(oldest.is_done() && oldest.age.elapsed() > KEEP) {
+            let over = oldest.is_done() && oldest.age.elapsed() > KEEP;
+            if !full && !over {
                 return;
             }
             if full && !oldest.is_done() {

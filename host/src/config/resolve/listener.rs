@@ -1,6 +1,6 @@
 //! `[[listener]]`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use toml::de::DeValue;
@@ -10,11 +10,11 @@ use super::super::raw::{At, Table};
 use super::super::settings;
 use super::super::{Carries, Endpoint, IpVersions, Listener, Place, Redirect, SocketOptions};
 use super::tls::listener_tls;
-use super::{check_name, networks, socket_address};
+use super::{Names, networks, socket_address};
 
 pub(super) fn listeners(root: &Table<'_>) -> Vec<Listener> {
     root.require("listener");
-    let mut names = HashMap::new();
+    let mut names = Names::of("listeners");
     let mut taken = HashSet::new();
     let mut listeners = Vec::new();
     for table in root.tables("listener", &settings::LISTENER) {
@@ -31,14 +31,7 @@ pub(super) fn listeners(root: &Table<'_>) -> Vec<Listener> {
             continue;
         };
         let name = table.text("name").unwrap_or(first);
-        check_name(&table, &name);
-        if names.insert(name.value, ()).is_some() {
-            table.problem(
-                name.span,
-                format!("two listeners are named `{}`", name.value),
-                "names are unique",
-            );
-        }
+        names.check(&table, &name);
         listeners.push(Listener {
             name: name.value.into(),
             places,

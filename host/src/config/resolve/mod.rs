@@ -10,6 +10,7 @@ mod tcp;
 mod tls;
 mod upstream;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -275,12 +276,32 @@ fn require_folder(table: &Table<'_>, file: &Path, span: std::ops::Range<usize>) 
     }
 }
 
-/// A name for logs and metrics, which keeps label values and log lines readable.
-fn check_name(table: &Table<'_>, name: &At<&str>) {
-    const LONGEST: usize = 64;
-    if name.value.len() > LONGEST || name.value.chars().any(|char| char.is_control() || char.is_whitespace()) {
-        let label = format!("at most {LONGEST} bytes, without spaces");
-        table.problem(name.span.clone(), "the name is not usable in logs and metrics", label);
+/// The names of one kind of table, which logs and metrics tell them apart by.
+struct Names<'a> {
+    /// What has them, in the plural.
+    kind: &'static str,
+    taken: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(kind: &'static str) -> Self {
+        Self {
+            kind,
+            taken: HashSet::new(),
+        }
+    }
+
+    /// Reports a name that another table has, or that would make label values and log lines unreadable.
+    fn check(&mut self, table: &Table<'_>, name: &At<&'a str>) {
+        const LONGEST: usize = 64;
+        if name.value.len() > LONGEST || name.value.chars().any(|char| char.is_control() || char.is_whitespace()) {
+            let label = format!("at most {LONGEST} bytes, without spaces");
+            table.problem(name.span.clone(), "the name is not usable in logs and metrics", label);
+        }
+        if !self.taken.insert(name.value) {
+            let message = format!("two {} are named `{}`", self.kind, name.value);
+            table.problem(name.span.clone(), message, "give this one a unique `name`");
+        }
     }
 }
 

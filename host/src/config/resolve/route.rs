@@ -13,8 +13,8 @@ use super::super::suggest::nearest;
 use super::super::{
     CacheRules, HeaderMatch, HostHeader, HostPattern, Https, Limits, PathPattern, Route, Timeouts, Upstream,
 };
+use super::Names;
 use super::cache::route_rules;
-use super::check_name;
 use super::upstream::is_host_name;
 
 pub(super) fn routes(
@@ -31,7 +31,7 @@ pub(super) fn routes(
         .map(|(index, upstream)| (&*upstream.name, index))
         .collect();
     let mut taken = Taken::default();
-    let mut names = HashSet::new();
+    let mut names = Names::of("routes");
     let mut routes: Vec<Route> = Vec::new();
     for table in root.tables("route", &settings::ROUTE) {
         let upstream_name = table.required_text("upstream");
@@ -40,14 +40,7 @@ pub(super) fn routes(
             .and_then(|name| find_upstream(&table, &indices, name));
         let name = table.text("name").or(upstream_name);
         if let Some(name) = &name {
-            check_name(&table, name);
-            if !names.insert(name.value) {
-                table.problem(
-                    name.span.clone(),
-                    format!("two routes are named `{}`", name.value),
-                    "give this one a unique `name`",
-                );
-            }
+            names.check(&table, name);
         }
         let path = path(&table);
         let strip_prefix = strip_prefix(&table, &path);

@@ -7,7 +7,7 @@ use super::super::settings;
 use super::super::suggest::nearest;
 use super::super::tcp::{Carries, TcpRoute};
 use super::super::{HostPattern, Listener, Timeouts, Upstream};
-use super::check_name;
+use super::Names;
 use super::route::{find_upstream, host_patterns};
 
 pub(super) fn routes(
@@ -20,7 +20,7 @@ pub(super) fn routes(
         .zip(upstreams)
         .map(|(index, upstream)| (&*upstream.name, index))
         .collect();
-    let mut names = HashSet::new();
+    let mut names = Names::of("TCP routes");
     let mut taken = HashSet::new();
     let mut routes = Vec::<TcpRoute>::new();
     for table in root.tables("tcp_route", &settings::TCP_ROUTE) {
@@ -30,11 +30,7 @@ pub(super) fn routes(
             .and_then(|name| find_upstream(&table, &indices, name));
         let name = table.text("name").or(upstream_name);
         if let Some(name) = &name {
-            check_name(&table, name);
-            if !names.insert(name.value) {
-                let message = format!("two TCP routes are named `{}`", name.value);
-                table.problem(name.span.clone(), message, "give this one a unique `name`");
-            }
+            names.check(&table, name);
         }
         let Some(listener) = table.required_text("listener") else {
             continue;

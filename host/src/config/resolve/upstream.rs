@@ -1,6 +1,6 @@
 //! `[[upstream]]`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use http::{HeaderName, HeaderValue};
@@ -11,26 +11,19 @@ use super::super::settings;
 use super::super::{
     Balance, CheckKind, Concurrency, Ejection, Endpoint, HashKey, HealthCheck, Outside, Protocol, Server, Upstream,
 };
-use super::check_name;
+use super::Names;
 use super::listener::unix_path;
 use super::tls::upstream_tls;
 use crate::proxy_protocol::Version;
 
 pub(super) fn upstreams(root: &Table<'_>) -> Vec<Upstream> {
     root.require("upstream");
-    let mut names = HashSet::new();
+    let mut names = Names::of("upstreams");
     let mut upstreams = Vec::new();
     for table in root.tables("upstream", &settings::UPSTREAM) {
         let name = table.required_text("name");
         if let Some(name) = &name {
-            check_name(&table, name);
-            if !names.insert(name.value) {
-                table.problem(
-                    name.span.clone(),
-                    format!("two upstreams are named `{}`", name.value),
-                    "names are unique",
-                );
-            }
+            names.check(&table, name);
         }
         if table.flag("http2") && table.choice("proxy_protocol") != "off" {
             table.problem(
