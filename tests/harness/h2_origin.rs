@@ -32,6 +32,8 @@ pub struct Seen {
 pub enum Reply {
     /// A response, its body, and perhaps trailers.
     Response(http::Response<()>, Bytes, Option<HeaderMap>),
+    /// An interim response before a final one.
+    Interim(http::Response<()>, http::Response<()>, Bytes),
     /// RST_STREAM.
     Reset(h2::Reason),
     /// A response, and GOAWAY.
@@ -173,6 +175,10 @@ async fn answer(
     shared.seen.lock().unwrap().push(seen.clone());
     let (response, body, trailers) = match handler(&seen) {
         Reply::Response(response, body, trailers) => (response, body, trailers),
+        Reply::Interim(interim, response, body) => {
+            let _ = respond.send_informational(interim);
+            (response, body, None)
+        }
         Reply::Reset(reason) => return respond.send_reset(reason),
         Reply::LastResponse(response, body) => {
             let _ = leave.send(());

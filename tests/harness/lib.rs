@@ -9,6 +9,7 @@
 //!   upgrade; [`curl`] is the real program.
 //! - [`message`] is what clients and origins exchange, [`tls`] and [`authority`] make certificates,
 //!   [`sync`] replaces sleeping.
+//! - [`haproxy`] is a real peer, on either side.
 //! - [`guests`] builds plugins for Wasm once a run, [`bundle`] packs them.
 //!
 //! Everything is blocking and on threads: a test reads from top to bottom, and shares no code with the proxy that it judges.
@@ -31,6 +32,7 @@ pub mod frames;
 pub mod guests;
 pub mod h2;
 pub mod h2_origin;
+pub mod haproxy;
 pub mod message;
 pub mod origin;
 pub mod proxy;

@@ -4,9 +4,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use weir_tests::frames::{Client, GET, POST, code, flag, frame, get, headers, kind};
 use weir_tests::h2_origin::{Http2Origin, Reply, Seen};
+use weir_tests::haproxy::Haproxy;
 use weir_tests::origin::Origin;
 use weir_tests::proxy::{Builder, Proxy, configure, in_front_of};
+use weir_tests::sync::eventually;
 use weir_tests::tls::Certificate;
+use weir_tests::websocket;
 
 /// Weir in front of servers that speak HTTP/2 in clear.
 fn in_front_of_http2(origins: &[&Http2Origin], keys: &str) -> Builder {
@@ -116,7 +119,7 @@ fn a_server_that_leaves_gets_a_new_connection() {
     for (path, body) in [("/", "hello"), ("/last", "bye"), ("/", "hello"), ("/", "hello")] {
         assert_eq!(proxy.get(path).text_body(), body);
     }
-    weir_tests::sync::eventually("a second connection", || {
+    eventually("a second connection", || {
         proxy.get("/");
         (origin.connections() == 2).then_some(())
     });
@@ -218,4 +221,138 @@ fn other_protocols_and_refusals_are_told() {
         .find(|frame| frame.kind == kind::RST_STREAM && frame.stream == 5)
         .expect("a reset");
     assert_eq!(reset.code(), code::PROTOCOL_ERROR, "no :authority (RFC 8441 §4)");
+}
+
+#[test]
+fn interim_responses_pass_to_clients_that_know_them() {
+    let origin = Http2Origin::start(|_| {
+        let hints = Response::builder().status(103).header("link", "</a.css>; rel=preload");
+        let hints = hints.body(()).expect("a response");
+        Reply::Interim(hints, Response::new(()), Bytes::from_static(b"hello"))
+    });
+    let proxy = in_front_of_http2(&[&origin], "").start();
+    let mut client = Client::connect(proxy.address());
+    client.send(get(1));
+    let frames = client.response(1);
+    let heads: Vec<_> = frames.iter().filter(|frame| frame.kind == kind::HEADERS).collect();
+    let statuses: Vec<_> = heads
+        .iter()
+        .map(|head| weir_tests::frames::status_of(&head.payload))
+        .collect();
+    assert_eq!(statuses, [103, 200]);
+    assert!(heads[0].payload.windows(6).any(|value| value == b"</a.cs"), "{heads:?}");
+    let mut client = proxy.connect();
+    client.send(weir_tests::message::Request::get("/").to_bytes());
+    let interim = client.response_head();
+    assert_eq!(
+        (interim.status, interim.headers.get("link")),
+        (103, Some("</a.css>; rel=preload"))
+    );
+    assert_eq!(client.response().text_body(), "hello");
+}
+
+/// HAProxy that takes WebSocket on streams where `options` do not say otherwise, in front of an echo.
+fn websocket_behind_haproxy(echo: &Origin, options: &str) -> Haproxy {
+    let echo = echo.address();
+    Haproxy::start(&format!("{options}\nlisten l\n bind fd@0\n server echo {echo}"))
+}
+
+fn echoes_through(haproxy: &Haproxy) -> Proxy {
+    let proxy = configure()
+        .listener("http")
+        .route("all", "app", "")
+        .upstream("app", &[haproxy.address()], "http2 = true")
+        .start();
+    let long = "x".repeat(300_000);
+    let mut client = websocket::Client::connect(proxy.address(), "/chat");
+    for text in ["hello", "", &long] {
+        assert_eq!(client.exchange(text), text);
+    }
+    client.close();
+    proxy
+}
+
+#[test]
+fn a_websocket_goes_on_as_an_extended_connect_where_the_server_takes_it() {
+    let echo = websocket::echo_origin();
+    let haproxy = websocket_behind_haproxy(&echo, "");
+    let proxy = echoes_through(&haproxy);
+    let connections = proxy.metric("weir_upstream_connections_total", &[]);
+    // Another one is a stream on the same connection of its worker.
+    let mut clients: Vec<_> = (0..6)
+        .map(|_| websocket::Client::connect(proxy.address(), "/"))
+        .collect();
+    for client in &mut clients {
+        assert_eq!(client.exchange("hello"), "hello");
+    }
+    let more = proxy.metric("weir_upstream_connections_total", &[]) - connections;
+    assert!(more <= 1.0, "one for each worker: {more} more");
+    // A client on HTTP/2, and one that is refused.
+    let mut client = Client::connect(proxy.address());
+    client.send(headers(1, flag::END_HEADERS, &CONNECT));
+    let head = client.find(|frame| frame.stream == 1).expect("an answer");
+    assert_eq!(weir_tests::frames::status_of(&head.payload), 200);
+    // "hi", masked with zeros (RFC 6455 §5.3), comes back as it is.
+    client.send(frame(kind::DATA, flag::NONE, 1, b"\x81\x82\0\0\0\0hi"));
+    let echo = client.find(|frame| frame.kind == kind::DATA).expect("an echo");
+    assert_eq!(echo.payload, b"\x81\x02hi");
+}
+
+#[test]
+fn a_websocket_takes_a_connection_of_http_1_1_where_the_server_takes_no_extended_connect() {
+    let echo = websocket::echo_origin();
+    let haproxy = websocket_behind_haproxy(&echo, "global\n h2-workaround-bogus-websocket-clients");
+    let proxy = echoes_through(&haproxy);
+    assert_eq!(proxy.metric("weir_upstream_healthy", &[]), 1.0);
+}
+
+#[test]
+fn a_server_without_websocket_is_no_sick_server() {
+    let origin = Http2Origin::start(|_| text("no websocket here"));
+    let proxy = in_front_of_http2(&[&origin], "ejection = { failures = 1 }").start();
+    let mut client = proxy.connect();
+    client.send(
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    assert_eq!(client.response().status, 502);
+    let line = proxy.await_access("upstream_no_upgrade");
+    assert!(line.contains(" 502 "), "{line}");
+    assert_eq!(proxy.metric("weir_upstream_ejections_total", &[]), 0.0);
+    assert_eq!(proxy.get("/").text_body(), "no websocket here");
+}
+
+#[test]
+fn checks_speak_what_the_servers_speak() {
+    let certificate = Certificate::new(&["weir.test"]);
+    let handler = |seen: &Seen| match seen.head.uri.path() {
+        "/health" => Reply::Response(Response::builder().status(204).body(()).unwrap(), Bytes::new(), None),
+        _ => text("ok"),
+    };
+    let clear = Http2Origin::start(handler);
+    let secret = Http2Origin::tls(&certificate, &["h2"], handler);
+    let builder = configure()
+        .listener("http")
+        .route("all", "clear", "")
+        .upstream("clear", &[clear.address()], "http2 = true")
+        .tables("[upstream.health]\npath = \"/health\"\nhost = \"check.test\"\ninterval = \"20ms\"")
+        .upstream("secret", &[secret.address()], "http2 = true")
+        .tables("[upstream.tls]\nserver_name = \"weir.test\"\nroots = \"cert.pem\"")
+        .tables("[upstream.health]\npath = \"/health\"\ninterval = \"20ms\"");
+    certificate.write(builder.folder());
+    let proxy = builder.start();
+    for upstream in ["clear", "secret"] {
+        let passed = [("upstream", upstream), ("result", "passed")];
+        eventually("checks that passed", || {
+            (proxy.metric("weir_upstream_checks_total", &passed) >= 3.0).then_some(())
+        });
+        let failed = [("upstream", upstream), ("result", "failed")];
+        assert_eq!(proxy.metric("weir_upstream_checks_total", &failed), 0.0);
+    }
+    let seen = clear.seen();
+    let uri = &seen[0].head.uri;
+    assert_eq!(
+        (uri.authority().map(|name| name.as_str()), uri.path()),
+        (Some("check.test"), "/health")
+    );
 }

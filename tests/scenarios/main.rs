@@ -21,6 +21,8 @@ mod health;
 mod holding;
 mod http2;
 mod http2_abuse;
+mod http2_limits;
+mod http2_streams;
 mod http2_upstream;
 mod limits;
 mod listeners;

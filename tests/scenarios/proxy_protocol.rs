@@ -1,10 +1,7 @@
 //! The PROXY protocol from a proxy in front, and to servers, HAProxy among them.
 
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
-
 use weir_tests::client::Client;
+use weir_tests::haproxy::Haproxy;
 use weir_tests::message::{Request, Response};
 use weir_tests::origin::Origin;
 use weir_tests::proxy::{Builder, configure};
@@ -135,46 +132,6 @@ fn servers_are_told_of_the_client_on_a_connection_that_is_nobody_elses() {
     }
 }
 
-/// HAProxy with a configuration, on a port of its own.
-struct Haproxy {
-    child: Child,
-    address: std::net::SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Haproxy {
-    fn start(frontend: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("haproxy.cfg");
-        let text = format!(
-            "defaults\n mode http\n timeout connect 60s\n timeout client 60s\n timeout server 60s\n{frontend}\n"
-        );
-        std::fs::write(&file, text).expect("write haproxy.cfg");
-        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = socket.local_addr().expect("its address");
-        let child = Command::new("haproxy")
-            .args(["-db", "-f"])
-            .arg(&file)
-            .stdin(OwnedFd::from(socket))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("haproxy (.ci/run installs it)");
-        Self {
-            child,
-            address,
-            _folder: folder,
-        }
-    }
-}
-
-impl Drop for Haproxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn haproxy_in_front_and_behind() {
     let behind = Haproxy::start(
@@ -185,14 +142,14 @@ fn haproxy_in_front_and_behind() {
         .tls_listener("https")
         .tables("[[listener]]\nname = \"clear\"\naddress = \"127.0.0.1:0\"\nproxy_protocol = [\"127.0.0.1\"]")
         .route("all", "app", "")
-        .upstream("app", &[behind.address], "proxy_protocol = \"v2\"");
+        .upstream("app", &[behind.address()], "proxy_protocol = \"v2\"");
     certificate.write(builder.folder());
     let proxy = builder.start();
     let weir = proxy.listener("clear");
     let front = Haproxy::start(&format!(
         "listen l\n bind fd@0\n source 127.0.0.1\n server weir {weir} send-proxy-v2 proxy-v2-options crc32c,unique-id"
     ));
-    let mut client = Client::connect(front.address);
+    let mut client = Client::connect(front.address());
     let answer = client.fetch(&Request::get("/"));
     assert_eq!(answer.text_body(), "127.0.0.1 to 127.0.0.1", "{answer:?}");
     let mut direct = certificate.connect(proxy.listener("https"));

@@ -545,7 +545,7 @@ pub struct Timeouts {
     pub idle: Duration,
     /// An upgraded connection (WebSocket) without a byte in either direction. Default 1 h.
     pub tunnel: Duration,
-    /// An HTTP/1.1 connection older than this is closed after its exchange. Default: never.
+    /// A client's connection older than this is closed after its exchange, or its streams. Default: never.
     pub lifetime: Duration,
 }
 
@@ -564,7 +564,7 @@ pub struct Limits {
     pub connections: usize,
     /// What one network of clients may have. Default: anything.
     pub client: ClientLimits,
-    /// Requests on one HTTP/1.1 connection, after which it is closed; 0 is any number. Default 0.
+    /// Requests on one connection, after which it is closed; 0 is any number. Default 0.
     pub requests_per_connection: u64,
     /// Bytes a second that a body has to pass at, once `timeouts.body` has been waited in all; 0 is none. Default 240.
     pub body_rate: u64,

@@ -1176,7 +1176,7 @@ pub static TIMEOUTS: Section = Section {
             "lifetime",
             DurationOrOff("1s", "30d"),
             Described("for ever"),
-            "An HTTP/1.1 connection of a client that is older is closed after the exchange that it is in.",
+            "A connection of a client that is older ends after the exchange that it is in (`Connection: close`); in HTTP/2 it takes no new streams (GOAWAY) and ends with the last one.",
         ),
     ],
 };
@@ -1257,13 +1257,13 @@ pub static LIMITS: Section = Section {
             "requests_per_connection",
             Integer(0, 1_000_000_000),
             Value("0"),
-            "Requests on one HTTP/1.1 connection, after which it is closed. 0 is any number.",
+            "Requests on one connection, after which it is closed; in HTTP/2 it is told so by GOAWAY, and what is sent within the round trip is still answered. 0 is any number.",
         ),
         setting(
             "body_rate",
             Size("0", "1MiB"),
             Value("240"),
-            "Bytes a second at which an HTTP/1.1 client has to send a body and to take a response, on average over the time that Weir waits for it, once that is more than `timeouts.body` in all. 0 is none.",
+            "Bytes a second at which a client has to send a body and to take a response, on average over the time that Weir waits for it, once that is more than `timeouts.body` in all; in HTTP/2 on each stream, and what all of them are sent together. 0 is none.",
         ),
         setting(
             "held_bodies",

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 
-use super::pace::{Minimum, Pace};
+use super::age::Age;
 use super::{Client, tunnel};
 use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Interim, Refusal};
@@ -22,9 +22,11 @@ use crate::http1::framing::{self, Framing};
 use crate::http1::head::{self, Bounds, HeadScan, Malformed, Persistence, Progress, RequestHead};
 use crate::http1::stream::Stream;
 use crate::http2::frame::{Preface, preface};
+use crate::server::pace::{Minimum, Pace};
 use crate::server::timer::{Deadline, Elapsed};
 use crate::server::worker::Worker;
 use crate::upstream::ClientFault;
+use crate::upstream::far::Far;
 
 /// What a client may still send of a body that nobody reads, before the connection is closed instead.
 const DRAIN: u64 = 256 * 1024;
@@ -91,7 +93,7 @@ enum Next {
     Close,
     /// Without a proper end, which the client would take for the end of its response.
     Reset,
-    Tunnel(Stream, BytesMut),
+    Tunnel(Far, BytesMut),
 }
 
 /// What the client turned out to speak.
@@ -123,7 +125,7 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut p
         let next = match head {
             Head::Request(request) => {
                 // An idle connection is not to be as large as one with an exchange.
-                Box::pin(exchange(&worker, &client, &link, request, age.of_next(&worker))).await
+                Box::pin(exchange(&worker, &client, &link, request, age.of_next(&worker.timer))).await
             }
             Head::Refused(refusal) => {
                 Box::pin(refuse(&worker, &client, &link, refusal)).await;
@@ -169,15 +171,16 @@ struct Waits {
 /// Everything that a connection has, as the configuration says at its start.
 fn begin(worker: &Worker, stream: Stream) -> (Rc<RefCell<Link>>, Age, Waits) {
     let state = worker.state();
-    let (timeouts, limits) = (&state.snapshot.config.timeouts, &state.snapshot.config.limits);
+    let config = &state.snapshot.config;
+    let timeouts = &config.timeouts;
     let link = Link {
         io: Buffered::new(stream, BytesMut::new()),
         incoming: Decoder::new(Framing::None),
         expectation: Expectation::None,
         deadline: worker.timer.deadline(),
         minimum: Minimum {
-            timeout: timeouts.body,
-            rate: limits.body_rate,
+            rate: config.limits.body_rate,
+            ..Minimum::timeout(timeouts.body)
         },
         pace: Pace::default(),
         receiving: Receiving::Open,
@@ -188,37 +191,8 @@ fn begin(worker: &Worker, stream: Stream) -> (Rc<RefCell<Link>>, Age, Waits) {
         keep_alive: timeouts.keep_alive,
         tunnel: timeouts.tunnel,
     };
-    let age = Age::new(worker, timeouts.lifetime, limits.requests_per_connection);
+    let age = Age::new(&worker.timer, config);
     (Rc::new(RefCell::new(link)), age, waits)
-}
-
-/// How long a connection has been used.
-struct Age {
-    /// When it is old, in milliseconds of the worker's timer.
-    old_at: u64,
-    requests: u64,
-    most: u64,
-}
-
-impl Age {
-    fn new(worker: &Worker, lifetime: Duration, most: u64) -> Self {
-        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
-        Self {
-            old_at: worker.timer.now().saturating_add(lifetime),
-            requests: 0,
-            most,
-        }
-    }
-
-    /// Whether the connection may go on after the request that has just come.
-    fn of_next(&mut self, worker: &Worker) -> Persistence {
-        self.requests += 1;
-        if self.requests == self.most || worker.timer.now() >= self.old_at {
-            Persistence::Close
-        } else {
-            Persistence::KeepAlive
-        }
-    }
 }
 
 enum Head {
@@ -447,7 +421,7 @@ impl ClientBody {
                 link.deadline.clear();
                 Poll::Ready(match piece {
                     Ok(Piece::Data(data)) => {
-                        link.pace.passed(&link.deadline, data.len() as u64);
+                        link.pace.passed(link.deadline.now(), data.len() as u64);
                         Some(Ok(Frame::data(data)))
                     }
                     Ok(Piece::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
@@ -595,7 +569,7 @@ fn poll_write(
                 if let Some(before) = taking.blocked_at.take() {
                     taking
                         .pace
-                        .passed(&link.deadline, link.io.written().saturating_sub(before));
+                        .passed(link.deadline.now(), link.io.written().saturating_sub(before));
                     link.deadline.clear();
                 }
                 if moved {
@@ -613,7 +587,7 @@ fn poll_write(
                 let written = link.io.written();
                 if taking.blocked_at != Some(written) {
                     let before = taking.blocked_at.replace(written).unwrap_or(written);
-                    taking.pace.passed(&link.deadline, written.saturating_sub(before));
+                    taking.pace.passed(link.deadline.now(), written.saturating_sub(before));
                     taking.pace.wait(&link.deadline, &link.minimum);
                 }
                 ready!(link.deadline.poll_elapsed(cx));

@@ -14,17 +14,21 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, Version};
 
 use super::Client;
+use super::age::Age;
 use super::websocket::{self, Translated};
+use crate::config::Config;
 use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Interim, Refusal};
 use crate::http1::buffer::{Buffered, Read};
 use crate::http1::encode::has_no_content;
+use crate::http1::head::Persistence;
 use crate::http1::stream::Stream as Socket;
 use crate::http2::frame::Reason;
 use crate::http2::guard::Abuse;
 use crate::http2::head::{Bounds, ExtendedConnect, RequestHead};
 use crate::http2::link::{Content, Ended, Event, Link, Role, Terms};
 use crate::http2::stream::{Blocked, By, ResponseLine, Stream, Then};
+use crate::server::pace::{Minimum, Pace};
 use crate::server::timer::Deadline;
 use crate::server::worker::Worker;
 use crate::telemetry::families;
@@ -86,12 +90,14 @@ fn report(worker: &Worker, client: &Client, abuse: Abuse) {
 struct Patience {
     header: Duration,
     keep_alive: Duration,
-    write: Duration,
+    /// How slowly the client may take what it is sent, all streams together.
+    minimum: Minimum,
     /// For what the client is to send.
     incoming: Deadline,
     waiting: Waiting,
     /// For what the client is to take.
     outgoing: Deadline,
+    taking: Pace,
     written: u64,
 }
 
@@ -108,29 +114,53 @@ enum Waiting {
     RoundTrip,
 }
 
+/// What a client is held to that takes a response on one stream.
+fn taking(config: &Config) -> Minimum {
+    Minimum {
+        timeout: config.http2.stall,
+        ..minimum(config)
+    }
+}
+
+/// What a client is held to that sends a body or takes what the connection sends.
+fn minimum(config: &Config) -> Minimum {
+    Minimum {
+        rate: config.limits.body_rate,
+        ..Minimum::timeout(config.timeouts.body)
+    }
+}
+
 async fn drive(worker: &Rc<Worker>, client: &Rc<Client>, link: &Link) -> Ended {
-    let mut patience = {
-        let timeouts = &worker.state().snapshot.config.timeouts;
-        Patience {
-            header: timeouts.header,
-            keep_alive: timeouts.keep_alive,
-            write: timeouts.body,
+    let (mut patience, mut age) = {
+        let state = worker.state();
+        let config = &state.snapshot.config;
+        let patience = Patience {
+            header: config.timeouts.header,
+            keep_alive: config.timeouts.keep_alive,
+            minimum: minimum(config),
             incoming: worker.timer.deadline(),
             waiting: Waiting::Nothing,
             outgoing: worker.timer.deadline(),
+            taking: Pace::default(),
             written: 0,
-        }
+        };
+        (patience, Age::new(&worker.timer, config))
     };
     poll_fn(|cx| {
+        if client.draining.get() {
+            link.leave();
+        }
         loop {
             match link.poll(cx) {
-                Poll::Ready(Ok(event)) => act(worker, client, link, event),
+                Poll::Ready(Ok(event)) => {
+                    if matches!(event, Event::Request { .. }) && age.of_next(&worker.timer) == Persistence::Close {
+                        link.leave();
+                    }
+                    act(worker, client, link, event);
+                }
                 Poll::Ready(Err(ended)) => return Poll::Ready(ended),
                 Poll::Pending => break,
             }
-        }
-        if client.draining.get() {
-            link.leave();
         }
         patience.poll(cx, link)
     })
@@ -170,10 +200,13 @@ impl Patience {
         }
         if !state.unsent {
             self.outgoing.clear();
+            self.taking = Pace::default();
         } else if self.written != state.written || !self.outgoing.is_set() {
-            self.written = state.written;
-            self.outgoing.set(self.write);
+            let taken = state.written.saturating_sub(self.written);
+            self.taking.passed(self.outgoing.now(), taken);
+            self.taking.wait(&self.outgoing, &self.minimum);
         }
+        self.written = state.written;
         self.outgoing
             .poll_elapsed(cx)
             .map(|_| Ended::Io(std::io::ErrorKind::TimedOut.into()))
@@ -196,8 +229,8 @@ fn act(worker: &Rc<Worker>, client: &Rc<Client>, link: &Link, event: Event) {
 }
 
 async fn refuse(worker: Rc<Worker>, stream: Stream, response: Response<ResponseBody>) {
-    let stall = worker.state().snapshot.config.http2.stall;
-    let _ = respond(&worker, &stream, response, &Method::GET, stall).await;
+    let taking = taking(&worker.state().snapshot.config);
+    let _ = respond(&worker, &stream, response, &Method::GET, taking).await;
 }
 
 /// Runs one exchange and writes its answer.
@@ -209,25 +242,23 @@ async fn exchange(
     head: Box<RequestHead>,
     content: Content,
 ) {
-    let (body_timeout, tunnel_timeout, stall) = {
+    let (sending, taking, tunnel_timeout) = {
         let state = worker.state();
         let config = &state.snapshot.config;
-        (config.timeouts.body, config.timeouts.tunnel, config.http2.stall)
+        (minimum(config), taking(config), config.timeouts.tunnel)
     };
     let mut head = head;
     let connect = match websocket::translate(&mut head) {
         Translated::No => None,
-        // What the client sends is for the tunnel, and none of the request's.
-        Translated::WebSocket => Some(stream.body(None, tunnel_timeout, &HeaderMap::new())),
+        // What the client sends is for the tunnel, and none of the request's; the tunnel has a timeout for both directions.
+        Translated::WebSocket => Some(stream.body(None, Minimum::timeout(Duration::MAX), &HeaderMap::new())),
         Translated::Unknown => {
             let response = exchange::refuse(&worker, &client, &Refusal::NotImplemented);
             return refuse(worker, stream, response).await;
         }
     };
     let body = match content {
-        Content::Follows if connect.is_none() => {
-            RequestBody::http2(stream.body(head.length, body_timeout, &head.headers))
-        }
+        Content::Follows if connect.is_none() => RequestBody::http2(stream.body(head.length, sending, &head.headers)),
         _ => RequestBody::none(),
     };
     let method = head.method.clone();
@@ -252,11 +283,11 @@ async fn exchange(
     };
     match answer {
         Some(Answer::Response(response) | Answer::Last(response)) => {
-            match respond(&worker, &stream, response, &method, stall).await {
+            match respond(&worker, &stream, response, &method, taking).await {
                 Ok(()) => {}
                 Err(Unsent::Broken) => stream.reset(Reason::INTERNAL_ERROR),
                 Err(Unsent::Reset) => {}
-                Err(Unsent::Stalled(Progress::Elsewhere)) => stream.reset(Reason::ENHANCE_YOUR_CALM),
+                Err(Unsent::Slow | Unsent::Stalled(Progress::Elsewhere)) => stream.reset(Reason::ENHANCE_YOUR_CALM),
                 Err(Unsent::Stalled(Progress::Nowhere)) => link.abuse(Abuse::ZeroWindow),
             }
         }
@@ -296,6 +327,8 @@ enum Unsent {
     Broken,
     /// The stream was reset.
     Reset,
+    /// The client gave less window than it has to.
+    Slow,
     /// The client gave no window for too long.
     Stalled(Progress),
 }
@@ -312,7 +345,7 @@ async fn respond(
     stream: &Stream,
     response: Response<ResponseBody>,
     method: &Method,
-    stall: Duration,
+    minimum: Minimum,
 ) -> Result<(), Unsent> {
     let (parts, mut body) = response.into_parts();
     let length = body.length();
@@ -338,9 +371,10 @@ async fn respond(
         then: Then::More,
         trailers: None,
         left: length,
-        stall,
+        minimum,
+        pace: Pace::default(),
         deadline: None,
-        sent: 0,
+        blocked: Mark::default(),
     };
     poll_fn(|cx| sending.poll(cx, stream, &mut body)).await
 }
@@ -352,9 +386,20 @@ struct Sending {
     trailers: Option<HeaderMap>,
     /// Of the length that was told, so that the last piece can be the end.
     left: Option<u64>,
-    stall: Duration,
+    /// How slowly the client may give window.
+    minimum: Minimum,
+    pace: Pace,
     deadline: Option<Deadline>,
-    /// What the connection had sent when this stream began to wait.
+    /// Where the stream has come to wait for its window.
+    blocked: Mark,
+}
+
+/// A moment of a connection.
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    /// In milliseconds of the worker's timer.
+    at: u64,
+    /// Content that the connection had sent.
     sent: u64,
 }
 
@@ -399,36 +444,36 @@ impl Sending {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, stream: &Stream) -> Poll<Result<(), Unsent>> {
         let before = self.data.len();
-        match stream.poll_send(cx, &mut self.data, self.then) {
-            Poll::Ready(sent) => {
-                if let Some(deadline) = &self.deadline {
-                    deadline.clear();
-                }
-                return Poll::Ready(sent.map_err(|reset| match reset.by {
-                    By::Peer | By::Us => Unsent::Reset,
-                }));
+        let sent = stream.poll_send(cx, &mut self.data, self.then);
+        let moved = before - self.data.len();
+        // A client that does not read at all is the connection's concern.
+        if sent.is_ready() || stream.blocked() == Blocked::Buffer {
+            self.pace.passed(stream.now(), moved as u64);
+            if let Some(deadline) = &self.deadline {
+                deadline.clear();
             }
-            Poll::Pending if stream.blocked() == Blocked::Buffer => {
-                // A client that does not read at all is the connection's concern.
-                if let Some(deadline) = &self.deadline {
-                    deadline.clear();
-                }
-                return Poll::Pending;
-            }
-            Poll::Pending => {}
+            return sent.map_err(|reset| match reset.by {
+                By::Peer | By::Us => Unsent::Reset,
+            });
         }
         let deadline = self.deadline.get_or_insert_with(|| stream.deadline());
-        if !deadline.is_set() || self.data.len() != before {
-            deadline.set(self.stall);
-            self.sent = stream.connection_sent();
+        if !deadline.is_set() || moved > 0 {
+            self.pace.passed(deadline.now(), moved as u64);
+            self.pace.wait(deadline, &self.minimum);
+            self.blocked = Mark {
+                at: deadline.now(),
+                sent: stream.connection_sent(),
+            };
         }
         ready!(deadline.poll_elapsed(cx));
-        let progress = if stream.connection_sent() == self.sent {
-            Progress::Nowhere
+        let waited = Duration::from_millis(deadline.now().saturating_sub(self.blocked.at));
+        Poll::Ready(Err(if waited < self.minimum.timeout {
+            Unsent::Slow
+        } else if stream.connection_sent() == self.blocked.sent {
+            Unsent::Stalled(Progress::Nowhere)
         } else {
-            Progress::Elsewhere
-        };
-        Poll::Ready(Err(Unsent::Stalled(progress)))
+            Unsent::Stalled(Progress::Elsewhere)
+        }))
     }
 }
 

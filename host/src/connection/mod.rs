@@ -1,8 +1,8 @@
 //! One client connection, made into exchanges: over HTTP/1.1 or HTTP/2; or carried as bytes.
 
+mod age;
 pub mod http1;
 pub mod http2;
-pub mod pace;
 pub mod tcp;
 pub mod tunnel;
 mod websocket;

@@ -70,7 +70,12 @@ enum State {
 
 /// Carries bytes until both sides have ended, one breaks, or nothing passes for `idle`. A side that has ended still gets what
 /// the other one sends.
-pub async fn run(worker: &Worker, client: (Stream, BytesMut), server: (Stream, BytesMut), idle: Duration) -> Carried {
+pub async fn run(
+    worker: &Worker,
+    client: (Stream, BytesMut),
+    server: (impl AsyncRead + AsyncWrite + Unpin, BytesMut),
+    idle: Duration,
+) -> Carried {
     let (mut client, from_client) = client;
     let (mut server, from_server) = server;
     let mut up = Pipe::new(from_client);
@@ -110,8 +115,8 @@ impl Pipe {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        source: &mut Stream,
-        sink: &mut Stream,
+        source: &mut (impl AsyncRead + Unpin),
+        sink: &mut (impl AsyncWrite + Unpin),
         moved: &mut bool,
     ) -> Poll<io::Result<()>> {
         loop {
@@ -139,7 +144,12 @@ impl Pipe {
         }
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>, source: &mut Stream, sink: &mut Stream) -> Poll<io::Result<usize>> {
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut (impl AsyncRead + Unpin),
+        sink: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<usize>> {
         self.buffer.reserve(BUFFER);
         let mut read_buf = ReadBuf::uninit(self.buffer.spare_capacity_mut());
         match Pin::new(source).poll_read(cx, &mut read_buf) {

@@ -1,4 +1,4 @@
-//! WebSocket on a stream of HTTP/2 (RFC 8441), towards servers that know it from HTTP/1.1 (RFC 6455).
+//! WebSocket on a stream of HTTP/2 (RFC 8441), as the upgrade of HTTP/1.1 (RFC 6455) that it stands for.
 //!
 //! An extended CONNECT becomes the GET with `Upgrade` that it stands for, and passes all phases as such. Where the server
 //! switches, the client gets a 200, and DATA carries the bytes both ways.
@@ -16,11 +16,11 @@ use http::header::{
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::http1::stream::Stream as Socket;
 use crate::http2::frame::Reason;
 use crate::http2::head::RequestHead;
 use crate::http2::stream::{Body, ResponseLine, Stream, Then};
 use crate::server::worker::Worker;
+use crate::upstream::far::Far;
 
 /// What one direction holds at most.
 const BUFFER: usize = 16 * 1024;
@@ -85,7 +85,7 @@ pub(super) fn accept(worker: &Worker, stream: &Stream, headers: &HeaderMap) {
 }
 
 /// Carries bytes until both sides have ended, one breaks, or nothing passes for `idle`.
-pub(super) async fn carry(worker: &Worker, stream: &Stream, sent: Body, server: (Socket, BytesMut), idle: Duration) {
+pub(super) async fn carry(worker: &Worker, stream: &Stream, sent: Body, server: (Far, BytesMut), idle: Duration) {
     let (socket, received) = server;
     let mut tunnel = Tunnel {
         stream,
@@ -120,7 +120,7 @@ pub(super) async fn carry(worker: &Worker, stream: &Stream, sent: Body, server: 
 struct Tunnel<'a> {
     stream: &'a Stream,
     sent: Body,
-    socket: Socket,
+    socket: Far,
     up: Bytes,
     up_state: State,
     down: Bytes,

@@ -1,5 +1,6 @@
 //! `forward`: pick a server, send, and try another one where that is safe (RFC 9110 §9.2.2).
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
@@ -10,18 +11,21 @@ use http::header::UPGRADE;
 
 use super::body::{Content, RequestBody, ResponseBody};
 use super::headers::{self, UpstreamRequest};
-use super::{Conditions, Exchange, Refusal, route_of};
+use super::{Conditions, Exchange, Refusal, route_of, upgrade};
 use crate::config::{Balance, Protocol, Route};
 use crate::http1::framing::Framing;
 use crate::http1::head::{Malformed, ResponseHead};
-use crate::http2::stream::Then;
+use crate::http2::stream::{Stream, Then};
+use crate::server::state::State;
 use crate::server::timer::Elapsed;
 use crate::upstream::balance::{Tried, hash_key};
-use crate::upstream::call::{Call, Expected};
+use crate::upstream::call::{Call, Expected, Origin};
 use crate::upstream::conversation::Conversation;
 use crate::upstream::gate::{Gate, Permit, Place, Start};
 use crate::upstream::group::Group;
 use crate::upstream::health::Outcome;
+use crate::upstream::http2::{Asks, RequestHead, Websocket};
+use crate::upstream::pool::Connection;
 use crate::upstream::{Fault, Retry, http2};
 
 /// A server's answer.
@@ -139,7 +143,7 @@ async fn pass(
     }
 }
 
-/// One request on one connection to one server.
+/// One request to one server.
 async fn attempt(
     exchange: &mut Exchange,
     route: &Route,
@@ -147,84 +151,54 @@ async fn attempt(
     server: usize,
     conditions: &Conditions,
 ) -> Result<Forwarded, Fault> {
-    let state = exchange.state.clone();
     exchange.server = Some(group.server_name(server));
-    let protocol = group.protocol();
-    let kept = match protocol {
-        Protocol::Http1 => Some(
-            group
-                .connection(
-                    server,
-                    exchange.busy.client().announced(),
-                    route.timeouts.connect,
-                    &exchange.worker.timer,
-                )
-                .await?,
-        ),
-        Protocol::Http2 => None,
-    };
-
-    let body = std::mem::replace(&mut exchange.body, RequestBody::none());
-    let coding = match body.held_length() {
+    let coding = match exchange.body.held_length() {
         Some(0) => Framing::None,
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     };
-    // The new protocol begins behind the request (RFC 9110 §7.8): content on the way would be taken for it.
-    let upgrade = protocol == Protocol::Http1 && coding == Framing::None && headers::wants_upgrade(&exchange.subject);
-    let subject = &exchange.subject;
-    let head = UpstreamRequest {
-        subject,
-        config: &state.snapshot.config,
+    let attempt = Attempt {
+        state: exchange.state.clone(),
         route,
-        server: group.server(server),
-        coding,
-        upgrade,
+        group,
+        server,
         conditions,
-        identity: exchange.busy.client().identity.as_deref().unwrap_or_default(),
+        coding,
+        // The new protocol begins behind the request (RFC 9110 §7.8): content on the way would be taken for it.
+        upgrade: coding == Framing::None && headers::wants_upgrade(&exchange.subject),
     };
-    let mut sent = Instant::now();
-    let mut call = match kept {
-        Some((connection, origin)) => {
+    let way = attempt.open(exchange).await?;
+    let body = std::mem::replace(&mut exchange.body, RequestBody::none());
+    let idle = route.timeouts.idle;
+    let sent = Instant::now();
+    let asked = Asked::of(&way, group.protocol());
+    let mut call = match way {
+        Way::Connection(connection, origin) => {
+            let head = attempt.head(exchange, attempt.upgrade);
             let pool = group.pool(server);
-            let idle = route.timeouts.idle;
             let call = Call::start(connection, origin, pool, idle, body, coding, |out| head.write(out));
             Conversation::Http1(call)
         }
-        None => {
-            let then = if coding == Framing::None { Then::End } else { Then::More };
-            let mut lines = BytesMut::new();
-            head.write(&mut lines);
-            let head = group.request_head(server, lines, headers::accepts_trailers(subject));
-            let stream = group
-                .stream(server, &head, then, route.timeouts.connect, &exchange.worker.timer)
-                .await;
-            let stream = match stream {
-                Ok(stream) => stream,
-                Err(fault) => {
-                    exchange.body = body;
-                    return Err(fault);
-                }
-            };
-            sent = Instant::now();
-            Conversation::Http2(http2::Call::start(stream, then, body, route.timeouts.idle))
-        }
+        Way::Stream(stream, then) => Conversation::Http2(http2::Call::start(stream, then, body, idle)),
+        Way::Websocket(stream) => Conversation::Http2(http2::Call::connect(stream, idle)),
     };
+    let request = &exchange.subject.request;
     let pass_on = |cx: &mut Context<'_>, mut head: ResponseHead| exchange.interim.pass_on(cx, &mut head);
-    match call
-        .response(&subject.request.method, route.timeouts.response, pass_on)
-        .await
-    {
+    match call.response(&request.method, route.timeouts.response, pass_on).await {
         // Nobody asked for another protocol, or nobody says which one it is (RFC 9110 §15.2.2).
         Ok((head, _))
-            if head.status == StatusCode::SWITCHING_PROTOCOLS && !(upgrade && head.headers.contains_key(UPGRADE)) =>
+            if head.status == StatusCode::SWITCHING_PROTOCOLS
+                && !(attempt.upgrade && head.headers.contains_key(UPGRADE)) =>
         {
             Err(Fault::Malformed(Malformed::StartLine))
         }
-        Ok((head, expected)) => {
+        Ok((mut head, expected)) => {
             let elapsed = sent.elapsed();
             exchange.upstream_time = Some(elapsed);
             group.answered(server, head.status, elapsed);
+            if asked == Asked::Tunnel && head.status.is_success() {
+                upgrade::switch(&mut head, &request.headers);
+            }
             Ok(Forwarded { head, expected, call })
         }
         Err(fault) => {
@@ -233,7 +207,108 @@ async fn attempt(
             } else if coding != Framing::None {
                 exchange.body = RequestBody::spent();
             }
-            Err(fault)
+            Err(match asked {
+                Asked::Upgrade => upgrade::blameless(fault),
+                Asked::Response | Asked::Tunnel => fault,
+            })
+        }
+    }
+}
+
+/// All that a request to a server is made of, besides the exchange.
+struct Attempt<'a> {
+    state: Rc<State>,
+    route: &'a Route,
+    group: &'a Group,
+    server: usize,
+    conditions: &'a Conditions,
+    coding: Framing,
+    /// Whether the client asks for another protocol, and may.
+    upgrade: bool,
+}
+
+/// Where a request goes.
+enum Way {
+    /// On a connection of its own, in HTTP/1.1.
+    Connection(Connection, Origin),
+    /// On a stream, which has its head already.
+    Stream(Stream, Then),
+    /// On a stream, as an extended CONNECT (RFC 8441).
+    Websocket(Stream),
+}
+
+/// What a server is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// What its upstream is there for.
+    Response,
+    /// An upgrade of HTTP/1.1, although its upstream speaks HTTP/2.
+    Upgrade,
+    /// An extended CONNECT.
+    Tunnel,
+}
+
+impl Asked {
+    fn of(way: &Way, protocol: Protocol) -> Self {
+        match (way, protocol) {
+            (Way::Websocket(_), _) => Self::Tunnel,
+            (Way::Connection(..), Protocol::Http2) => Self::Upgrade,
+            (Way::Connection(..), Protocol::Http1) | (Way::Stream(..), _) => Self::Response,
+        }
+    }
+}
+
+impl Attempt<'_> {
+    /// A connection or a stream to the server.
+    async fn open(&self, exchange: &Exchange) -> Result<Way, Fault> {
+        let Self { group, server, .. } = *self;
+        let (limit, timer) = (self.route.timeouts.connect, &exchange.worker.timer);
+        let connection = || group.connection(server, exchange.busy.client().announced(), limit, timer);
+        match group.protocol() {
+            Protocol::Http1 => {
+                let (connection, origin) = connection().await?;
+                Ok(Way::Connection(connection, origin))
+            }
+            Protocol::Http2 if self.upgrade && upgrade::is_websocket(&exchange.subject) => {
+                let head = self.stream_head(exchange, Asks::Websocket);
+                match group.websocket(server, &head, limit, timer).await? {
+                    Websocket::Stream(stream) => Ok(Way::Websocket(stream)),
+                    Websocket::Unknown => {
+                        let (connection, origin) = connection().await.map_err(upgrade::blameless)?;
+                        Ok(Way::Connection(connection, origin))
+                    }
+                }
+            }
+            Protocol::Http2 => {
+                let head = self.stream_head(exchange, Asks::Response);
+                let then = if self.coding == Framing::None {
+                    Then::End
+                } else {
+                    Then::More
+                };
+                let stream = group.stream(server, &head, then, limit, timer).await?;
+                Ok(Way::Stream(stream, then))
+            }
+        }
+    }
+
+    fn stream_head(&self, exchange: &Exchange, asks: Asks) -> RequestHead {
+        let mut lines = BytesMut::new();
+        self.head(exchange, false).write(&mut lines);
+        let trailers = headers::accepts_trailers(&exchange.subject);
+        RequestHead::new(lines, self.group.scheme(self.server), trailers, asks)
+    }
+
+    fn head<'a>(&'a self, exchange: &'a Exchange, upgrade: bool) -> UpstreamRequest<'a> {
+        UpstreamRequest {
+            subject: &exchange.subject,
+            config: &self.state.snapshot.config,
+            route: self.route,
+            server: self.group.server(self.server),
+            coding: self.coding,
+            upgrade,
+            conditions: self.conditions,
+            identity: exchange.busy.client().identity.as_deref().unwrap_or_default(),
         }
     }
 }

@@ -14,13 +14,14 @@ pub mod finish;
 pub mod forward;
 pub mod headers;
 pub mod purge;
-mod query;
+pub mod query;
 pub mod reasons;
 mod redirect;
 mod refresh;
 pub mod refusal;
 pub mod route;
 pub mod subject;
+mod upgrade;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,7 +48,6 @@ use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
 use crate::http1::encode::has_no_content;
 use crate::http1::head::ResponseHead;
-use crate::http1::stream::Stream;
 use crate::http2;
 use crate::plugin::{Decision, Phase, Session};
 use crate::server::state::State;
@@ -55,6 +55,7 @@ use crate::server::worker::Worker;
 use crate::telemetry::families;
 use crate::upstream::Fault;
 use crate::upstream::balance::Running;
+use crate::upstream::far::Far;
 
 /// How an exchange ends, as its connection sees it.
 pub enum Answer {
@@ -66,8 +67,8 @@ pub enum Answer {
     Tunnel {
         /// The 101, whose body keeps the exchange unfinished while it is held.
         response: Response<ResponseBody>,
-        /// The connection to the server.
-        stream: Stream,
+        /// The server's end.
+        stream: Far,
         /// What the server has sent on it already.
         received: BytesMut,
     },

@@ -8,7 +8,7 @@ use super::subject::Subject;
 use crate::config::{CacheRules, Query};
 
 /// Tidies the target that goes upstream. Costs a comparison where the rules leave queries alone.
-pub(super) fn tidy(subject: &mut Subject, rules: &CacheRules) {
+pub fn tidy(subject: &mut Subject, rules: &CacheRules) {
     if rules.query == Query::Exact && rules.ignore_query.is_empty() {
         return;
     }

@@ -45,6 +45,16 @@ pub static REASONS: &[(&str, &str, &str)] = &[
         "A trailer that is no field, or that frames or routes.",
     ),
     ("trace_content", "400", "A TRACE with content."),
+    (
+        "pseudo_header",
+        "400",
+        "HTTP/2: a pseudo-header field is missing, repeated, unknown or out of place. The stream is reset.",
+    ),
+    (
+        "connection_field",
+        "400",
+        "HTTP/2: a field that says something about an HTTP/1.1 connection. The stream is reset.",
+    ),
     ("truncated", "400", "The client ended inside a request head."),
     ("connect", "501", "CONNECT."),
     ("not_implemented", "501", "A TRACE that ends here (`Max-Forwards: 0`)."),
@@ -76,6 +86,11 @@ pub static REASONS: &[(&str, &str, &str)] = &[
     ),
     ("no_route", "404", "No route fits."),
     ("method", "405", "A route fits for other methods."),
+    (
+        "loop",
+        "508",
+        "The request has been here before (`CDN-Loop`, RFC 8586).",
+    ),
     ("not_cached", "504", "`only-if-cached`, and it is not."),
     ("purge", "403", "A PURGE from somewhere that may not."),
     (
@@ -110,6 +125,11 @@ pub static REASONS: &[(&str, &str, &str)] = &[
         "upstream_malformed",
         "502",
         "The server's response is held to the same rules as requests, and breaks one.",
+    ),
+    (
+        "upstream_no_upgrade",
+        "502",
+        "The upstream has `http2`, and its server takes WebSocket neither on a stream (RFC 8441) nor over HTTP/1.1.",
     ),
     (
         "upstream_timeout",
@@ -165,6 +185,8 @@ mod tests {
             Malformed::Chunk,
             Malformed::Trailer,
             Malformed::TraceContent,
+            Malformed::PseudoHeader,
+            Malformed::ConnectionField,
             Malformed::Truncated,
         ];
         let faults = [
@@ -175,6 +197,7 @@ mod tests {
             Fault::Closed,
             Fault::Io(io()),
             Fault::Malformed(Malformed::Chunk),
+            Fault::NoUpgrade,
             Fault::Timeout,
             Fault::NoServer,
             Fault::QueueFull,
@@ -190,6 +213,7 @@ mod tests {
             Refusal::NotFound,
             Refusal::MethodNotAllowed(Vec::new()),
             Refusal::Connect,
+            Refusal::Loop,
             Refusal::NotImplemented,
             Refusal::Expectation,
             Refusal::NotCached,

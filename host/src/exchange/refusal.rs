@@ -117,6 +117,7 @@ impl Refusal {
                 Fault::Stale | Fault::Closed | Fault::Refused => "upstream_closed",
                 Fault::Io(_) => "upstream_io",
                 Fault::Malformed(_) => "upstream_malformed",
+                Fault::NoUpgrade => "upstream_no_upgrade",
                 Fault::Timeout => "upstream_timeout",
                 Fault::Client(_) => "client_gone",
                 Fault::NoServer => "no_server",

@@ -148,6 +148,8 @@ pub(super) struct Inner {
     /// Bytes of content that were sent: while they grow, somebody takes them.
     pub(super) content_sent: u64,
     driver: Option<Waker>,
+    /// Who waits for the peer's settings.
+    pub(super) curious: Vec<Waker>,
     /// Somebody waits for room in the buffer.
     pub(super) crowded: bool,
     /// The peer has made its table smaller, and is to be told that nobody uses it.
@@ -192,6 +194,8 @@ pub(super) struct PeerSettings {
     pub(super) streams: u32,
     pub(super) table: u32,
     pub(super) connect_protocol: bool,
+    /// Whether the first of them have come: until then nobody knows.
+    pub(super) told: bool,
 }
 
 impl Default for PeerSettings {
@@ -202,6 +206,7 @@ impl Default for PeerSettings {
             streams: u32::MAX,
             table: 4096,
             connect_protocol: false,
+            told: false,
         }
     }
 }
@@ -221,8 +226,10 @@ pub(super) struct Entry {
     pub(super) trailers: Option<HeaderMap>,
     /// What is left of the length that was told.
     pub(super) left: Option<u64>,
-    /// The response, on a stream of a client.
-    pub(super) response: Option<ResponseHead>,
+    /// Response heads that nobody has taken yet, on a stream of a client: interim ones, and the final one.
+    pub(super) responses: VecDeque<ResponseHead>,
+    /// Interim responses so far.
+    pub(super) interim: u32,
     pub(super) answered: bool,
     pub(super) blocked: bool,
     pub(super) waker: Option<Waker>,
@@ -257,7 +264,8 @@ impl Entry {
             content: Received::default(),
             trailers: None,
             left: None,
-            response: None,
+            responses: VecDeque::new(),
+            interim: 0,
             answered: false,
             blocked: false,
             waker: None,
@@ -364,6 +372,7 @@ impl Link {
             peer_leaves: None,
             content_sent: 0,
             driver: None,
+            curious: Vec::new(),
             crowded: false,
             no_table: false,
             verdict: None,
@@ -407,9 +416,12 @@ impl Link {
                 Poll::Pending => break,
             }
         }
-        match inner.io.poll_flush(cx) {
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(Ended::Io(error))),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
+        // Who has sent the first line of a preface and nothing behind it may be anybody, and is told nothing yet (§3.4).
+        if inner.role == Role::Client || inner.phase == Phase::Open {
+            match inner.io.poll_flush(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Ended::Io(error))),
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
         }
         if inner.crowded && !inner.io.is_full() {
             inner.crowded = false;
@@ -438,6 +450,20 @@ impl Link {
             }
             entry.wake();
         }
+        inner.wake_curious();
+    }
+
+    /// Whether the peer takes an extended CONNECT (RFC 8441 §3), once it has said so; not on a connection that has ended.
+    pub fn poll_connect_protocol(&self, cx: &mut Context<'_>) -> Poll<ConnectProtocol> {
+        let inner = &mut *self.0.inner.borrow_mut();
+        if inner.peer.connect_protocol {
+            Poll::Ready(ConnectProtocol::Taken)
+        } else if inner.peer.told || inner.leaving != Leaving::No {
+            Poll::Ready(ConnectProtocol::Unknown)
+        } else {
+            inner.curious.push(cx.waker().clone());
+            Poll::Pending
+        }
     }
 
     /// Says that the connection will end, and takes no new streams after a round trip (§6.8).
@@ -448,6 +474,7 @@ impl Link {
             inner.leaving = Leaving::Announced;
             frame::go_away(inner.io.out(), frame::LARGEST, Reason::NO_ERROR);
             frame::ping(inner.io.out(), 0, ROUND_TRIP);
+            inner.notify();
         }
     }
 
@@ -507,6 +534,15 @@ impl Link {
     }
 }
 
+/// Whether a peer takes an extended CONNECT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectProtocol {
+    /// It has said so.
+    Taken,
+    /// It has not.
+    Unknown,
+}
+
 /// A look at a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct State {
@@ -535,6 +571,12 @@ impl Inner {
     pub(super) fn wake_blocked(&mut self) {
         for entry in self.streams.values_mut().filter(|entry| entry.blocked) {
             entry.wake();
+        }
+    }
+
+    pub(super) fn wake_curious(&mut self) {
+        for waker in self.curious.drain(..) {
+            waker.wake();
         }
     }
 

@@ -4,14 +4,18 @@
 //! that the peer made Weir give.
 
 use bytes::{Buf, BytesMut};
+use http::StatusCode;
 
 use super::frame::{self, Frame, Kind, LARGEST, PAYLOAD, Reason, setting};
 use super::guard::{Abuse, BOMB};
-use super::head::{Fields, Rejected, RequestHead};
+use super::head::{Fields, Rejected, RequestHead, ResponseHead};
 use super::link::{Block, Content, Ended, Entry, Event, Fate, Half, Inner, Leaving, Link, Phase, Role};
 use super::stream::Stream;
 use super::window::SendWindow;
 use crate::http1::head::Malformed;
+
+/// Interim responses to one request; a server that sends more means no good.
+const INTERIM: u32 = 32;
 
 /// An [`Event`] whose stream nobody holds yet.
 pub(super) enum Raw {
@@ -351,18 +355,10 @@ impl Inner {
             return self.stream_error(id, Reason::STREAM_CLOSED, now);
         }
         if role == Role::Client && !entry.answered {
-            return match fields.into_response() {
-                Ok(head) if head.status.is_informational() && content == Content::Follows => Ok(()),
-                Ok(head) if !head.status.is_informational() => {
-                    entry.answered = true;
-                    entry.response = Some(head);
-                    if content == Content::None {
-                        entry.receiving = Half::Ended;
-                    }
-                    entry.wake();
-                    Ok(())
-                }
-                _ => self.stream_error(id, Reason::PROTOCOL_ERROR, now),
+            let head = fields.into_response().map_err(|_| Reason::PROTOCOL_ERROR);
+            return match head.and_then(|head| entry.hear(head, content)) {
+                Ok(()) => Ok(()),
+                Err(reason) => self.stream_error(id, reason, now),
             };
         }
         let trailers = fields.into_trailers();
@@ -454,6 +450,8 @@ impl Inner {
         }
         frame::settings(self.io.out(), frame::ACK, &[]);
         self.wake_blocked();
+        self.peer.told = true;
+        self.wake_curious();
         Ok(())
     }
 
@@ -632,6 +630,31 @@ impl Inner {
         entry.send_window = SendWindow::new(self.peer.window);
         self.streams.insert(id, entry);
         Some(id)
+    }
+}
+
+impl Entry {
+    /// Takes a response head, unless none may stand there (§8.1).
+    fn hear(&mut self, head: ResponseHead, content: Content) -> Result<(), Reason> {
+        if head.status.is_informational() {
+            self.interim += 1;
+            // Nothing but a response may end a stream, and HTTP/2 has no 101 (§8.6).
+            if content == Content::None || head.status == StatusCode::SWITCHING_PROTOCOLS || self.interim > INTERIM {
+                return Err(Reason::PROTOCOL_ERROR);
+            }
+            // Weir answers its clients' expectations itself.
+            if head.status == StatusCode::CONTINUE {
+                return Ok(());
+            }
+        } else {
+            self.answered = true;
+            if content == Content::None {
+                self.receiving = Half::Ended;
+            }
+        }
+        self.responses.push_back(head);
+        self.wake();
+        Ok(())
     }
 }
 

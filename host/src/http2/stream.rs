@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -15,6 +14,7 @@ use super::hpack::encode;
 use super::link::{Entry, Fate, Half, Inner, Link, Shared};
 use crate::http1::encode::DATE_LENGTH;
 use crate::http1::lines;
+use crate::server::pace::{Minimum, Pace};
 use crate::server::timer::Deadline;
 
 /// A stream's sending side, and its life: dropping it before both messages are complete resets it.
@@ -98,16 +98,17 @@ impl Stream {
         }
     }
 
-    /// The body that the peer sends. `idle` is how long it may say nothing.
+    /// The body that the peer sends, and how slowly it may.
     #[must_use]
-    pub fn body(&self, length: Option<u64>, idle: Duration, headers: &HeaderMap) -> Body {
+    pub fn body(&self, length: Option<u64>, minimum: Minimum, headers: &HeaderMap) -> Body {
         let expects = headers.get(EXPECT);
         let expects = expects.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         Body {
             shared: self.shared.clone(),
             id: self.id,
             length,
-            idle,
+            minimum,
+            pace: Pace::default(),
             deadline: None,
             expectation: if expects {
                 Expectation::Continue
@@ -251,6 +252,12 @@ impl Stream {
         self.shared.inner.borrow().content_sent
     }
 
+    /// Milliseconds of the worker's timer.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.shared.timer.now()
+    }
+
     /// A deadline of the worker.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
@@ -366,7 +373,8 @@ pub struct Body {
     shared: Rc<Shared>,
     id: u32,
     length: Option<u64>,
-    idle: Duration,
+    minimum: Minimum,
+    pace: Pace,
     deadline: Option<Deadline>,
     expectation: Expectation,
 }
@@ -383,7 +391,7 @@ enum Expectation {
 pub enum BodyEnd {
     /// The stream was reset.
     Reset(Reset),
-    /// Nothing came for too long.
+    /// Nothing came for too long, or too little.
     Late,
 }
 
@@ -409,6 +417,10 @@ impl Body {
     /// The next frame.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyEnd>>> {
         if let Poll::Ready(frame) = self.poll_ready(cx) {
+            if let Some(Ok(frame)) = &frame {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.pace.passed(self.shared.timer.now(), bytes as u64);
+            }
             if let Some(deadline) = &self.deadline {
                 deadline.clear();
             }
@@ -417,7 +429,7 @@ impl Body {
         let shared = &self.shared;
         let deadline = self.deadline.get_or_insert_with(|| shared.timer.deadline());
         if !deadline.is_set() {
-            deadline.set(self.idle);
+            self.pace.wait(deadline, &self.minimum);
         }
         ready!(deadline.poll_elapsed(cx));
         deadline.clear();
@@ -464,20 +476,20 @@ impl Link {
     #[must_use]
     pub fn request<'a>(
         &self,
-        method: &[u8],
-        scheme: &str,
-        authority: &[u8],
-        path: &[u8],
+        line: &RequestLine<'_>,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         then: Then,
     ) -> Option<Stream> {
         let inner = &mut *self.0.inner.borrow_mut();
         let id = inner.open()?;
         inner.write_block(id, then.flag(), |out| {
-            encode::method(out, method);
-            encode::scheme(out, scheme.as_bytes());
-            encode::authority(out, authority);
-            encode::path(out, path);
+            encode::method(out, line.method);
+            encode::scheme(out, line.scheme.as_bytes());
+            encode::authority(out, line.authority);
+            encode::path(out, line.path);
+            if let Some(protocol) = line.protocol {
+                encode::literal(out, b":protocol", protocol);
+            }
             for (name, value) in fields {
                 encode::literal(out, name, value);
             }
@@ -487,14 +499,29 @@ impl Link {
     }
 }
 
+/// The pseudo-header fields of a request (RFC 9113 §8.3.1).
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLine<'a> {
+    /// The method.
+    pub method: &'a [u8],
+    /// `https` or `http`.
+    pub scheme: &'a str,
+    /// Host and port.
+    pub authority: &'a [u8],
+    /// Path and query.
+    pub path: &'a [u8],
+    /// What an extended CONNECT asks for (RFC 8441 §4).
+    pub protocol: Option<&'a [u8]>,
+}
+
 impl Stream {
-    /// The response head, on a stream of a client.
+    /// The next response head on a stream of a client: interim ones (1xx, but for 100 and 101) before the final one.
     pub fn poll_response(&self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Reset>> {
         let inner = &mut *self.shared.inner.borrow_mut();
         let Some(entry) = inner.streams.get_mut(&self.id) else {
             return Poll::Ready(Err(GONE));
         };
-        if let Some(head) = entry.response.take() {
+        if let Some(head) = entry.responses.pop_front() {
             return Poll::Ready(Ok(head));
         }
         watch(entry, cx).map(Err)

@@ -12,6 +12,7 @@ pub mod inherited;
 pub mod listen;
 pub mod listeners;
 pub mod notify;
+pub mod pace;
 pub mod state;
 pub mod timer;
 pub mod tls;

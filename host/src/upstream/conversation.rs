@@ -9,10 +9,10 @@ use http_body::Frame;
 
 use super::Fault;
 use super::call::{Call, Expected};
+use super::far::Far;
 use super::http2;
 use crate::exchange::body::RequestBody;
 use crate::http1::head::ResponseHead;
-use crate::http1::stream::Stream;
 
 /// A request under way.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub enum Conversation {
 }
 
 impl Conversation {
-    /// The response head, within `limit`; see [`Call::response`]. Interim responses over HTTP/2 are read over.
+    /// The response head, within `limit`; see [`Call::response`].
     ///
     /// # Errors
     /// The fault; [`Fault::retry`] says whether another server may be tried.
@@ -36,7 +36,7 @@ impl Conversation {
     ) -> Result<(ResponseHead, Expected), Fault> {
         match self {
             Self::Http1(call) => call.response(method, limit, interim).await,
-            Self::Http2(call) => call.response(method, limit).await,
+            Self::Http2(call) => call.response(method, limit, interim).await,
         }
     }
 
@@ -66,12 +66,14 @@ impl Conversation {
         }
     }
 
-    /// The stream behind a 101, and what the server has sent on it. HTTP/2 has none.
+    /// The far end of the tunnel that the response opens, and what the server has sent on it.
     #[must_use]
-    pub fn into_tunnel(self) -> Option<(Stream, BytesMut)> {
+    pub fn into_tunnel(self) -> Option<(Far, BytesMut)> {
         match self {
-            Self::Http1(call) => call.into_tunnel(),
-            Self::Http2(_) => None,
+            Self::Http1(call) => call
+                .into_tunnel()
+                .map(|(stream, received)| (Far::Connection(stream), received)),
+            Self::Http2(call) => Some((call.into_tunnel(), BytesMut::new())),
         }
     }
 }

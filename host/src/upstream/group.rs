@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use http::StatusCode;
 use rustls_pki_types::ServerName;
 
@@ -14,7 +13,7 @@ use super::call::Origin;
 use super::connect::{ClientTls, connect};
 use super::gate::Gate;
 use super::health::{Outcome, Servers};
-use super::http2::{AcceptsTrailers, Links, RequestHead};
+use super::http2::{Links, RequestHead, Websocket};
 use super::pool::{Connection, Pool};
 use crate::config::{self, Config, Protocol, Server};
 use crate::http2::stream::{Stream, Then};
@@ -49,8 +48,9 @@ struct Member {
     tls: Option<ClientTls>,
     pool: Rc<Pool>,
     metrics: MemberMetrics,
-    /// For HTTP/2.
     links: Rc<Links>,
+    /// The same as `tls`, with HTTP/2 offered by ALPN.
+    tls_http2: Option<ClientTls>,
 }
 
 /// Counters of the whole upstream.
@@ -94,13 +94,16 @@ impl Group {
         mut pool_of: impl FnMut(&Server) -> Rc<Pool>,
     ) -> Self {
         let Shared { health, gate, tls } = shared;
+        let with_http2 = tls.filter(|_| upstream.protocol == Protocol::Http2).map(with_http2);
+        let tls_of = |config: &Arc<rustls::ClientConfig>, server: &Server| ClientTls {
+            config: config.clone(),
+            name: server_name(upstream, server),
+        };
         let member = |server: &Server| {
             let pool = pool_of(server);
             Member {
-                tls: tls.map(|config| ClientTls {
-                    config: with_alpn(config, upstream.protocol),
-                    name: server_name(upstream, server),
-                }),
+                tls: tls.map(|config| tls_of(config, server)),
+                tls_http2: with_http2.as_ref().map(|config| tls_of(config, server)),
                 links: pool.links(),
                 pool,
                 metrics: MemberMetrics::new(registry, &upstream.name, &server.name),
@@ -132,15 +135,13 @@ impl Group {
         self.protocol
     }
 
-    /// A head in lines of HTTP/1.1, for [`Group::stream`].
+    /// What requests to a server are asked with: `https` or `http`.
     #[must_use]
-    pub fn request_head(&self, index: usize, lines: BytesMut, trailers: AcceptsTrailers) -> RequestHead {
-        let scheme = if self.members[index].tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        RequestHead::new(lines, scheme, trailers)
+    pub fn scheme(&self, index: usize) -> &'static str {
+        match self.members[index].tls {
+            Some(_) => "https",
+            None => "http",
+        }
     }
 
     /// A stream to a server that speaks HTTP/2, on a connection that is there or on a new one within `limit`.
@@ -156,15 +157,27 @@ impl Group {
         timer: &Timer,
     ) -> Result<Stream, Fault> {
         let member = &self.members[index];
-        let connect = || async {
-            member.metrics.connections.increment();
-            let connection = connect(&member.server.address, member.tls.as_ref(), None, limit, timer).await?;
-            if connection.io.refuses_http2() {
-                return Err(Fault::Tls("the server does not speak HTTP/2 (ALPN)".to_owned()));
-            }
-            Ok(connection)
-        };
+        let connect = || member.dial_http2(limit, timer);
         member.links.open(head, then, timer, self.idle, connect).await
+    }
+
+    /// A stream for a WebSocket to a server that speaks HTTP/2, where it takes any (RFC 8441), within `limit`.
+    ///
+    /// # Errors
+    /// When no connection can be made, or the server does not say in time whether it does.
+    pub async fn websocket(
+        &self,
+        index: usize,
+        head: &RequestHead,
+        limit: Duration,
+        timer: &Timer,
+    ) -> Result<Websocket, Fault> {
+        let member = &self.members[index];
+        let connect = || member.dial_http2(limit, timer);
+        member
+            .links
+            .open_websocket(head, timer, limit, self.idle, connect)
+            .await
     }
 
     /// The upstream's configuration.
@@ -259,6 +272,18 @@ impl Group {
     }
 }
 
+impl Member {
+    /// A new connection on which HTTP/2 is spoken.
+    async fn dial_http2(&self, limit: Duration, timer: &Timer) -> Result<Connection, Fault> {
+        self.metrics.connections.increment();
+        let connection = connect(&self.server.address, self.tls_http2.as_ref(), None, limit, timer).await?;
+        if connection.io.refuses_http2() {
+            return Err(Fault::Tls("the server does not speak HTTP/2 (ALPN)".to_owned()));
+        }
+        Ok(connection)
+    }
+}
+
 impl MemberMetrics {
     fn new(registry: &Registry, upstream: &str, server: &str) -> Self {
         let status = |class| registry.counter(&families::UPSTREAM_REQUESTS, &[upstream, server, class]);
@@ -272,15 +297,10 @@ impl MemberMetrics {
 }
 
 /// The protocol is agreed on by ALPN (RFC 9113 §3.2).
-fn with_alpn(config: &Arc<rustls::ClientConfig>, protocol: Protocol) -> Arc<rustls::ClientConfig> {
-    match protocol {
-        Protocol::Http1 => config.clone(),
-        Protocol::Http2 => {
-            let mut config = rustls::ClientConfig::clone(config);
-            config.alpn_protocols = vec![b"h2".to_vec()];
-            Arc::new(config)
-        }
-    }
+fn with_http2(config: &Arc<rustls::ClientConfig>) -> Arc<rustls::ClientConfig> {
+    let mut config = rustls::ClientConfig::clone(config);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
 }
 
 /// A copy for this worker alone: every request counts references to it, and workers are not to share that count's cache line.

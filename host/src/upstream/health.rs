@@ -10,6 +10,7 @@
 //! what is known about it.
 
 pub mod checker;
+mod http2;
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -38,6 +39,7 @@ pub struct Servers {
     servers: Box<[Server]>,
     ejection: Ejection,
     check: Option<HealthCheck>,
+    protocol: config::Protocol,
     tls: Option<config::UpstreamTls>,
     client: Option<Arc<rustls::ClientConfig>>,
     proxy_protocol: Option<proxy_protocol::Version>,
@@ -124,6 +126,7 @@ impl Servers {
             servers: upstream.servers.iter().map(server).collect(),
             ejection: upstream.ejection.clone(),
             check: upstream.health.clone(),
+            protocol: upstream.protocol,
             tls: upstream.tls.clone(),
             client: tls,
             proxy_protocol: upstream.proxy_protocol,

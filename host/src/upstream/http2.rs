@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Version};
 use http_body::Frame;
 
 use super::call::Expected;
+use super::far::{Far, OnStream};
 use super::pool::Connection;
 use super::{ClientFault, Fault};
 use crate::config::Http2;
@@ -20,8 +21,9 @@ use crate::http1::framing::content_length;
 use crate::http1::head::{Malformed, ResponseHead};
 use crate::http2::frame::Reason;
 use crate::http2::head::Bounds;
-use crate::http2::link::{Ended, Link, Role, Terms};
-use crate::http2::stream::{Body, BodyEnd, By, Reset, Stream, Then};
+use crate::http2::link::{ConnectProtocol, Ended, Link, Role, Terms};
+use crate::http2::stream::{Body, BodyEnd, By, RequestLine, Reset, Stream, Then};
+use crate::server::pace::Minimum;
 use crate::server::timer::{Deadline, Timer};
 
 /// Bounds on what a server may send as a head: 64 KiB in 256 fields.
@@ -66,11 +68,63 @@ impl Links {
         head.send(&link, then).ok_or(Fault::Closed)
     }
 
+    /// A stream for an extended CONNECT whose head is `head` (RFC 8441 §4), once the server has said that it takes any.
+    ///
+    /// # Errors
+    /// What `connect` fails with, or [`Fault::ConnectTimeout`] when the server says nothing for `limit`.
+    pub async fn open_websocket<F>(
+        &self,
+        head: &RequestHead,
+        timer: &Timer,
+        limit: Duration,
+        idle: Duration,
+        connect: impl Fn() -> F,
+    ) -> Result<Websocket, Fault>
+    where
+        F: Future<Output = Result<Connection, Fault>>,
+    {
+        // The settings are a connection's, so that the first one that is there speaks for the server.
+        let known = self.links.borrow().iter().find(|link| link.is_open()).cloned();
+        if let Some(link) = known {
+            match told(&link, timer, limit).await? {
+                ConnectProtocol::Unknown if link.is_open() => return Ok(Websocket::Unknown),
+                ConnectProtocol::Unknown => {}
+                ConnectProtocol::Taken => {
+                    if let Some(stream) = self.stream(head, Then::More) {
+                        return Ok(Websocket::Stream(stream));
+                    }
+                }
+            }
+        }
+        let link = start(connect().await?, timer, idle);
+        self.links.borrow_mut().push(link.clone());
+        match told(&link, timer, limit).await? {
+            ConnectProtocol::Unknown if link.is_open() => Ok(Websocket::Unknown),
+            ConnectProtocol::Unknown => Err(Fault::Closed),
+            ConnectProtocol::Taken => head.send(&link, Then::More).map(Websocket::Stream).ok_or(Fault::Closed),
+        }
+    }
+
     fn stream(&self, head: &RequestHead, then: Then) -> Option<Stream> {
         let mut links = self.links.borrow_mut();
         links.retain(Link::is_open);
         links.iter().find_map(|link| head.send(link, then))
     }
+}
+
+/// What a server makes of an extended CONNECT.
+#[derive(Debug)]
+pub enum Websocket {
+    /// It was sent one.
+    Stream(Stream),
+    /// It has not said that it takes any.
+    Unknown,
+}
+
+async fn told(link: &Link, timer: &Timer, limit: Duration) -> Result<ConnectProtocol, Fault> {
+    let told = poll_fn(|cx| link.poll_connect_protocol(cx));
+    let told = timer.deadline().within(limit, told).await;
+    told.map_err(|_| Fault::ConnectTimeout)
 }
 
 /// Starts to speak HTTP/2 on a connection, driven by a task of its own.
@@ -135,6 +189,16 @@ pub struct RequestHead {
     /// `https` or `http`.
     scheme: &'static str,
     trailers: AcceptsTrailers,
+    asks: Asks,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// A response.
+    Response,
+    /// A WebSocket, by an extended CONNECT (RFC 8441 §5).
+    Websocket,
 }
 
 /// Whether the client takes trailers, which it has to say to a server itself (RFC 9110 §10.1.4; gRPC asks for it).
@@ -149,24 +213,40 @@ pub enum AcceptsTrailers {
 impl RequestHead {
     /// A head of lines that Weir has written.
     #[must_use]
-    pub fn new(lines: BytesMut, scheme: &'static str, trailers: AcceptsTrailers) -> Self {
+    pub fn new(lines: BytesMut, scheme: &'static str, trailers: AcceptsTrailers, asks: Asks) -> Self {
         Self {
             lines,
             scheme,
             trailers,
+            asks,
         }
     }
 
     fn send(&self, link: &Link, then: Then) -> Option<Stream> {
         let mut lines = Lines(&self.lines);
-        let (method, target) = lines.request_line()?;
+        let (method, path) = lines.request_line()?;
         let host = self
             .fields()
             .find(|(name, _)| name == b"host")
             .map_or(&b""[..], |(_, value)| value);
-        let fields = self.fields().filter(|(name, _)| !is_of_http1(name));
+        let (method, protocol) = match self.asks {
+            Asks::Response => (method, None),
+            Asks::Websocket => (&b"CONNECT"[..], Some(&b"websocket"[..])),
+        };
+        let line = RequestLine {
+            method,
+            scheme: self.scheme,
+            authority: host,
+            path,
+            protocol,
+        };
+        // The key and its answer are left out (RFC 8441 §5.1).
+        let of_upgrade = |name: &[u8]| self.asks == Asks::Websocket && name == b"sec-websocket-key";
+        let fields = self
+            .fields()
+            .filter(|(name, _)| !is_of_http1(name) && !of_upgrade(name));
         let te = (self.trailers == AcceptsTrailers::Yes).then_some((&b"te"[..], &b"trailers"[..]));
-        link.request(method, self.scheme, host, target, fields.chain(te), then)
+        link.request(&line, fields.chain(te), then)
     }
 
     fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -252,16 +332,28 @@ impl Call {
         }
     }
 
-    /// The response head, within `limit` from the moment the request is sent.
+    /// An extended CONNECT whose head was sent on `stream`: what follows is for [`Call::into_tunnel`].
+    #[must_use]
+    pub fn connect(stream: Stream, idle: Duration) -> Self {
+        Self::start(stream, Then::End, RequestBody::none(), idle)
+    }
+
+    /// The response head, within `limit` from the moment the request is sent. `interim` is given the interim responses that come
+    /// before it.
     ///
     /// # Errors
     /// The fault; [`Fault::retry`] says whether another server may be tried.
-    pub async fn response(&mut self, method: &Method, limit: Duration) -> Result<(ResponseHead, Expected), Fault> {
+    pub async fn response(
+        &mut self,
+        method: &Method,
+        limit: Duration,
+        mut interim: impl FnMut(&mut Context<'_>, ResponseHead),
+    ) -> Result<(ResponseHead, Expected), Fault> {
         self.deadline.set(limit);
-        let head = poll_fn(|cx| self.poll_head(cx)).await?;
+        let head = poll_fn(|cx| self.poll_head(cx, &mut interim)).await?;
         self.deadline.clear();
         let length = content_length(&head.headers).map_err(Fault::Malformed)?;
-        let body = self.stream.body(length, self.idle, &HeaderMap::new());
+        let body = self.body(length, self.idle);
         let without_content = *method == Method::HEAD || has_no_content(head.status);
         self.done = body.is_done();
         let expected = match length {
@@ -278,18 +370,30 @@ impl Call {
             return Err(Fault::Malformed(Malformed::ContentLength));
         }
         self.response = Some(body);
-        let head = ResponseHead {
-            status: head.status,
-            version: Version::HTTP_2,
-            headers: head.headers,
-        };
         Ok((head, expected))
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<crate::http2::head::ResponseHead, Fault>> {
+    fn body(&self, length: Option<u64>, idle: Duration) -> Body {
+        self.stream.body(length, Minimum::timeout(idle), &HeaderMap::new())
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        interim: &mut impl FnMut(&mut Context<'_>, ResponseHead),
+    ) -> Poll<Result<ResponseHead, Fault>> {
         let sending = self.poll_outgoing(cx)?;
-        if let Poll::Ready(head) = self.stream.poll_response(cx) {
-            return Poll::Ready(head.map_err(Fault::from));
+        while let Poll::Ready(head) = self.stream.poll_response(cx) {
+            let head = head.map_err(Fault::from)?;
+            let head = ResponseHead {
+                status: head.status,
+                version: Version::HTTP_2,
+                headers: head.headers,
+            };
+            if !head.status.is_informational() {
+                return Poll::Ready(Ok(head));
+            }
+            interim(cx, head);
         }
         let late = self.deadline.poll_elapsed(cx).is_ready();
         // While the body is being sent the client sets the pace, and has a timeout of its own.
@@ -380,6 +484,13 @@ impl Call {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// The stream behind a 2xx to an extended CONNECT. The tunnel has a timeout of its own.
+    #[must_use]
+    pub fn into_tunnel(self) -> Far {
+        let received = self.body(None, Duration::MAX);
+        Far::Stream(Box::new(OnStream::new(self.stream, received)))
     }
 
     /// The request body, where not a byte of it has been taken, so that another server can have it.

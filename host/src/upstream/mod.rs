@@ -6,6 +6,7 @@ pub mod balance;
 pub mod call;
 pub mod connect;
 pub mod conversation;
+pub mod far;
 pub mod gate;
 pub mod group;
 pub mod health;
@@ -37,6 +38,8 @@ pub enum Fault {
     Io(io::Error),
     /// What the server sent is not HTTP.
     Malformed(Malformed),
+    /// A server with `http2` takes WebSocket neither on a stream (RFC 8441) nor by an upgrade.
+    NoUpgrade,
     /// No response head in time, or no further byte of the body.
     Timeout,
     /// Not the server's fault: the client's request body could not be read.
@@ -85,6 +88,7 @@ impl Fault {
             Self::Connect(_) | Self::ConnectTimeout | Self::Tls(_) | Self::Refused => Retry::Safe,
             Self::Stale | Self::Closed | Self::Io(_) => Retry::IfIdempotent,
             Self::Malformed(_)
+            | Self::NoUpgrade
             | Self::Timeout
             | Self::Client(_)
             | Self::NoServer
@@ -98,9 +102,13 @@ impl Fault {
     #[must_use]
     pub fn blames_server(&self) -> bool {
         match self {
-            Self::Client(_) | Self::NoServer | Self::QueueFull | Self::QueueTimeout | Self::Memory | Self::Stale => {
-                false
-            }
+            Self::Client(_)
+            | Self::NoServer
+            | Self::NoUpgrade
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::Memory
+            | Self::Stale => false,
             Self::Connect(error) => !is_ours(error),
             _ => true,
         }
@@ -118,6 +126,7 @@ impl Fault {
             Self::Closed => "closed",
             Self::Io(_) => "io",
             Self::Malformed(_) => "malformed",
+            Self::NoUpgrade => "no_upgrade",
             Self::Timeout => "timeout",
             Self::Client(_) => "client_body",
             Self::NoServer => "no_server",
@@ -139,6 +148,7 @@ impl fmt::Display for Fault {
             Self::Closed => f.write_str("the connection was closed before the response was complete"),
             Self::Io(error) => write!(f, "the connection broke: {error}"),
             Self::Malformed(fault) => write!(f, "malformed response: {fault}"),
+            Self::NoUpgrade => f.write_str("the server takes no WebSocket"),
             Self::Timeout => f.write_str("no answer in time"),
             Self::Client(_) => f.write_str("the request body could not be read"),
             Self::NoServer => f.write_str("no server is left to be tried"),

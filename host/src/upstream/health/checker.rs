@@ -1,6 +1,6 @@
 //! Active checks: one thread for the process, a GET or a connection to every server of every upstream that asks for them.
 //!
-//! The checks go over a connection of their own, in clear or through TLS as traffic does, so that they also find a server that
+//! The checks go over a connection of their own, in the protocol and through TLS as traffic does, so that they also find a server that
 //! no longer accepts connections while old ones still work.
 
 use std::io;
@@ -16,8 +16,9 @@ use tokio::time;
 use tokio_rustls::TlsConnector;
 
 use super::super::connect::dial;
+use super::http2::{self, Get};
 use super::{NO_STATUS, Server, Servers, now};
-use crate::config::{CheckKind, HealthCheck, authority};
+use crate::config::{CheckKind, HealthCheck, Protocol, authority};
 use crate::proxy_protocol::{self, Announced};
 use crate::telemetry::{Probe, Registry};
 
@@ -114,16 +115,15 @@ async fn probe(upstream: &Servers, server: &Server, check: &HealthCheck) -> io::
             let name = server_name(tls.server_name.as_deref(), server)?;
             let mut client = rustls::ClientConfig::clone(client);
             if check.kind == CheckKind::Http {
-                client.alpn_protocols = vec![b"http/1.1".to_vec()];
+                client.alpn_protocols = vec![alpn(upstream.protocol).to_vec()];
             }
-            ask(
-                TlsConnector::from(Arc::new(client)).connect(name, stream).await?,
-                server,
-                check,
-            )
-            .await?
+            let stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await?;
+            if stream.get_ref().1.alpn_protocol().is_none() && upstream.protocol == Protocol::Http2 {
+                return Err(io::Error::other("the server does not speak HTTP/2 (ALPN)"));
+            }
+            ask(stream, upstream, server, check).await?
         }
-        _ => ask(stream, server, check).await?,
+        _ => ask(stream, upstream, server, check).await?,
     };
     let connected = check.kind == CheckKind::Tcp;
     match connected
@@ -137,23 +137,46 @@ async fn probe(upstream: &Servers, server: &Server, check: &HealthCheck) -> io::
     }
 }
 
-/// Sends the request and reads no further than the status line and headers need.
-async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, server: &Server, check: &HealthCheck) -> io::Result<u16> {
-    if check.kind == CheckKind::Tcp {
-        return Ok(NO_STATUS);
+fn alpn(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Http1 => b"http/1.1",
+        Protocol::Http2 => b"h2",
     }
-    let mut request = Vec::with_capacity(256);
-    request.extend_from_slice(format!("GET {} HTTP/1.1\r\nHost: ", check.path).as_bytes());
-    request.extend_from_slice(
-        check
-            .host
-            .as_ref()
-            .map_or(authority(&server.name, &server.address).as_bytes(), |host| {
-                host.as_bytes()
-            }),
+}
+
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    upstream: &Servers,
+    server: &Server,
+    check: &HealthCheck,
+) -> io::Result<u16> {
+    let host = check.host.as_ref().and_then(|host| host.to_str().ok());
+    let authority = host.unwrap_or(authority(&server.name, &server.address));
+    match (check.kind, upstream.protocol) {
+        (CheckKind::Tcp, _) => Ok(NO_STATUS),
+        (CheckKind::Http, Protocol::Http1) => ask_http1(stream, authority, &check.path).await,
+        (CheckKind::Http, Protocol::Http2) => {
+            let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+            let path = &check.path;
+            http2::ask(
+                stream,
+                &Get {
+                    scheme,
+                    authority,
+                    path,
+                },
+            )
+            .await
+        }
+    }
+}
+
+/// Sends the request and reads no further than the status line and headers need.
+async fn ask_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, authority: &str, path: &str) -> io::Result<u16> {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: weir-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
-    request.extend_from_slice(b"\r\nUser-Agent: weir-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n");
-    stream.write_all(&request).await?;
+    stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;
 
     let mut head = Vec::with_capacity(1024);
@@ -179,7 +202,8 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, server: &Server, c
     }
 }
 
-const LARGEST_HEAD: usize = 64 * 1024;
+/// Bytes of a response head.
+pub(super) const LARGEST_HEAD: usize = 64 * 1024;
 
 /// The status and the length of a complete response head.
 fn parse(head: &[u8]) -> io::Result<Option<(u16, usize)>> {
