@@ -16,6 +16,7 @@ mod documents;
 pub mod history;
 pub mod manifest;
 pub mod problem;
+mod reader;
 pub mod source;
 
 use std::collections::BTreeMap;
@@ -90,7 +91,7 @@ pub fn parse(source: &dyn Source, label: &str, patched: BTreeMap<String, Value>)
     let text = source
         .read(MANIFEST)
         .map_err(|message| Problems::one(label, None, message))?;
-    let mut parsed = manifest::parse(&text, label, source)?;
+    let mut parsed = reader::parse(&text, label, source)?;
     let mut files = std::mem::take(&mut parsed.files);
     files.insert(MANIFEST.to_owned(), text);
     for (plugin, config) in &patched {

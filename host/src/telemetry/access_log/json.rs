@@ -3,7 +3,9 @@
 //! Bytes that are not UTF-8 are written as the four characters `\xHH`, so that nothing that a client sent is lost or breaks a
 //! reader.
 
-use super::{Record, Stamp, TcpRecord, address, digits, header, micros, millis, number, target, thousandths, version};
+use super::line::{
+    Record, Stamp, TcpRecord, address, digits, header, micros, millis, number, target, thousandths, version,
+};
 use crate::exchange::subject::Scheme;
 
 /// Appends a line.

@@ -8,7 +8,7 @@
 //! (one line, without the breaks). Bytes outside printable ASCII, quotes and backslashes are written `\xHH`, in values without
 //! quotes spaces too.
 
-use super::{Record, Stamp, TcpRecord, address, digits, header, micros, number, target, thousandths, version};
+use super::line::{Record, Stamp, TcpRecord, address, digits, header, micros, number, target, thousandths, version};
 
 /// Appends a line.
 pub fn line(out: &mut Vec<u8>, record: &Record<'_>, stamp: &Stamp) {
