@@ -219,7 +219,13 @@ fn partial_request(input: &[u8], bounds: &Bounds) -> Result<Option<RequestHead>,
     let line_end = memchr::memchr(b'\n', input);
     // Method, version and the blanks between them are the rest of the line.
     if line_end.is_none() && input.len() > bounds.target + METHOD + 16 {
-        return Err(Malformed::TargetTooLong);
+        // What has no blank in all of this is no request line with a long target.
+        let fault = if has_method(input) {
+            Malformed::TargetTooLong
+        } else {
+            Malformed::StartLine
+        };
+        return Err(fault);
     }
     if input.len() > bounds.bytes {
         return Err(Malformed::HeadTooLarge);
@@ -308,15 +314,15 @@ fn has_method(input: &[u8]) -> bool {
     word.len() < input.len() && Method::from_bytes(word).is_ok()
 }
 
-/// Whether a request line ends in a version of HTTP, if not one that Weir speaks (RFC 9112 §2.3).
+/// Whether a request line ends in a version of HTTP as RFC 9112 §2.3 writes it, if not one that Weir speaks.
 fn names_a_version(input: &[u8]) -> bool {
     let line = input
         .split(|&byte| byte == b'\r')
         .find(|line| !line.trim_ascii().is_empty());
     let mut words = line.unwrap_or_default().trim_ascii().split(|&byte| byte == b' ');
     match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(_), Some(_), Some([b'H', b'T', b'T', b'P', b'/', major, rest @ ..]), None) => {
-            major.is_ascii_digit() && matches!(rest, [] | [b'.', b'0'..=b'9'])
+        (Some(_), Some(_), Some(version), None) => {
+            matches!(version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
         }
         _ => false,
     }
@@ -464,6 +470,9 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", Malformed::Header),
             ("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", Malformed::Header),
             ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", Malformed::Version),
+            ("GET / HTTP/1\r\nHost: x\r\n\r\n", Malformed::StartLine),
+            ("GET / HTTP/01.1\r\nHost: x\r\n\r\n", Malformed::StartLine),
+            ("GET / http/1.1\r\nHost: x\r\n\r\n", Malformed::StartLine),
             ("G@T / HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::StartLine),
             ("GET /a\tb HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
             ("GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n", Malformed::Target),
@@ -532,6 +541,7 @@ mod tests {
             request(&format!("{} / HTTP/1.1\r\n\r\n", "A".repeat(65))).err(),
             Some(Malformed::MethodTooLong)
         );
+        assert_eq!(request(&"A".repeat(400)).err(), Some(Malformed::StartLine));
         let long = format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(5000));
         assert_eq!(request(&long).err(), Some(Malformed::HeadTooLarge));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(21));
