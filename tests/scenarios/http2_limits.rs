@@ -37,7 +37,7 @@ fn a_connection_has_so_many_requests() {
     // Sent before the client knew: answered as well.
     client.send(get(7));
     is_told_to_leave(&mut client);
-    let rest: Vec<_> = std::iter::from_fn(|| client.next()).collect();
+    let rest: Vec<_> = std::iter::from_fn(|| client.frame()).collect();
     let answered = rest.iter().filter(|frame| frame.ends_stream()).count();
     assert_eq!(answered, 2, "both are answered, and the connection is closed: {rest:?}");
     let last = rest
@@ -97,7 +97,7 @@ fn a_response_for_which_there_is_little_window() {
     let mut client = Client::connect_with(proxy.address(), &[(4, 10)]);
     client.send(headers(1, flag::WHOLE, &LARGE));
     let reset = loop {
-        let frame = client.next().expect("the connection goes on");
+        let frame = client.frame().expect("the connection goes on");
         match frame.kind {
             kind::DATA => {
                 thread::sleep(Duration::from_millis(10));
