@@ -159,7 +159,7 @@ async fn client(
 }
 
 /// One request and its whole response; gives the head.
-async fn exchange(
+pub(crate) async fn exchange(
     stream: &mut Option<TcpStream>,
     address: SocketAddr,
     request: &str,

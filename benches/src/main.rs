@@ -8,9 +8,12 @@ mod bundles;
 mod cpu;
 mod footprint;
 mod handshakes;
+mod hit_ratio;
 mod load;
+mod origin;
 mod peers;
 mod scenarios;
+mod stampede;
 mod swaps;
 mod table;
 
@@ -61,11 +64,20 @@ fn main() -> anyhow::Result<()> {
         println!("{:<14} {}", swaps::NAME, swaps::TITLE);
         println!("{:<14} {}", handshakes::NAME, handshakes::TITLE);
         println!("{:<14} {}", footprint::NAME, footprint::TITLE);
+        println!("{:<14} {}", hit_ratio::NAME, hit_ratio::TITLE);
+        println!("{:<14} {}", stampede::NAME, stampede::TITLE);
         return Ok(());
     }
     let wanted = |name: &str| arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|wanted| wanted == name);
     for name in &arguments.scenarios {
-        if ![swaps::NAME, handshakes::NAME, footprint::NAME].contains(&name.as_str())
+        if ![
+            swaps::NAME,
+            handshakes::NAME,
+            footprint::NAME,
+            hit_ratio::NAME,
+            stampede::NAME,
+        ]
+        .contains(&name.as_str())
             && !SCENARIOS.iter().any(|scenario| scenario.name == name)
         {
             bail!("there is no scenario {name:?}; --list names them");
@@ -94,6 +106,12 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(footprint::NAME) {
         table.note(footprint::run(&bench).context("scenario cache-memory")?);
+    }
+    if wanted(hit_ratio::NAME) {
+        table.note(hit_ratio::run(&bench).context("scenario hit-ratio")?);
+    }
+    if wanted(stampede::NAME) {
+        table.note(stampede::run(&bench).context("scenario stampede")?);
     }
     let markdown = table.markdown();
     println!("{markdown}");

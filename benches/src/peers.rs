@@ -63,7 +63,8 @@ pub(crate) struct Proxy {
     admin: SocketAddr,
 }
 
-struct Running(Child);
+/// A process. Dropping it ends it.
+pub(crate) struct Running(Child);
 
 impl Bench {
     /// Starts the origin and makes a certificate.
@@ -187,6 +188,45 @@ impl Bench {
         wait_for(proxy.address(scenario), peer.name())?;
         Ok(proxy)
     }
+
+    /// Starts Weir with a configuration of the caller's and waits until it listens.
+    pub(crate) fn run_weir(&self, config: &Path, address: SocketAddr) -> anyhow::Result<Running> {
+        let program = self.weir.to_string_lossy();
+        let process = spawn(cpu::PROXY_CORE, &program, &[Path::new("run"), Path::new("-c"), config])?;
+        wait_for(address, "Weir")?;
+        Ok(process)
+    }
+
+    /// Starts Varnish with so many bytes of memory in front of an origin, and waits until it listens.
+    pub(crate) fn run_varnish(&self, origin: u16, room: usize, address: SocketAddr) -> anyhow::Result<Running> {
+        let config = self.dir().join("hit-ratio.vcl");
+        let text = include_str!("../peers/hit-ratio.vcl").replace("{{origin}}", &origin.to_string());
+        fs::write(&config, text)?;
+        let (folder, listen) = (self.dir().join("varnish"), address.to_string());
+        let storage = format!("default=malloc,{room}");
+        let arguments = [
+            "-F",
+            "-j",
+            "none",
+            "-T",
+            "none",
+            "-p",
+            "timeout_idle=600",
+            "-a",
+            &listen,
+            "-s",
+            &storage,
+            "-n",
+        ];
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(Path::new)
+            .chain([&*folder, Path::new("-f"), &config])
+            .collect();
+        let process = spawn(cpu::PROXY_CORE, "varnishd", &arguments)?;
+        wait_for(address, "varnish")?;
+        Ok(process)
+    }
 }
 
 impl Proxy {
@@ -246,6 +286,6 @@ fn wait_for(address: SocketAddr, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
