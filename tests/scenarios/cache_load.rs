@@ -57,6 +57,29 @@ fn a_stampede_on_an_expired_key_is_one_request() {
     assert_eq!(origin.requests(), 2);
 }
 
+/// An origin that takes longer than its answer is fresh is the last one to be asked by each of a crowd.
+#[test]
+fn what_outlives_itself_on_its_way_answers_those_who_waited() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(move |_| {
+        held.pass();
+        // As old when it comes as it may be, by the time that it took.
+        let slow = Response::text("slow").header("Cache-Control", "max-age=1");
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        slow
+    });
+    let proxy = caching(&origin).tables("[cache]\ncoalesce_timeout = \"2m\"").start();
+    let crowd = crowd(&proxy, 20, "/");
+    gate.open();
+    for mut client in crowd {
+        assert_eq!(client.response().text_body(), "slow");
+    }
+    assert_eq!(origin.requests(), 1);
+    assert_eq!(proxy.get("/").text_body(), "slow");
+    assert_eq!(origin.requests(), 2, "it is stale for those who come later");
+}
+
 #[test]
 fn a_crowd_in_front_of_a_dead_origin_gets_what_is_stale() {
     let (gate, dead) = (Gate::new(), AtomicBool::new(false));

@@ -6,6 +6,7 @@ mod abuse;
 mod balancing;
 mod cache;
 mod cache_disk;
+mod cache_disk_control;
 mod cache_load;
 mod cache_policy;
 mod certificates;

@@ -2,21 +2,35 @@
 //!
 //! One producer (the task that reads the origin's response) appends, any number of readers on any worker follow at their own
 //! pace. As long as the body is going to be stored, all of it is kept, so that whoever comes late begins at its first byte.
-//! Once it has turned out too large to be stored it is only passed on: nobody may begin any more, what all readers have had is
-//! let go, and the producer waits for the slowest of them.
+//! What is too large for memory is written to the disk on its way ([`Arrival::spill`]): only the latest bytes are kept here, and
+//! whoever is further behind reads the file. Once it has turned out too large to be stored at all it is only passed on: nobody may
+//! begin any more, what all readers have had is let go, and the producer waits for the slowest of them.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
 use parking_lot::Mutex;
 use slab::Slab;
+use tokio::sync::oneshot;
+
+use super::disk::{Damaged, Progress, Written};
 
 /// How far the slowest reader of a body that is only passed on may be behind the origin, in bytes.
 const WINDOW: u64 = 256 * 1024;
+
+/// How far the disk may be behind the origin, in bytes. Then the origin waits for it.
+const UNWRITTEN: u64 = 2 * 1024 * 1024;
+
+/// Bytes that are kept for readers in step although they are in the file.
+const IN_STEP: u64 = 512 * 1024;
+
+/// Memory that a body takes which goes to the disk while it arrives, in bytes: a piece of it may be as long as a read buffer.
+pub(super) const SPILLING: u64 = UNWRITTEN + IN_STEP + 64 * 1024;
 
 /// A body that is arriving, or has.
 #[derive(Debug)]
@@ -32,6 +46,8 @@ struct State {
     arrived: u64,
     end: Option<End>,
     keeping: Keeping,
+    /// The file that the body goes to, and how much of it is there.
+    file: Option<(Written, u64)>,
     readers: Slab<Seat>,
     producer: Option<Waker>,
 }
@@ -47,6 +63,10 @@ struct Piece {
 enum Keeping {
     #[default]
     All,
+    /// What is not in the file, and a little more.
+    Tail,
+    /// The same, but the disk has failed: nothing more gets into the file.
+    Unwritable,
     /// Only what the present readers have not had.
     Window,
 }
@@ -85,7 +105,11 @@ impl Arrival {
 
     /// The length of the whole body, as soon as it is known.
     pub(super) fn length(&self) -> Option<u64> {
-        self.expected.or_else(|| self.complete().map(|body| body.len() as u64))
+        let ended = || {
+            let state = self.state.lock();
+            matches!(state.end, Some(End::Complete(_))).then_some(state.arrived)
+        };
+        self.expected.or_else(ended)
     }
 
     /// Bytes that are there.
@@ -157,6 +181,39 @@ impl Arrival {
         });
     }
 
+    /// From now on the body goes to a file. Gives what has come so far, which is to be written first.
+    pub(super) fn spill(&self, file: Written) -> Vec<Bytes> {
+        let mut state = self.state.lock();
+        state.keeping = Keeping::Tail;
+        state.file = Some((file, 0));
+        state.pieces.iter().map(|piece| piece.data.clone()).collect()
+    }
+
+    /// How far the file has got.
+    pub(super) fn written(&self, progress: Progress) {
+        let mut state = self.state.lock();
+        match progress {
+            Progress::Written(length) => {
+                if let Some((_, written)) = &mut state.file {
+                    *written = length;
+                }
+            }
+            Progress::Failed if state.keeping == Keeping::Tail => state.keeping = Keeping::Unwritable,
+            Progress::Failed => {}
+        }
+        if state.keeping == Keeping::Tail {
+            state.let_go();
+        }
+        let producer = state.producer.take();
+        drop(state);
+        wake(producer);
+    }
+
+    /// Whether the body goes to a file that takes no more.
+    pub(super) fn is_unwritable(&self) -> bool {
+        self.state.lock().keeping == Keeping::Unwritable
+    }
+
     /// It will not be stored.
     pub(super) fn only_pass_on(&self) {
         self.change(|state| {
@@ -168,8 +225,12 @@ impl Arrival {
     /// Ready when the origin may be asked for more.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        let behind = state.arrived - state.slowest();
-        if state.keeping == Keeping::All || behind < WINDOW {
+        let room = match state.keeping {
+            Keeping::All | Keeping::Unwritable => true,
+            Keeping::Tail => state.arrived - state.in_file() < UNWRITTEN,
+            Keeping::Window => state.arrived - state.slowest() < WINDOW,
+        };
+        if room {
             return Poll::Ready(());
         }
         state.producer = Some(cx.waker().clone());
@@ -196,6 +257,7 @@ impl Arrival {
             arrival: Arc::clone(self),
             seat,
             position: 0,
+            reading: None,
             ended: false,
         }
     }
@@ -224,13 +286,24 @@ impl State {
             .unwrap_or(self.arrived)
     }
 
-    /// Lets go of what all readers have had.
+    /// Bytes that can be read from the file.
+    fn in_file(&self) -> u64 {
+        // The last bytes are in the file before anybody is to have them.
+        let written = self.file.as_ref().map_or(0, |(_, written)| *written);
+        written.min(self.arrived)
+    }
+
+    /// Lets go of what need not be kept.
     fn let_go(&mut self) {
-        let slowest = self.slowest();
+        let until = match self.keeping {
+            Keeping::All => 0,
+            Keeping::Tail | Keeping::Unwritable => self.in_file().min(self.arrived.saturating_sub(IN_STEP)),
+            Keeping::Window => self.slowest(),
+        };
         while self
             .pieces
             .front()
-            .is_some_and(|piece| piece.start + piece.data.len() as u64 <= slowest)
+            .is_some_and(|piece| piece.start + piece.data.len() as u64 <= until)
         {
             self.pieces.pop_front();
         }
@@ -260,7 +333,15 @@ pub(super) struct Follower {
     arrival: Arc<Arrival>,
     seat: usize,
     position: u64,
+    /// What comes from the file.
+    reading: Option<oneshot::Receiver<Result<Bytes, Damaged>>>,
     ended: bool,
+}
+
+/// What a reader gets next.
+enum Next {
+    Is(Option<Result<Frame<Bytes>, Broken>>),
+    InFile(oneshot::Receiver<Result<Bytes, Damaged>>),
 }
 
 impl Follower {
@@ -269,19 +350,45 @@ impl Follower {
         if self.ended {
             return Poll::Ready(None);
         }
+        if self.reading.is_none() {
+            match ready!(self.poll_memory(cx)) {
+                Next::Is(frame) => return Poll::Ready(frame),
+                Next::InFile(reading) => self.reading = Some(reading),
+            }
+        }
+        let Some(reading) = &mut self.reading else {
+            return Poll::Pending;
+        };
+        let read = ready!(Pin::new(reading).poll(cx));
+        self.reading = None;
+        match read {
+            Ok(Ok(data)) => {
+                let mut state = self.arrival.state.lock();
+                let producer = Self::move_on(&mut state, self.seat, &mut self.position, data.len());
+                drop(state);
+                wake(producer);
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            _ => {
+                self.ended = true;
+                Poll::Ready(Some(Err(Broken::Closed)))
+            }
+        }
+    }
+
+    fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let mut state = self.arrival.state.lock();
         if let Some(data) = state.at(self.position) {
-            self.position += data.len() as u64;
-            if let Some(seat) = state.readers.get_mut(self.seat) {
-                seat.position = self.position;
-            }
-            let producer = match state.keeping {
-                Keeping::Window => state.moved(),
-                Keeping::All => None,
-            };
+            let producer = Self::move_on(&mut state, self.seat, &mut self.position, data.len());
             drop(state);
             wake(producer);
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+            return Poll::Ready(Next::Is(Some(Ok(Frame::data(data)))));
+        }
+        let in_file = state.in_file();
+        if let Some((file, _)) = &state.file
+            && self.position < in_file
+        {
+            return Poll::Ready(Next::InFile(file.read(self.position, in_file)));
         }
         // Whoever began too late finds the beginning gone.
         let gone = self.position < state.arrived;
@@ -297,10 +404,22 @@ impl Follower {
             return Poll::Pending;
         };
         self.ended = true;
-        Poll::Ready(match end {
+        Poll::Ready(Next::Is(match end {
             End::Complete(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
             End::Broken(why) => Some(Err(why)),
-        })
+        }))
+    }
+
+    /// Gives whoever is to be woken, outside the lock.
+    fn move_on(state: &mut State, seat: usize, position: &mut u64, by: usize) -> Option<Waker> {
+        *position += by as u64;
+        if let Some(seat) = state.readers.get_mut(seat) {
+            seat.position = *position;
+        }
+        match state.keeping {
+            Keeping::Window => state.moved(),
+            Keeping::All | Keeping::Tail | Keeping::Unwritable => None,
+        }
     }
 
     /// Whether everything was given.

@@ -1,5 +1,6 @@
 //! From a miss to a stored response: the exchange that asks the origin, and what it learns from the answer.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -9,13 +10,13 @@ use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode, response};
 use tokio::sync::oneshot;
+use tokio::time::Sleep;
 
-use super::Cache;
 use super::arrival::{Arrival, Broken, Follower};
 use super::body::{Body, Reader};
 use super::conditions::{self, Conditions};
 use super::directives;
-use super::disk::{Id, Object, Open};
+use super::disk::{Growing, Id, Object, Open};
 use super::entry::{Entry, Hit, Marks, Served};
 use super::flight::{Flight, Landing};
 use super::head::Head;
@@ -25,6 +26,7 @@ use super::status::Forward;
 use super::store::{Inserted, Place, Precedence, Reservation, Store};
 use super::turns::Turn;
 use super::variant::Variant;
+use super::{Cache, Tier};
 use crate::config::CacheRules;
 use crate::exchange::subject::{Storing, Subject};
 
@@ -34,8 +36,11 @@ const PASS: Duration = Duration::from_secs(60);
 /// For this long after a failure the origin is still taken to be in trouble, unless it has answered since.
 const TROUBLE: Duration = Duration::from_secs(10);
 
-/// The longest time for which the end of a response waits for the disk.
-pub(super) const COMMIT: Duration = Duration::from_millis(100);
+/// The longest time for which the end of a response waits for the disk. After it, nobody waits for a while.
+const COMMIT: Duration = Duration::from_secs(1);
+
+/// A disk that has not taken a byte for this long is not waited for.
+const STALLED: Duration = Duration::from_secs(2);
 
 /// When the last client that reads a body goes away, the rest is fetched all the same where it is at most this much.
 const WORTH_FETCHING: u64 = 1024 * 1024;
@@ -152,11 +157,12 @@ impl Fetch {
         };
         let expected = match response.headers.get(CONTENT_LENGTH).map(content_length) {
             None => None,
-            Some(Some(length)) if length <= self.cache.max_object() => Some(length),
+            Some(Some(length)) if self.cache.tier(length).is_some() => Some(length),
             Some(_) => return self.not_storable(Some(Refused::TooLarge), now),
         };
         let head = Head::of(&response.headers, now);
-        let reserved = expected.unwrap_or(0) + head.size() as u64;
+        let held = head.size() as u64;
+        let reserved = held + self.cache.room_for(expected.unwrap_or(0));
         let Some(reservation) = self.cache.store.reserve(reserved) else {
             return self.not_storable(None, now);
         };
@@ -166,8 +172,9 @@ impl Fetch {
             policy,
             variant,
             expected,
-            held: reserved - expected.unwrap_or(0),
+            held,
             reservation,
+            spilled: None,
             arriving: None,
             received: now,
             fetch: self,
@@ -309,7 +316,7 @@ impl Fetch {
         }
         Some(Written {
             done: disk.write(self.object(entry, body)),
-            too_large: (length > self.cache.in_memory()).then(|| Arc::clone(entry)),
+            arriving: None,
             store: Arc::clone(&self.cache.store),
             hash: self.place.hash,
         })
@@ -363,6 +370,8 @@ pub struct Writer {
     content: Option<Box<Content>>,
     /// The place of whoever fetches, until it is [shared](Writer::share).
     first: Option<Follower>,
+    /// Until when the disk may take to take more.
+    stalled: Option<Pin<Box<Sleep>>>,
     why: Broken,
 }
 
@@ -378,6 +387,8 @@ struct Content {
     /// Bytes of the reservation that are not for the body.
     held: u64,
     reservation: Reservation,
+    /// The file that the body goes to because memory is not for bodies as large as that.
+    spilled: Option<Growing>,
     /// The entry by which others find the body while it arrives.
     arriving: Option<Arc<Entry>>,
     received: SystemTime,
@@ -388,7 +399,8 @@ struct Content {
 pub enum Progress {
     /// Go on.
     Writing,
-    /// The body is too large, longer than it said, or there is no room: nothing will be stored. Whoever follows still gets it.
+    /// The body is too large, longer than it said, or there is no room, or the disk fails: nothing will be stored. Whoever
+    /// follows still gets it.
     GivenUp,
 }
 
@@ -399,6 +411,7 @@ impl Writer {
             first: Some(arrival.join()),
             arrival,
             content: Some(Box::new(content)),
+            stalled: None,
             why: Broken::Closed,
         }
     }
@@ -415,14 +428,17 @@ impl Writer {
 
     /// The next bytes of the body. They are copied: as they are, they would keep a whole read buffer alive.
     pub fn push(&mut self, data: &Bytes) -> Progress {
-        let reserved = self
-            .content
-            .as_mut()
-            .map(|content| content.reserve(self.arrival.arrived() + data.len() as u64));
+        let data = Bytes::copy_from_slice(data);
+        let length = self.arrival.arrived() + data.len() as u64;
+        let arrival = &self.arrival;
+        let reserved = self.content.as_mut().map(|content| content.reserve(length, arrival));
         if reserved == Some(Progress::GivenUp) {
             self.give_up();
         }
-        self.arrival.push(Bytes::copy_from_slice(data));
+        if let Some(file) = self.content.as_ref().and_then(|content| content.spilled.as_ref()) {
+            file.append(data.clone());
+        }
+        self.arrival.push(data);
         if self.content.is_some() {
             Progress::Writing
         } else {
@@ -445,8 +461,21 @@ impl Writer {
         Reader::following(self.first.take().unwrap_or_else(|| self.arrival.join()))
     }
 
-    /// Ready when more of the body may be read: what is only passed on waits for its slowest reader.
-    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when more of the body may be read: what is only passed on waits for its slowest reader, and what goes to the disk
+    /// for that, but not for one that hangs.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.arrival.poll_room(cx).is_ready() {
+            self.stalled = None;
+            return Poll::Ready(());
+        }
+        if self.content.is_none() {
+            return Poll::Pending;
+        }
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(STALLED)));
+        ready!(stalled.as_mut().poll(cx));
+        self.give_up();
         self.arrival.poll_room(cx)
     }
 
@@ -463,7 +492,7 @@ impl Writer {
     /// The body is complete: stores it, unless it is shorter than its Content-Length said. Trailers go to those who follow and
     /// are not stored (RFC 9110 §6.5.2 lets a recipient discard them). What it returns is the body, where all of it is kept.
     pub fn finish(self, trailers: Option<HeaderMap>) -> Bytes {
-        self.end(&Bytes::new(), trailers).0
+        self.end(Bytes::new(), trailers)
     }
 
     /// The same, with the last bytes of the body, which nobody gets before the disk has all of them: a client that has a whole
@@ -475,33 +504,40 @@ impl Writer {
         if let Some(written) = written {
             written.wait().await;
         }
-        self.arrival.finish(Some(body.clone()), trailers);
-        body
+        self.finish_stored(last, body, trailers)
     }
 
-    fn end(mut self, last: &Bytes, trailers: Option<HeaderMap>) -> (Bytes, Option<Written>) {
-        match self.store(last) {
-            Some((body, written)) => {
-                self.arrival.finish(Some(body.clone()), trailers);
-                (body, written)
-            }
-            None => (self.finish_unstored(last, trailers), None),
+    fn end(mut self, last: Bytes, trailers: Option<HeaderMap>) -> Bytes {
+        match self.store(&last) {
+            Some((body, _)) => self.finish_stored(last, body, trailers),
+            None => self.finish_unstored(&last, trailers),
         }
     }
 
-    /// Stores the body with these last bytes; nothing where it is not to be stored.
-    fn store(&mut self, last: &Bytes) -> Option<(Bytes, Option<Written>)> {
+    /// Stores the body with these last bytes; nothing where it is not to be stored. Gives all of it, where it is in memory.
+    fn store(&mut self, last: &Bytes) -> Option<(Option<Bytes>, Option<Written>)> {
         let length = self.arrival.arrived() + last.len() as u64;
         let content = self.content.as_mut()?;
-        if content.reserve(length) == Progress::GivenUp {
+        if content.reserve(length, &self.arrival) == Progress::GivenUp {
             self.give_up();
             return None;
         }
         let complete = content.expected.is_none_or(|expected| expected == length);
         let content = self.content.take_if(|_| complete)?;
+        if content.spilled.is_some() {
+            return Some((None, content.finish_file(last, &self.arrival)));
+        }
         let body = self.arrival.joined(last);
         let written = content.store(body.clone());
-        Some((body, written))
+        Some((Some(body), written))
+    }
+
+    fn finish_stored(self, last: Bytes, body: Option<Bytes>, trailers: Option<HeaderMap>) -> Bytes {
+        if body.is_none() {
+            self.arrival.push(last);
+        }
+        self.arrival.finish(body.clone(), trailers);
+        body.unwrap_or_default()
     }
 
     /// A body that is not stored has ended, one way or the other.
@@ -543,16 +579,29 @@ struct Written {
     done: oneshot::Receiver<Option<Open>>,
     store: Arc<Store>,
     hash: u64,
-    /// An entry that is in memory only until it is on the disk.
-    too_large: Option<Arc<Entry>>,
+    /// The entry of a body that goes there alone, by which it is found until it is there.
+    arriving: Option<Arc<Entry>>,
 }
 
 impl Written {
-    async fn wait(self) {
-        let done = tokio::time::timeout(COMMIT, self.done).await;
-        if let (Ok(Ok(Some(_))), Some(entry)) = (done, self.too_large) {
-            self.store.withdraw(self.hash, &entry);
+    async fn wait(mut self) {
+        let patience = match self.store.disk() {
+            Some(disk) if !disk.is_behind() => COMMIT,
+            _ => Duration::ZERO,
+        };
+        let done = tokio::time::timeout(patience, &mut self.done).await;
+        if let (Err(_), Some(disk), false) = (&done, self.store.disk(), patience.is_zero()) {
+            disk.fall_behind();
         }
+        let Some(arriving) = self.arriving.take() else { return };
+        if done.is_ok() {
+            self.store.withdraw(self.hash, &arriving);
+            return;
+        }
+        tokio::spawn(async move {
+            let _ = self.done.await;
+            self.store.withdraw(self.hash, &arriving);
+        });
     }
 }
 
@@ -566,27 +615,76 @@ enum Withdrawn {
 }
 
 impl Content {
-    fn reserve(&mut self, length: u64) -> Progress {
-        if length > self.expected.unwrap_or_else(|| self.fetch.cache.max_object()) {
+    fn reserve(&mut self, length: u64, arrival: &Arc<Arrival>) -> Progress {
+        if self.expected.is_some_and(|expected| length > expected) {
             return Progress::GivenUp;
         }
-        // Without a Content-Length, room is taken in steps that double.
+        let cache = &self.fetch.cache;
+        let Some(tier) = cache.tier(self.expected.unwrap_or(length)) else {
+            return Progress::GivenUp;
+        };
+        let needed = match (self.expected, tier) {
+            (Some(expected), _) => cache.room_for(expected),
+            // Taken in steps that double.
+            (None, Tier::Memory) => length.next_power_of_two().max(4096).min(cache.in_memory()),
+            (None, Tier::Disk) => cache.room_for(length),
+        };
         let room = self.reservation.bytes() - self.held;
-        if length > room {
-            let capacity = length.next_power_of_two().max(4096).min(self.fetch.cache.max_object());
-            if !self.reservation.grow(capacity - room) {
-                return Progress::GivenUp;
-            }
+        if needed > room && !self.reservation.grow(needed - room) {
+            return Progress::GivenUp;
         }
+        match tier {
+            Tier::Memory => Progress::Writing,
+            Tier::Disk if self.spilled.is_some() && !arrival.is_unwritable() => Progress::Writing,
+            Tier::Disk if self.spilled.is_none() => self.spill(arrival),
+            Tier::Disk => Progress::GivenUp,
+        }
+    }
+
+    /// Has the body go to a file from now on.
+    fn spill(&mut self, arrival: &Arc<Arrival>) -> Progress {
+        let entry = self.entry(Body::Arriving(Arc::clone(arrival)));
+        let head = self.fetch.object(&entry, Bytes::new());
+        let told = Arc::downgrade(arrival);
+        let tell = move |progress| {
+            if let Some(arrival) = told.upgrade() {
+                arrival.written(progress);
+            }
+        };
+        let disk = self.fetch.cache.store.disk();
+        let file = disk.and_then(|disk| disk.grow(head.id, head.variant, head.head.len(), tell));
+        let Some(file) = file else {
+            return Progress::GivenUp;
+        };
+        for piece in arrival.spill(file.written()) {
+            file.append(piece);
+        }
+        self.spilled = Some(file);
         Progress::Writing
+    }
+
+    /// The last bytes of a body that goes to a file, and then its head.
+    fn finish_file(mut self, last: &Bytes, arrival: &Arc<Arrival>) -> Option<Written> {
+        let file = self.spilled.take()?;
+        if self.arriving.is_none() {
+            self.announce(arrival);
+        }
+        file.append(last.clone());
+        let entry = self.entry(Body::Arriving(Arc::clone(arrival)));
+        Some(Written {
+            done: file.finish(self.fetch.object(&entry, Bytes::new()).head),
+            store: Arc::clone(&self.fetch.cache.store),
+            hash: self.fetch.place.hash,
+            arriving: self.arriving.take(),
+        })
     }
 
     /// Stores the head, so that lookups find the body while it arrives.
     fn announce(&mut self, arrival: &Arc<Arrival>) {
-        if !self.answers_others() {
+        let Some(landing) = self.answers_others() else {
             self.release();
             return;
-        }
+        };
         let entry = Arc::new(self.entry(Body::Arriving(Arc::clone(arrival))));
         if let Some(reservation) = self.fetch.cache.store.reserve(0) {
             let store = &self.fetch.cache.store;
@@ -594,7 +692,7 @@ impl Content {
                 self.arriving = Some(entry);
             }
         }
-        self.fetch.land(Landing::Stored);
+        self.fetch.land(landing);
     }
 
     /// Takes back what was announced.
@@ -621,17 +719,21 @@ impl Content {
                 None
             }
         };
-        if self.answers_others() {
-            self.fetch.land(Landing::Stored);
-        } else {
-            self.release();
+        match self.answers_others() {
+            Some(landing) => self.fetch.land(landing),
+            None => self.release(),
         }
         written
     }
 
     /// Whether those who wait may be given this response, and not only what the origin says of it.
-    fn answers_others(&self) -> bool {
-        self.policy.verdict(&directives::Request::default(), self.received) == Verdict::Serve
+    fn answers_others(&self) -> Option<Landing> {
+        let Policy { control, freshness, .. } = &self.policy;
+        if self.policy.verdict(&directives::Request::default(), self.received) == Verdict::Serve {
+            return Some(Landing::Stored);
+        }
+        let answers = !control.no_cache && freshness.was_fresh_when_sent(self.fetch.requested);
+        answers.then_some(Landing::Outlived)
     }
 
     /// Whoever waits has to ask the origin all the same: at once, and not one after the other.

@@ -18,6 +18,9 @@ pub(super) enum Landing {
     Pending,
     /// It is stored.
     Stored,
+    /// It is stored, and was fresh when the origin sent it, which took longer than it stays so: it answers those who waited for
+    /// it, and nobody after them.
+    Outlived,
     /// The head says that it cannot be stored, or it grew too large.
     NotStorable,
     /// The origin answered with an error, in whose place a stale response may be served.
@@ -80,6 +83,8 @@ pub struct Wait {
 pub enum Waited {
     /// Look up again: it is stored, or the exchange that fetched went away.
     LookUp,
+    /// The same, and say since when it was waited: what is stored answers those who asked before it came.
+    LookUpWaited,
     /// The origin is in trouble; this stale response may be served.
     Hit(Hit),
     /// Fetch it alone: it is not storable, or it took too long.
@@ -110,6 +115,7 @@ impl Wait {
             .map(|landed| landed.map(|landing| *landing))
         {
             Ok(Ok(Landing::Stored) | Err(_)) => return Waited::LookUp,
+            Ok(Ok(Landing::Outlived)) => return Waited::LookUpWaited,
             Ok(Ok(Landing::Pending | Landing::NotStorable)) => return Waited::Fetch(self.alone),
             Ok(Ok(Landing::ServerError)) => (Trouble::ServerError, Otherwise::Fetch),
             Ok(Ok(Landing::Unreachable)) => (Trouble::Unreachable, Otherwise::Fail),

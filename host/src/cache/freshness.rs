@@ -48,6 +48,17 @@ impl Freshness {
         self.lifetime
     }
 
+    /// Whether it was fresh when the origin sent it, however long it then took to come.
+    pub(super) fn was_fresh_when_sent(&self, requested: SystemTime) -> bool {
+        let on_its_way = since(requested, self.received);
+        self.initial_age.saturating_sub(on_its_way) < self.lifetime
+    }
+
+    /// When its head came.
+    pub(super) fn received(&self) -> SystemTime {
+        self.received
+    }
+
     /// How old it was when it came (§4.2.3, corrected_initial_age).
     pub(super) fn initial_age(&self) -> Duration {
         self.initial_age

@@ -8,12 +8,17 @@ use http::header::{EXPIRES, LAST_MODIFIED};
 use serde::Serialize;
 
 use super::Cache;
+use super::bans::Fate;
+use super::body::Body;
 use super::directives::{self, Source};
+use super::disk::Id;
 use super::entry::Entry;
 use super::key::Key;
+use super::persist;
 use super::policy::{Policy, Verdict};
 use super::purge::Address;
 use super::tags;
+use crate::config::CacheRules;
 
 /// One stored response, as an operator sees it. Times are in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +27,7 @@ pub struct Inspected {
     pub key: String,
     /// The route that stored it, and alone finds it.
     pub route: String,
-    /// Where it is.
+    /// Where it is: `memory`, `disk`, `memory and disk`, or `arriving`.
     pub tier: &'static str,
     /// Its status.
     pub status: u16,
@@ -30,7 +35,7 @@ pub struct Inspected {
     pub size: u64,
     /// Bytes of its body; `None` while it arrives and nobody knows.
     pub body: Option<u64>,
-    /// How often it was served.
+    /// How often it was served since it came into memory; 0 on the disk.
     pub served: u64,
     /// Whether the request would get this one: by what it varies on.
     pub selected: bool,
@@ -65,23 +70,78 @@ pub struct Arithmetic {
 
 impl Cache {
     /// Everything that is stored for a URL under either scheme, and what a request with these fields would get of it at `now`.
+    /// `rules` are those of a route by its name. Reads the disk: not for threads that serve.
     #[must_use]
-    pub fn inspect(&self, address: &Address, request: &HeaderMap, now: SystemTime) -> Vec<Inspected> {
-        let stored = |key: Key<'_>| {
+    pub fn inspect(
+        &self,
+        address: &Address,
+        request: &HeaderMap,
+        rules: impl Fn(&str) -> Option<Arc<CacheRules>>,
+        now: SystemTime,
+    ) -> Vec<Inspected> {
+        let mut all = Vec::new();
+        for key in address.keys() {
+            let shown = String::from_utf8_lossy(&key.to_bytes()).replacen(' ', "", 1);
+            let show = |entry: &Entry, tier| inspected(&shown, entry, tier, request, now);
             let hash = key.hash(&self.random);
             // As a lookup would: what is banned is not there.
             self.store.test(&mut self.store.lock(hash), hash, request, now);
-            let shown = String::from_utf8_lossy(&key.to_bytes()).replacen(' ', "", 1);
-            let variants = self.store.variants(hash, &key);
-            variants
-                .into_iter()
-                .map(move |entry| inspected(&shown, &entry, request, now))
+            let in_memory = self.store.variants(hash, &key);
+            let on_disk = self.on_disk(&key, request, &rules, now);
+            let same = |one: &Entry, other: &Entry| one.route == other.route && one.variant == other.variant;
+            all.extend(in_memory.iter().map(|entry| {
+                let copied = on_disk.iter().any(|copy| same(copy, entry));
+                show(
+                    entry,
+                    match (entry.is_whole(), copied) {
+                        (false, _) => "arriving",
+                        (true, true) => "memory and disk",
+                        (true, false) => "memory",
+                    },
+                )
+            }));
+            let alone = on_disk
+                .iter()
+                .filter(|copy| !in_memory.iter().any(|entry| same(copy, entry)));
+            all.extend(alone.map(|entry| show(entry, "disk")));
+        }
+        all
+    }
+
+    /// What the disk has for a key and no ban is about.
+    fn on_disk(
+        &self,
+        key: &Key<'_>,
+        request: &HeaderMap,
+        rules: impl Fn(&str) -> Option<Arc<CacheRules>>,
+        now: SystemTime,
+    ) -> Vec<Arc<Entry>> {
+        let Some(disk) = self.store.disk() else {
+            return Vec::new();
         };
-        address.keys().into_iter().flat_map(stored).collect()
+        let key = key.to_bytes();
+        let loaded = disk.load_blocking(Id::of(&key)).into_iter();
+        let entries = loaded.filter_map(|loaded| {
+            let mut head = persist::decode(&loaded.head).ok().filter(|head| head.key == key)?;
+            head.tested = head.tested.max(self.store.disk_tested());
+            // Without its route nothing would find it.
+            let rules = rules(&head.route)?;
+            let entry = head.into_entry(Body::Disk(loaded.body), &rules)?;
+            let entry = Arc::new(match loaded.expired {
+                Some(since) => entry.expired(since),
+                None => entry,
+            });
+            match self.store.bans.test(&key, &entry, Some(request), now) {
+                Fate::Keep => Some(entry),
+                Fate::Replace(stale) => Some(stale),
+                Fate::Remove => None,
+            }
+        });
+        entries.collect()
     }
 }
 
-fn inspected(key: &str, entry: &Arc<Entry>, request: &HeaderMap, now: SystemTime) -> Inspected {
+fn inspected(key: &str, entry: &Entry, tier: &'static str, request: &HeaderMap, now: SystemTime) -> Inspected {
     let selected = entry.variant.is_of(request);
     let wishes = directives::Request::of(request);
     let verdict = entry.policy.verdict(&wishes, now);
@@ -94,7 +154,7 @@ fn inspected(key: &str, entry: &Arc<Entry>, request: &HeaderMap, now: SystemTime
     Inspected {
         key: key.to_owned(),
         route: entry.route.to_string(),
-        tier: if entry.is_whole() { "memory" } else { "arriving" },
+        tier,
         status: entry.status.as_u16(),
         size: entry.size(),
         body: entry.body.length(),

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::HeaderMap;
+
 use super::bans::Fate;
 use super::body::Body;
-use super::disk::{Disk, Id};
+use super::disk::{Disk, Id, Which};
 use super::entry::Entry;
 use super::persist;
 use super::store::{Place, Precedence, Store};
@@ -28,26 +30,31 @@ pub struct Load {
 pub struct Loaded(pub(super) Vec<Arc<Entry>>);
 
 impl Load {
-    /// Reads what the disk has for a URI. `rules` are the route's. What fits goes into memory, the rest is read as it is sent.
-    pub async fn done(self, rules: &CacheRules) -> Loaded {
+    /// Reads what the disk has for a URI. `rules` are the route's, `request` what bans may ask for. What fits goes into memory,
+    /// the rest is read as it is sent.
+    pub async fn done(self, rules: &CacheRules, request: &HeaderMap) -> Loaded {
         let mut heads = Vec::new();
         for loaded in self.disk.load(self.id).await {
             match persist::decode(&loaded.head) {
                 // Hashes can collide, and routes may lead to different upstreams.
                 Ok(mut head) if head.key == self.place.key && *head.route == *self.route => {
                     head.tested = head.tested.max(self.store.disk_tested());
-                    heads.push((head, loaded.body));
+                    heads.push((head, loaded));
                 }
                 _ => {}
             }
         }
         heads.sort_by_key(|(head, _)| head.stored);
         let mut entries = Vec::new();
-        for (head, body) in heads {
-            let Some(entry) = head.into_entry(Body::Disk(body), rules) else {
+        for (head, loaded) in heads {
+            let Some(entry) = head.into_entry(Body::Disk(loaded.body), rules) else {
                 continue;
             };
-            let entry = match self.tested(Arc::new(entry)) {
+            let entry = match loaded.expired {
+                Some(since) => entry.expired(since),
+                None => entry,
+            };
+            let entry = match self.tested(Arc::new(entry), request) {
                 Some(entry) => self.to_memory(entry).await,
                 None => continue,
             };
@@ -57,12 +64,17 @@ impl Load {
     }
 
     /// The response, unless a ban is about it.
-    fn tested(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        match self.store.bans.test(&self.place.key, &entry, None, SystemTime::now()) {
+    fn tested(&self, entry: Arc<Entry>, request: &HeaderMap) -> Option<Arc<Entry>> {
+        let now = SystemTime::now();
+        let variant = || persist::variant(&entry);
+        match self.store.bans.test(&self.place.key, &entry, Some(request), now) {
             Fate::Keep => Some(entry),
-            Fate::Replace(other) => Some(other),
+            Fate::Replace(stale) => {
+                self.disk.expire(self.id, Which::Variant(variant()), now);
+                Some(stale)
+            }
             Fate::Remove => {
-                self.disk.remove(self.id);
+                self.disk.remove_variant(self.id, variant());
                 None
             }
         }

@@ -106,6 +106,24 @@ pub struct Cache {
     bypassed: AtomicU64,
 }
 
+/// Where a body is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    /// In memory, and on the disk as well where that takes it.
+    Memory,
+    /// Only there, from its first bytes on.
+    Disk,
+}
+
+/// What came of earlier lookups of one request.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// What [`Lookup::Load`] found, if the disk has been asked.
+    pub loaded: Option<Loaded>,
+    /// When the request began to wait, if it has been told [`Waited::LookUpWaited`].
+    pub waited: Option<SystemTime>,
+}
+
 /// What the cache has to say to a request.
 #[derive(Debug)]
 pub enum Lookup {
@@ -172,12 +190,13 @@ impl Cache {
     /// stored under a URI must not depend on it.
     #[must_use]
     pub fn lookup(self: &Arc<Self>, subject: &Subject, now: SystemTime) -> Lookup {
-        self.lookup_with(subject, None, now)
+        self.lookup_with(subject, &Before::default(), now)
     }
 
-    /// The same with what [`Lookup::Load`] found, if that has been asked already.
+    /// The same after earlier lookups of the same request.
     #[must_use]
-    pub fn lookup_with(self: &Arc<Self>, subject: &Subject, loaded: Option<&Loaded>, now: SystemTime) -> Lookup {
+    pub fn lookup_with(self: &Arc<Self>, subject: &Subject, before: &Before, now: SystemTime) -> Lookup {
+        let loaded = before.loaded.as_ref();
         let request = &subject.request;
         if self.store.limit() == 0 {
             return self.bypass("off");
@@ -196,7 +215,7 @@ impl Cache {
         let hash = key.hash(&self.random);
         let mut contents = self.store.lock(hash);
         self.store.test(&mut contents, hash, &request.headers, now);
-        match contents.ready(hash, &key, subject, loaded, &wishes, now) {
+        match contents.ready(hash, &key, subject, before, &wishes, now) {
             Some(hit) => {
                 drop(contents);
                 answer(hit, request)
@@ -427,10 +446,22 @@ impl Cache {
         Duration::from_millis(self.coalesce_millis.load(Ordering::Relaxed))
     }
 
-    /// Bytes of the largest body that is stored in any tier. While it arrives it is in memory, so it must not take all of that.
-    fn max_object(&self) -> u64 {
-        let on_disk = self.store.disk().map_or(0, |disk| disk.max_object());
-        self.in_memory().max(on_disk.min(self.store.limit() / 4))
+    /// Where a body of this length is stored, if anywhere.
+    fn tier(&self, length: u64) -> Option<Tier> {
+        if length <= self.in_memory() {
+            return Some(Tier::Memory);
+        }
+        let disk = self.store.disk().filter(|disk| disk.takes(length));
+        disk.map(|_| Tier::Disk)
+    }
+
+    /// Bytes of memory that a body of this length takes at most while it arrives.
+    fn room_for(&self, length: u64) -> u64 {
+        if length <= self.in_memory() {
+            length
+        } else {
+            self.in_memory().max(arrival::SPILLING).min(length)
+        }
     }
 
     /// Bytes of the largest body that stays in memory.
@@ -454,18 +485,23 @@ impl Contents {
         hash: u64,
         key: &Key<'_>,
         subject: &Subject,
-        loaded: Option<&Loaded>,
+        before: &Before,
         wishes: &directives::Request,
         now: SystemTime,
     ) -> Option<Hit> {
         let entry = match self.find(hash, key, &subject.route, &subject.request.headers) {
             Some(entry) => entry,
-            None => loaded?.find(subject)?,
+            None => before.loaded.as_ref()?.find(subject)?,
         };
         let served = match entry.policy.verdict(wishes, now) {
             Verdict::Serve => Served::Fresh,
             Verdict::ServeStale => Served::Stale,
-            Verdict::ServeWhileRevalidating | Verdict::Validate => return None,
+            Verdict::ServeWhileRevalidating | Verdict::Validate => {
+                before
+                    .waited
+                    .filter(|since| entry.policy.answers_who_waited(wishes, *since))?;
+                Served::Fresh
+            }
         };
         let hit = Hit::new(Arc::clone(entry), served, now);
         match served {

@@ -1,7 +1,8 @@
 //! What the disk keeps of a stored response besides its body, and a stored response made of it again.
 //!
 //! Neither the policy nor the variant is written down, only what they were made of: fields, times, and what the request said in
-//! the fields that the response varies on. So the rules that are configured when it is read decide what may be done with it.
+//! the fields that the response varies on. So the rules that are configured when it is read decide what may be done with it. What
+//! a plugin decided about its lifetime is written down, as nobody else can tell.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -22,7 +23,10 @@ use super::variant::Variant;
 use crate::config::{CacheRules, SetCookie};
 
 /// The first byte of every head; another one is another layout.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
+
+/// No plugin has decided the lifetime.
+const UNDECIDED: u64 = u64::MAX;
 
 /// The bans of another process mean nothing: this says whose the number is.
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("process"));
@@ -56,6 +60,8 @@ pub(super) fn encode(key: &[u8], entry: &Entry, now: SystemTime) -> Vec<u8> {
     head.extend_from_slice(&entry.policy.freshness.age(now).as_secs().to_le_bytes());
     head.extend_from_slice(&PROCESS.to_le_bytes());
     head.extend_from_slice(&entry.marks.tested().to_le_bytes());
+    let decided = entry.policy.decided.map_or(UNDECIDED, u64::from);
+    head.extend_from_slice(&decided.to_le_bytes());
     put(&mut head, key);
     put(&mut head, entry.route.as_bytes());
     let asked = entry.variant.asked();
@@ -86,6 +92,8 @@ pub(super) struct Head {
     pub(super) stored: SystemTime,
     age: u64,
     pub(super) tested: u64,
+    /// Seconds of freshness, where a plugin has decided it.
+    decided: Option<u32>,
     /// What the request said in the fields that the response varies on.
     asked: HeaderMap,
     headers: HeaderMap,
@@ -99,6 +107,7 @@ pub(super) fn decode(head: &[u8]) -> Result<Head, Damaged> {
     let age = u64::from_le_bytes(take(rest)?);
     let own = u64::from_le_bytes(take(rest)?) == *PROCESS;
     let tested = u64::from_le_bytes(take(rest)?);
+    let decided = u64::from_le_bytes(take(rest)?);
     let since = Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into()));
     Ok(Head {
         key: bytes(rest)?.into(),
@@ -108,6 +117,7 @@ pub(super) fn decode(head: &[u8]) -> Result<Head, Damaged> {
         age,
         // What an earlier process stored is older than all bans of this one.
         tested: if own { tested } else { 0 },
+        decided: u32::try_from(decided).ok(),
         asked: fields(rest)?,
         headers: fields(rest)?,
     })
@@ -133,8 +143,7 @@ impl Head {
         let asked = Asked {
             control: directives::Request::default(),
             authorized: false,
-            // What a plugin decided is not written down; from the disk, the origin's word counts again.
-            lifetime: None,
+            lifetime: self.decided,
         };
         // As if it had just come, as old as it was then.
         self.headers.insert(AGE, HeaderValue::from(self.age));

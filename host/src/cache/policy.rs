@@ -150,7 +150,8 @@ pub(super) fn store(
         return Err(Refused::Varies);
     }
     let freshness = Freshness::new(status, headers, &control, rules, (requested, received));
-    let can_be_fresh = !control.no_cache && freshness.lifetime() > freshness.age(received);
+    // Where it is not fresh any more, those who wait for it get it all the same.
+    let can_be_fresh = !control.no_cache && freshness.was_fresh_when_sent(requested);
     if !(can_be_fresh || headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED)) {
         return Err(Refused::Useless);
     }
@@ -222,6 +223,14 @@ impl Policy {
             return Verdict::ServeWhileRevalidating;
         }
         Verdict::Validate
+    }
+
+    /// Whether the response answers a request that has been waiting since then, and so since before it was made, although its
+    /// lifetime passed on the way. No client could get it any fresher: each of those who wait would have to ask alone, of an origin
+    /// that is already slower than what it allows.
+    pub(super) fn answers_who_waited(&self, wishes: &directives::Request, since: SystemTime) -> bool {
+        let wants_more = wishes.no_cache || wishes.max_age.is_some() || wishes.min_fresh.is_some();
+        !wants_more && !self.control.no_cache && self.freshness.received() >= since
     }
 
     /// Whether the response may be served although it is stale, because of `trouble` (§4.2.4, RFC 5861 §4).

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::Cache;
 use super::bans::expression::quoted;
-use super::bans::{Ban, Expression, Fate, Manner};
+use super::bans::{Ban, Expression, Manner};
 use super::key::Key;
 use super::store::Store;
 use crate::exchange::subject::Subject;
@@ -155,12 +155,7 @@ impl Cache {
 
     fn purge_url(&self, address: &Address, manner: Manner) -> u64 {
         let now = SystemTime::now();
-        let purge = |key: Key<'_>| {
-            self.store.revise(key.hash(&self.random), &key, |entry| match manner {
-                Manner::Hard => Fate::Remove,
-                Manner::Soft => Fate::Replace(Arc::new(entry.expired(now))),
-            })
-        };
+        let purge = |key: Key<'_>| self.store.purge(key.hash(&self.random), &key, manner, now);
         address.keys().map(purge).iter().sum()
     }
 }

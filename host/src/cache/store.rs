@@ -18,8 +18,8 @@ use http::HeaderMap;
 use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::bans::{Bans, Fate};
-use super::disk::{Disk, Id};
+use super::bans::{Bans, Fate, Manner};
+use super::disk::{self, Disk, Id};
 use super::entry::{ALLOCATION, Entry};
 use super::flight::Landing;
 use super::key::Key;
@@ -361,22 +361,33 @@ impl Store {
         slot.map(|slot| slot.variants.clone()).unwrap_or_default()
     }
 
-    /// Decides anew about all variants of a URI, and keeps what is being fetched for it from being stored. Gives how many were
-    /// removed or replaced.
-    pub(super) fn revise(&self, hash: u64, key: &Key<'_>, mut decide: impl FnMut(&Arc<Entry>) -> Fate) -> u64 {
+    /// Removes all variants of a URI or makes them stale, in both tiers, and keeps what is being fetched for it from being stored.
+    /// Gives how many there were.
+    pub(super) fn purge(&self, hash: u64, key: &Key<'_>, manner: Manner, now: SystemTime) -> u64 {
         let mut contents = self.lock(hash);
         if let Some(count) = contents.invalidations.get_mut(invalidation_index(hash)) {
             *count = count.wrapping_add(1);
         }
         let ours = contents.slots.peek(hash).is_some_and(|slot| key.is(&slot.key));
-        let revised = ours.then(|| contents.revise(hash, |_, entry| decide(entry)));
+        let decide = |_: &[u8], entry: &Arc<Entry>| match manner {
+            Manner::Hard => Fate::Remove,
+            Manner::Soft => Fate::Replace(Arc::new(entry.expired(now))),
+        };
+        let revised = ours.then(|| contents.revise(hash, decide));
         drop(contents);
-        // A file is not read for this: what memory turns stale, the disk gives up.
-        let on_disk = self
-            .disk
-            .as_ref()
-            .map_or(0, |disk| disk.remove(Id::of(&key.to_bytes())));
-        revised.map_or(0, |revised| self.settle(revised)).max(on_disk)
+        let in_memory = revised.map_or(0, |revised| self.settle(revised));
+        let on_disk = self.disk.as_ref().map_or(0, |disk| {
+            let id = Id::of(&key.to_bytes());
+            match manner {
+                Manner::Hard => disk.remove(id),
+                Manner::Soft => disk.expire(id, disk::Which::All, now),
+            }
+        });
+        // What memory has is on the disk as well, where there is one.
+        self.counts
+            .purged
+            .fetch_add(on_disk.saturating_sub(in_memory), Ordering::Relaxed);
+        in_memory.max(on_disk)
     }
 
     /// Tests what is stored for a URI by the bans that are newer than its last test. Nearly always there is none.
@@ -415,26 +426,34 @@ impl Store {
             shard.0.lock().tested = tested;
             up_to = up_to.min(tested);
         }
-        self.sweep_disk(now);
-        self.bans.swept(up_to);
+        self.bans.swept(up_to.min(self.sweep_disk(latest, now)));
     }
 
-    /// Removes from the disk what a ban is about, and what one could be about that asks for a request.
-    fn sweep_disk(&self, now: SystemTime) {
-        let Some(disk) = &self.disk else { return };
-        let latest = self.bans.latest();
-        let removed = disk.remove_if(|head| {
+    /// The same on the disk, whose heads are read for it. Gives the number of the ban up to which all of it has been tested.
+    fn sweep_disk(&self, latest: u64, now: SystemTime) -> u64 {
+        let Some(disk) = &self.disk else { return latest };
+        let (before, mut up_to) = (self.disk_tested(), latest);
+        let changed = disk.revise(|head| {
             let Ok(mut head) = persist::decode(head) else {
-                return true;
+                return disk::Fate::Remove;
             };
-            head.tested = head.tested.max(self.disk_tested());
+            head.tested = head.tested.max(before);
             let key = head.key.clone();
-            let Some(entry) = head.into_bodiless() else { return true };
+            let Some(entry) = head.into_bodiless() else {
+                return disk::Fate::Remove;
+            };
             let entry = Arc::new(entry);
-            !matches!(self.bans.test(&key, &entry, None, now), Fate::Keep) || entry.marks.tested() < latest
+            let (fate, tested) = match self.bans.test(&key, &entry, None, now) {
+                Fate::Remove => return disk::Fate::Remove,
+                Fate::Keep => (disk::Fate::Keep, entry.marks.tested()),
+                Fate::Replace(stale) => (disk::Fate::Expire(now), stale.marks.tested()),
+            };
+            up_to = up_to.min(tested);
+            fate
         });
-        self.disk_tested.fetch_max(latest, Ordering::AcqRel);
-        self.counts.purged.fetch_add(removed, Ordering::Relaxed);
+        self.disk_tested.fetch_max(up_to, Ordering::AcqRel);
+        self.counts.purged.fetch_add(changed, Ordering::Relaxed);
+        up_to
     }
 
     fn settle(&self, revised: Revised) -> u64 {

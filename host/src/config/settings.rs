@@ -968,9 +968,10 @@ pub static CACHE_DISK: Section = Section {
         setting("min_object", Size("0", "1GiB"), Value("0"), "Smallest body written."),
         setting(
             "max_object",
-            Size("0", "1GiB"),
+            Size("0", "1TiB"),
             Value("16MiB"),
-            "Largest body written. While it arrives it is in memory, so that a quarter of `cache.size` is the limit in any case.",
+            "Largest body written. One that is larger than `cache.max_object` goes here alone, while it arrives: it takes some 2.5 \
+             MiB of memory on its way, however large it is.",
         ),
     ],
 };

@@ -1,5 +1,6 @@
 //! What the operator's port does with the cache.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -29,7 +30,13 @@ impl Control {
                 Ok(json!({ "ban": ban.number, "purged": ban.matched() }))
             }
             CacheCall::Inspect(address, headers) => {
-                let stored = self.cache().inspect(address, headers, SystemTime::now());
+                let snapshot = self.current();
+                let rules = |name: &str| {
+                    let mut routes = snapshot.config.routes.iter();
+                    let route = routes.find(|route| *route.name == *name)?;
+                    Some(Arc::clone(&route.cache_rules))
+                };
+                let stored = self.cache().inspect(address, headers, rules, SystemTime::now());
                 Ok(json!({ "stored": stored }))
             }
             CacheCall::Bans => {

@@ -42,7 +42,7 @@ use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
 use self::subject::{Reply, RequestId, Storing, Subject};
-use crate::cache::{self, Fetch, Hit, Late, Lookup, Status, Stored, Waited, tags};
+use crate::cache::{self, Before, Fetch, Hit, Late, Lookup, Status, Stored, Waited, tags};
 use crate::config::{Https, Redirect, Route, Tags};
 use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
@@ -362,11 +362,14 @@ impl Exchange {
             return Ok(None);
         }
         query::tidy(&mut self.subject, &route.cache_rules);
-        let (mut waited, mut loaded) = (None, None);
+        let (mut waited, mut before) = (None, Before::default());
         loop {
             let cache = self.worker.cache();
-            match cache.lookup_with(&self.subject, loaded.as_ref(), SystemTime::now()) {
-                Lookup::Load(load) => loaded = Some(load.done(&route.cache_rules).await),
+            let now = SystemTime::now();
+            match cache.lookup_with(&self.subject, &before, now) {
+                Lookup::Load(load) => {
+                    before.loaded = Some(load.done(&route.cache_rules, &self.subject.request.headers).await);
+                }
                 Lookup::Bypass(reason) => {
                     self.cache = "bypass";
                     self.cache_status = Some(Status::bypassed(reason));
@@ -383,6 +386,10 @@ impl Exchange {
                     let reason = Status::forwarded(wait.reason());
                     match wait.done().await {
                         Waited::LookUp => waited = Some(reason),
+                        Waited::LookUpWaited => {
+                            waited = Some(reason);
+                            before.waited = Some(now);
+                        }
                         Waited::Hit(hit) => return Ok(Some(self.serve(&hit, Some(reason)))),
                         Waited::Failed => return Err(Refusal::Upstream(Fault::Closed).into()),
                         Waited::Fetch(fetch) => {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! magic 8 · head length u32 · body length u64 · identity u64 · checksum of these and the head u64   = 36 bytes
+//! since when it is stale by decree, in seconds u64 · checksum of that and the identity u64            = 16 bytes
 //! head (opaque here: key, fields, times)
 //! body
 //! checksums of the body, one u64 a block of 256 KiB
@@ -9,7 +10,8 @@
 //!
 //! All numbers are little-endian, all checksums the first eight bytes of BLAKE3. A file is written under another name and
 //! renamed when it is complete, so what has its final name is whole unless the disk or a power failure damaged it: head and blocks
-//! are checked whenever they are read.
+//! are checked whenever they are read. Only the second line is ever written again (a soft purge), in one go; while the response is
+//! not stale by decree it is all zeroes.
 
 use std::fs::File;
 use std::io;
@@ -20,9 +22,13 @@ use super::Damaged;
 /// What one checksum is for.
 pub(super) const BLOCK: u64 = 256 * 1024;
 
-const MAGIC: [u8; 8] = *b"weirobj1";
+const MAGIC: [u8; 8] = *b"weirobj2";
+/// Bytes of the lengths and their checksum.
+const PREFIX: usize = 36;
+/// Bytes of the mark behind them.
+const MARK: usize = 16;
 /// Bytes before the head.
-pub(super) const PREFIX: usize = 36;
+const HEAD_AT: usize = PREFIX + MARK;
 /// No head is larger: 256 lines of a server's head, its URI and its variant fit.
 const MOST_HEAD: u32 = 1024 * 1024;
 /// Read at once at the start of a file: most heads fit.
@@ -89,7 +95,7 @@ impl Prefix {
 
     /// Where the body begins.
     pub(super) fn body_at(&self) -> u64 {
-        PREFIX as u64 + u64::from(self.head)
+        body_at(self.head)
     }
 
     /// The length of the whole file.
@@ -107,8 +113,47 @@ impl Prefix {
     }
 }
 
+/// Where a body begins behind a head of this length.
+pub(super) fn body_at(head: u32) -> u64 {
+    HEAD_AT as u64 + u64::from(head)
+}
+
 fn blocks(body: u64) -> u64 {
     body.div_ceil(BLOCK)
+}
+
+/// What a file begins with.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) prefix: Prefix,
+    /// Since when the response is stale by decree, in seconds since the epoch.
+    pub(super) expired: Option<u64>,
+    /// As it was given to be written, and zeroes where it had more room than it needed.
+    pub(super) head: Vec<u8>,
+}
+
+/// The mark of a response that is stale by decree since then; all zeroes are no mark.
+fn mark(identity: u64, expired: u64) -> [u8; MARK] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&identity.to_le_bytes());
+    hasher.update(&expired.to_le_bytes());
+    let mut bytes = [0; MARK];
+    let (since, sum) = bytes.split_at_mut(MARK / 2);
+    since.copy_from_slice(&expired.to_le_bytes());
+    sum.copy_from_slice(&first_eight(&hasher.finalize()).to_le_bytes());
+    bytes
+}
+
+fn unmark(bytes: [u8; MARK], identity: u64) -> Result<Option<u64>, Damaged> {
+    if bytes == [0; MARK] {
+        return Ok(None);
+    }
+    let expired = u64::from_le_bytes(take(&mut &bytes[..])?);
+    if mark(identity, expired) == bytes {
+        Ok(Some(expired))
+    } else {
+        Err(Damaged)
+    }
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Damaged> {
@@ -117,7 +162,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], Damaged> {
     Ok(*taken)
 }
 
-fn first_eight(hash: &blake3::Hash) -> u64 {
+pub(super) fn first_eight(hash: &blake3::Hash) -> u64 {
     let mut eight = [0; 8];
     for (to, from) in eight.iter_mut().zip(hash.as_bytes()) {
         *to = *from;
@@ -137,9 +182,7 @@ pub(super) fn write(file: &File, prefix: &Prefix, head: &[u8], body: &[u8]) -> i
         .chunks(BLOCK as usize)
         .flat_map(|block| sum(block).to_le_bytes())
         .collect();
-    let mut start = Vec::with_capacity(PREFIX + head.len());
-    start.extend_from_slice(&prefix.encode());
-    start.extend_from_slice(head);
+    let start = start(prefix, head);
     let mut slices = [
         io::IoSlice::new(&start),
         io::IoSlice::new(body),
@@ -157,6 +200,20 @@ pub(super) fn write(file: &File, prefix: &Prefix, head: &[u8], body: &[u8]) -> i
     Ok(())
 }
 
+/// The bytes before the body.
+pub(super) fn start(prefix: &Prefix, head: &[u8]) -> Vec<u8> {
+    let mut start = Vec::with_capacity(HEAD_AT + head.len());
+    start.extend_from_slice(&prefix.encode());
+    start.extend_from_slice(&[0; MARK]);
+    start.extend_from_slice(head);
+    start
+}
+
+/// Makes the response in a file stale since then, in seconds since the epoch.
+pub(super) fn expire(file: &File, prefix: &Prefix, expired: u64) -> io::Result<()> {
+    file.write_all_at(&mark(prefix.identity, expired), PREFIX as u64)
+}
+
 /// Reads the lengths alone.
 pub(super) fn read_prefix(file: &File) -> Result<Prefix, Damaged> {
     let mut bytes = [0; PREFIX];
@@ -164,8 +221,8 @@ pub(super) fn read_prefix(file: &File) -> Result<Prefix, Damaged> {
     Prefix::decode(&bytes)
 }
 
-/// Reads and checks the head.
-pub(super) fn read_head(file: &File) -> Result<(Prefix, Vec<u8>), Damaged> {
+/// Reads and checks everything before the body.
+pub(super) fn read_start(file: &File) -> Result<Start, Damaged> {
     let mut bytes = vec![0; FIRST_READ];
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -178,17 +235,20 @@ pub(super) fn read_head(file: &File) -> Result<(Prefix, Vec<u8>), Damaged> {
     }
     bytes.truncate(filled);
     let prefix = Prefix::decode(&bytes)?;
+    let mut rest = bytes.get(PREFIX..).ok_or(Damaged)?;
+    let expired = unmark(take(&mut rest)?, prefix.identity)?;
     let length = prefix.head as usize;
-    let mut head: Vec<u8> = bytes.into_iter().skip(PREFIX).take(length).collect();
+    let mut head = rest.get(..length.min(rest.len())).unwrap_or_default().to_vec();
     let there = head.len();
     head.resize(length, 0);
     if let Some(rest) = head.get_mut(there..).filter(|rest| !rest.is_empty()) {
-        file.read_exact_at(rest, (PREFIX + there) as u64).map_err(|_| Damaged)?;
+        file.read_exact_at(rest, (HEAD_AT + there) as u64)
+            .map_err(|_| Damaged)?;
     }
     if prefix.sum(&head) != prefix.checksum {
         return Err(Damaged);
     }
-    Ok((prefix, head))
+    Ok(Start { prefix, expired, head })
 }
 
 /// Reads and checks one block of the body, or its last part.
@@ -225,7 +285,7 @@ mod tests {
     }
 
     fn read(file: &File) -> Result<(Vec<u8>, Vec<u8>), Damaged> {
-        let (prefix, head) = read_head(file)?;
+        let Start { prefix, head, .. } = read_start(file)?;
         let mut body = Vec::new();
         for block in 0..blocks(prefix.body) {
             body.extend(read_block(file, &prefix, block)?);
@@ -246,6 +306,8 @@ mod tests {
         let (head, body) = (b"some head", b"and a body");
         let whole = written(head, body);
         let length = whole.metadata().unwrap().len();
+        expire(&whole, &read_start(&whole).unwrap().prefix, 1_700_000_000).unwrap();
+        assert_eq!(read_start(&whole).unwrap().expired, Some(1_700_000_000));
         for at in 0..length {
             let mut byte = [0];
             whole.read_exact_at(&mut byte, at).unwrap();

@@ -135,12 +135,12 @@ impl Index {
         })
     }
 
-    /// Whether a file of this name was written by this process after it had given this identity.
-    pub(super) fn has_since(&self, name: Name, identity: u64) -> bool {
+    /// Whether a file of this name has one of the `count` identities from `first` on. (Files of earlier processes have any.)
+    pub(super) fn has_one_of(&self, name: Name, first: u64, count: u64) -> bool {
         let shelf = self.shelf.lock();
         let uri = shelf.peek(name.id.short());
-        let since = |known: &Known| known.name == name && known.identity.wrapping_sub(identity) < u64::MAX / 2;
-        uri.is_some_and(|uri| uri.0.iter().any(since))
+        let one_of = |known: &Known| known.name == name && known.identity.wrapping_sub(first) < count;
+        uri.is_some_and(|uri| uri.0.iter().any(one_of))
     }
 
     /// Forgets all files of a URI, also those of which it does not know yet, and names the others.

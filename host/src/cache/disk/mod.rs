@@ -3,11 +3,15 @@
 //! - [`file`] is what is in a file, and how damage is found.
 //! - [`index`] knows in memory which files there are, and which go next.
 //! - [`scan`] makes the index when Weir starts, while it serves.
+//! - [`growing`] is what is written while it arrives.
 //! - [`pool`] has the threads that touch the disk, and [`reader`] gives bodies to clients a block at a time.
 //!
 //! **Names.** `FOLDER/abc/KEY-VARIANT`: the first three digits of the key, the key's hash (128 bits), and that of the route and
 //! the fields that the response varies on. A response that takes another's place has its name, so that renaming the new file
 //! over the old one is the whole change, and a crash leaves one or the other.
+//!
+//! **Soft purges.** What is to be stale from now on is marked in its file, in place, and [`pending`] has the mark until it is
+//! there.
 //!
 //! **Crashes.** A file is written under `FOLDER/new/` and renamed when its last byte is written. What lies in there when Weir
 //! starts is removed. Nothing is synced: after a power failure a file may be damaged, which its checksums show.
@@ -17,7 +21,9 @@
 //! except for a body that breaks off because a block of it cannot be read any more.
 
 mod file;
+mod growing;
 mod index;
+mod pending;
 mod pool;
 mod reader;
 mod scan;
@@ -27,17 +33,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use self::file::Prefix;
+use self::file::{Prefix, Start};
 use self::index::{Found, Index, Known};
+use self::pending::Pending;
 use self::pool::Pool;
 use self::reader::Inner;
 
+pub(super) use self::growing::{Growing, Progress, Written};
 pub(super) use self::reader::{Blocks, Open};
 
 /// Failures in a row after which the disk is left alone.
@@ -64,8 +72,11 @@ pub(super) struct Disk {
     next: AtomicU64,
     failures: AtomicU32,
     resting: Mutex<Option<Instant>>,
+    /// Until when nobody waits for a write.
+    behind: Mutex<Option<Instant>>,
     /// Counts removals, by part of the key: what was being written meanwhile is not kept.
     removals: [AtomicU64; 64],
+    pending: Pending,
     counts: Counts,
 }
 
@@ -144,8 +155,35 @@ impl Name {
 pub(super) struct Loaded {
     /// What [`Object::head`] was.
     pub(super) head: Vec<u8>,
+    /// Since when it is stale by decree, to the second.
+    pub(super) expired: Option<SystemTime>,
     /// Its body.
     pub(super) body: Open,
+}
+
+/// Which responses to a URI are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    Variant(u64),
+}
+
+impl Which {
+    fn picks(self, name: Name) -> bool {
+        match self {
+            Self::All => true,
+            Self::Variant(variant) => name.variant == variant,
+        }
+    }
+}
+
+/// What becomes of a response that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Keep,
+    /// It is stale from then on.
+    Expire(SystemTime),
+    Remove,
 }
 
 /// A response to be written.
@@ -206,7 +244,9 @@ impl Disk {
             next: AtomicU64::new(ahash::RandomState::new().hash_one(std::process::id())),
             failures: AtomicU32::new(0),
             resting: Mutex::new(None),
+            behind: Mutex::new(None),
             removals: std::array::from_fn(|_| AtomicU64::new(0)),
+            pending: Pending::default(),
             counts: Counts::default(),
         });
         disk.reconfigure(config);
@@ -254,12 +294,20 @@ impl Disk {
         loaded
     }
 
+    /// The same on a thread that may wait, and without counting as a hit: for operators.
+    pub(super) fn load_blocking(self: &Arc<Self>, id: Id) -> Vec<Loaded> {
+        if self.is_resting() {
+            return Vec::new();
+        }
+        self.load_now(id)
+    }
+
     /// Writes a response; done when this is told so. What is dropped is done at once.
     pub(super) fn write(self: &Arc<Self>, object: Object) -> oneshot::Receiver<Option<Open>> {
         let (done, written) = oneshot::channel();
         let length = object.body.len() as u64;
         let waiting = self.unwritten.fetch_add(length, Ordering::Relaxed);
-        let removals = self.removals(object.id).load(Ordering::Acquire);
+        let removals = self.removals_of(object.id);
         let disk = Arc::clone(self);
         let job = move || {
             let open = disk.write_now(&object, removals);
@@ -274,16 +322,49 @@ impl Disk {
         written
     }
 
-    /// Gives a response another head.
-    pub(super) fn rewrite(self: &Arc<Self>, open: &Open, mut object: Object) {
-        let removals = self.removals(object.id).load(Ordering::Acquire);
+    /// Begins to write a response whose head will be about this long, and of which `tell` is told how far it got. `None` where
+    /// the disk is left alone.
+    pub(super) fn grow(
+        self: &Arc<Self>,
+        id: Id,
+        variant: u64,
+        head: usize,
+        tell: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Option<Growing> {
+        if self.is_resting() {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Growing::new(self, id, variant, head, tell)
+    }
+
+    /// Somebody has waited for a write for as long as anybody does: for a while nobody shall.
+    pub(super) fn fall_behind(&self) {
+        *self.behind.lock() = Some(Instant::now() + REST);
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.lock().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Gives a response another head, its body copied a block at a time: what is read of the old file is read to its end.
+    pub(super) fn rewrite(self: &Arc<Self>, open: &Open, object: Object) {
+        let Some(copy) = self.grow(object.id, object.variant, object.head.len(), |_| {}) else {
+            return;
+        };
         let (disk, open) = (Arc::clone(self), open.clone());
         let _ = self.pool.run(move || {
-            if let Some(body) = open.read_now() {
-                object.body = body;
-                disk.write_now(&object, removals);
-                disk.make_room();
+            for block in 0..open.length().div_ceil(file::BLOCK) {
+                // Damage has been counted, and takes the old file away.
+                let Ok(data) = open.read_block(block) else { return };
+                if let Err(error) = copy.append_now(&data) {
+                    return disk.write_failed(&error);
+                }
             }
+            if let Err(error) = copy.finish_now(object.head) {
+                disk.write_failed(&error);
+            }
+            disk.make_room();
         });
     }
 
@@ -299,7 +380,7 @@ impl Disk {
         }
         let before = self.next.load(Ordering::Relaxed);
         let disk = Arc::clone(self);
-        let _ = self.pool.run(move || {
+        self.pool.run_in_any_case(move || {
             let names = if complete { known } else { disk.names_in_folder(id) };
             disk.unlink_older(&names, before);
         });
@@ -312,29 +393,73 @@ impl Disk {
         self.index.remove(id, |known| known.name.variant == variant);
         let before = self.next.load(Ordering::Relaxed);
         let disk = Arc::clone(self);
-        let _ = self
-            .pool
-            .run(move || disk.unlink_older(&[Name { id, variant }], before));
+        self.pool
+            .run_in_any_case(move || disk.unlink_older(&[Name { id, variant }], before));
     }
 
-    /// Reads every head and removes what the predicate picks. It waits for the disk, and takes as long as that takes: for
-    /// operators, on a thread that may.
-    pub(super) fn remove_if(&self, mut picks: impl FnMut(&[u8]) -> bool) -> u64 {
-        let mut removed = 0;
+    /// Makes responses to a URI stale since then, for every load that begins after it returns, and has those that are being
+    /// written dropped. Gives how many are known.
+    pub(super) fn expire(self: &Arc<Self>, id: Id, which: Which, since: SystemTime) -> u64 {
+        self.removals(id).fetch_add(1, Ordering::AcqRel);
+        let complete = self.index.is_complete();
+        let mut names = match self.index.find(id) {
+            Found::These(names) => names.to_vec(),
+            Found::Unknown => Vec::new(),
+        };
+        names.retain(|name| which.picks(*name));
+        let count = names.len() as u64;
+        if names.is_empty() && complete {
+            return 0;
+        }
+        let expired = seconds(since);
+        let mark = self.pending.add(id, which, expired);
+        let before = self.next.load(Ordering::Relaxed);
+        let disk = Arc::clone(self);
+        self.pool.run_in_any_case(move || {
+            if !complete {
+                names = disk.names_in_folder(id);
+                names.retain(|name| which.picks(*name));
+            }
+            for name in names {
+                // What has taken its name since is fresh.
+                if !disk.is_written_since(name, before) {
+                    disk.mark(name, expired);
+                }
+            }
+            disk.pending.remove(mark);
+        });
+        count
+    }
+
+    /// Reads every head and does with it what the judge says; gives how many it changed. It waits for the disk, and takes as
+    /// long as that takes: for operators, on a thread that may.
+    pub(super) fn revise(&self, mut judge: impl FnMut(&[u8]) -> Fate) -> u64 {
+        let mut changed = 0;
         for removals in &self.removals {
             removals.fetch_add(1, Ordering::AcqRel);
         }
         scan::each(&self.folder, |name, file| {
-            if let Ok((_, head)) = file::read_head(file)
-                && picks(&head)
-            {
-                self.index.remove(name.id, |known| known.name == name);
-                self.unlink(&[name]);
-                removed += 1;
+            let before = self.next.load(Ordering::Relaxed);
+            let Ok(start) = file::read_start(file) else {
+                return scan::Then::Continue;
+            };
+            let fate = judge(&start.head);
+            // What has taken its name meanwhile is another response.
+            if fate == Fate::Keep || self.is_written_since(name, before) {
+                return scan::Then::Continue;
             }
+            match fate {
+                Fate::Expire(since) if start.expired.is_none() => self.mark(name, seconds(since)),
+                Fate::Remove => {
+                    self.index.remove(name.id, |known| known.name == name);
+                    self.unlink(&[name]);
+                }
+                Fate::Keep | Fate::Expire(_) => return scan::Then::Continue,
+            }
+            changed += 1;
             scan::Then::Continue
         });
-        removed
+        changed
     }
 
     /// What an operator wants to know.
@@ -354,11 +479,20 @@ impl Disk {
     }
 
     fn load_now(self: &Arc<Self>, id: Id) -> Vec<Loaded> {
+        // Before the files are read: what is not pending any more is in them.
+        let pending = self.pending.of(id);
         let names = match self.index.find(id) {
             Found::These(names) => names.to_vec(),
             Found::Unknown => self.names_in_folder(id),
         };
-        names.into_iter().filter_map(|name| self.load_one(name)).collect()
+        let load = |name| {
+            let mut loaded = self.load_one(name)?;
+            let decreed = pending.iter().filter(|mark| mark.which.picks(name));
+            let expired = decreed.map(|mark| time(mark.expired)).chain(loaded.expired).min();
+            loaded.expired = expired;
+            Some(loaded)
+        };
+        names.into_iter().filter_map(load).collect()
     }
 
     fn load_one(self: &Arc<Self>, name: Name) -> Option<Loaded> {
@@ -373,7 +507,7 @@ impl Disk {
                 return None;
             }
         };
-        let Ok((prefix, head)) = file::read_head(&file) else {
+        let Ok(Start { prefix, expired, head }) = file::read_start(&file) else {
             self.index.remove(name.id, |known| known.name == name);
             self.counts.read_errors.fetch_add(1, Ordering::Relaxed);
             self.unlink(&[name]);
@@ -390,55 +524,67 @@ impl Disk {
             prefix,
             file,
         }));
-        Some(Loaded { head, body })
+        Some(Loaded {
+            head,
+            expired: expired.map(time),
+            body,
+        })
     }
 
     fn write_now(self: &Arc<Self>, object: &Object, removals: u64) -> Option<Open> {
-        let identity = self.next.fetch_add(1, Ordering::Relaxed);
+        let identity = self.next_identity();
         let prefix = Prefix::new(&object.head, object.body.len() as u64, identity)?;
         let name = Name {
             id: object.id,
             variant: object.variant,
         };
         let temporary = self.folder.join(NEW).join(format!("{identity:016x}"));
-        let written = self.create(&temporary, &prefix, object).and_then(|file| {
-            // Under way here it could still be removed; from the renaming on, the index decides.
-            self.index.add(Known {
-                name,
-                length: prefix.file_length(),
-                identity,
-            });
-            if self.removals(object.id).load(Ordering::Acquire) != removals {
-                self.index.remove(object.id, |known| known.identity == identity);
-                let _ = fs::remove_file(&temporary);
-                return Ok(None);
-            }
-            self.rename(&temporary, name)?;
-            if !self.index.has(name, identity) {
-                let _ = fs::remove_file(name.path(&self.folder));
-                return Ok(None);
-            }
-            Ok(Some(file))
+        let written = self
+            .create(&temporary, &prefix, object)
+            .and_then(|file| self.keep(name, prefix, &temporary, file, removals));
+        written.unwrap_or_else(|error| {
+            let _ = fs::remove_file(&temporary);
+            self.write_failed(&error);
+            None
+        })
+    }
+
+    /// Gives a file that is complete its name, unless something was removed since `removals` were counted.
+    fn keep(
+        self: &Arc<Self>,
+        name: Name,
+        prefix: Prefix,
+        temporary: &Path,
+        file: File,
+        removals: u64,
+    ) -> io::Result<Option<Open>> {
+        // Under way here it could still be removed; from the renaming on, the index decides.
+        self.index.add(Known {
+            name,
+            length: prefix.file_length(),
+            identity: prefix.identity,
         });
-        match written {
-            Ok(Some(file)) => {
-                self.failures.store(0, Ordering::Relaxed);
-                self.counts.written.fetch_add(1, Ordering::Relaxed);
-                Some(Open(Arc::new(Inner {
-                    disk: Arc::clone(self),
-                    name,
-                    prefix,
-                    file,
-                })))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                let _ = fs::remove_file(&temporary);
-                self.index.remove(object.id, |known| known.identity == identity);
-                self.failed(&self.counts.write_errors, &error);
-                None
-            }
+        if self.removals_of(name.id) != removals {
+            self.index.remove(name.id, |known| known.identity == prefix.identity);
+            let _ = fs::remove_file(temporary);
+            return Ok(None);
         }
+        if let Err(error) = self.rename(temporary, name) {
+            self.index.remove(name.id, |known| known.identity == prefix.identity);
+            return Err(error);
+        }
+        if !self.index.has(name, prefix.identity) {
+            let _ = fs::remove_file(name.path(&self.folder));
+            return Ok(None);
+        }
+        self.failures.store(0, Ordering::Relaxed);
+        self.counts.written.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(Open(Arc::new(Inner {
+            disk: Arc::clone(self),
+            name,
+            prefix,
+            file,
+        }))))
     }
 
     fn create(&self, temporary: &Path, prefix: &Prefix, object: &Object) -> io::Result<File> {
@@ -496,8 +642,27 @@ impl Disk {
     /// Removes files, unless others have taken their names since.
     fn unlink_older(&self, names: &[Name], before: u64) {
         for name in names {
-            if !self.index.has_since(*name, before) {
+            if !self.is_written_since(*name, before) {
                 self.unlink(&[*name]);
+            }
+        }
+    }
+
+    /// Marks the response in a file as stale since then. What cannot be marked goes.
+    fn mark(&self, name: Name, expired: u64) {
+        let file = File::options().read(true).write(true).open(name.path(&self.folder));
+        let marked = file.and_then(|file| {
+            let prefix = file::read_prefix(&file).map_err(|Damaged| io::ErrorKind::InvalidData)?;
+            file::expire(&file, &prefix, expired)
+        });
+        match marked {
+            Ok(()) => {}
+            Err(error) => {
+                self.index.remove(name.id, |known| known.name == name);
+                self.unlink(&[name]);
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.failed(&self.counts.write_errors, &error);
+                }
             }
         }
     }
@@ -533,6 +698,24 @@ impl Disk {
         !over
     }
 
+    /// Whether a file of this name was written after `before` was the next identity.
+    fn is_written_since(&self, name: Name, before: u64) -> bool {
+        let given = self.next.load(Ordering::Relaxed).wrapping_sub(before);
+        self.index.has_one_of(name, before, given)
+    }
+
+    fn next_identity(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn write_failed(&self, error: &io::Error) {
+        self.failed(&self.counts.write_errors, error);
+    }
+
+    fn removals_of(&self, id: Id) -> u64 {
+        self.removals(id).load(Ordering::Acquire)
+    }
+
     fn removals(&self, id: Id) -> &AtomicU64 {
         #[expect(clippy::indexing_slicing, reason = "the remainder is less than the length")]
         &self.removals[id.removals()]
@@ -547,6 +730,17 @@ impl Disk {
             .ok()?;
         receiver.await.ok()
     }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn time(seconds: u64) -> SystemTime {
+    // What is no time is before all of them.
+    UNIX_EPOCH
+        .checked_add(Duration::from_secs(seconds))
+        .unwrap_or(UNIX_EPOCH)
 }
 
 impl Open {

@@ -62,6 +62,12 @@ impl Pool {
         self.0.changed.notify_one();
         Ok(())
     }
+
+    /// The same however far behind the disk is: for small jobs without which something false would be served later on.
+    pub(super) fn run_in_any_case(&self, job: impl FnOnce() + Send + 'static) {
+        self.0.queue.lock().jobs.push_back(Box::new(job));
+        self.0.changed.notify_one();
+    }
 }
 
 impl Drop for Pool {

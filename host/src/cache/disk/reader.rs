@@ -40,13 +40,6 @@ impl Open {
         }
     }
 
-    /// The whole body, on a thread that may wait for it.
-    pub(super) fn read_now(&self) -> Option<Bytes> {
-        let blocks = 0..self.length().div_ceil(BLOCK);
-        let read: Result<Vec<Bytes>, Damaged> = blocks.map(|block| self.read_block(block)).collect();
-        Some(Bytes::from(read.ok()?.concat()))
-    }
-
     fn block(&self, block: u64) -> oneshot::Receiver<Result<Bytes, Damaged>> {
         let (sender, receiver) = oneshot::channel();
         let open = self.clone();
@@ -57,7 +50,8 @@ impl Open {
         receiver
     }
 
-    fn read_block(&self, block: u64) -> Result<Bytes, Damaged> {
+    /// One block of it, on a thread that may wait for it.
+    pub(super) fn read_block(&self, block: u64) -> Result<Bytes, Damaged> {
         let Inner {
             disk,
             name,

@@ -130,9 +130,59 @@ async fn what_is_removed_while_it_is_written_is_not_kept() {
     disk.write(object(1, 1, "again")).await.unwrap();
     disk.remove_variant(id(1), 2);
     assert_eq!(bodies(&disk, 1).await, ["again"]);
-    assert_eq!(disk.remove_if(|head| head == b"head of 1"), 1);
+    let judge = |head: &[u8]| match head {
+        b"head of 1" => Fate::Remove,
+        _ => Fate::Keep,
+    };
+    assert_eq!(disk.revise(judge), 1);
     assert!(bodies(&disk, 1).await.is_empty());
     assert_eq!((disk.stats().objects, disk.stats().bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_expired_is_stale_at_once_and_in_the_next_process() {
+    let bed = Bed::new();
+    let since = time(1_700_000_000);
+    let expired = |disk: &Arc<Disk>, number: u64| {
+        let disk = Arc::clone(disk);
+        async move {
+            let loaded = disk.load(id(number)).await;
+            let mut marks: Vec<_> = loaded.iter().map(|loaded| loaded.expired).collect();
+            marks.sort();
+            marks
+        }
+    };
+    {
+        let disk = bed.opened();
+        for (number, variant) in [(1, 1), (1, 2), (2, 1), (3, 1)] {
+            disk.write(object(number, variant, "one")).await.unwrap();
+        }
+        assert_eq!(disk.expire(id(1), Which::Variant(2), since), 1);
+        assert_eq!(disk.expire(id(9), Which::All, since), 0);
+        let judge = |head: &[u8]| match head {
+            b"head of 2" => Fate::Expire(since),
+            _ => Fate::Keep,
+        };
+        assert_eq!((disk.revise(judge), disk.revise(judge)), (1, 0));
+        assert_eq!(expired(&disk, 1).await, [None, Some(since)]);
+        while !disk.pending.of(id(1)).is_empty() {
+            thread_yield();
+        }
+    }
+    // Before its folder has been looked through, too.
+    let disk = bed.open();
+    disk.expire(id(3), Which::All, since);
+    assert_eq!(expired(&disk, 3).await, [Some(since)]);
+    while !disk.pending.of(id(3)).is_empty() {
+        thread_yield();
+    }
+    let disk = bed.opened();
+    for (number, marks) in [(1, &[None, Some(since)][..]), (2, &[Some(since)]), (3, &[Some(since)])] {
+        assert_eq!(expired(&disk, number).await, marks, "{number}");
+    }
+    disk.write(object(2, 1, "newer")).await.unwrap();
+    assert_eq!(expired(&disk, 2).await, [None]);
+    assert_eq!(disk.stats().objects, 4);
 }
 
 #[tokio::test]
@@ -223,4 +273,77 @@ async fn a_part_of_a_large_body_is_read_as_it_is_asked_for() {
     // Its name may go while it is read.
     disk.remove(id(1));
     assert_eq!(open.read_whole().await.unwrap(), whole);
+}
+
+fn large() -> Bytes {
+    (0..900_000_u32).map(|number| (number / 3) as u8).collect()
+}
+
+#[tokio::test]
+async fn what_is_written_while_it_arrives_is_read_meanwhile_and_afterwards() {
+    let bed = Bed::new();
+    let disk = bed.opened();
+    let (told, progress) = std::sync::mpsc::channel();
+    let head = b"a head of some length".to_vec();
+    let growing = disk.grow(id(1), 1, head.len(), move |progress| told.send(progress).unwrap());
+    let growing = growing.unwrap();
+    let whole = large();
+    let mut length = 0;
+    for piece in whole.chunks(77_777) {
+        growing.append(Bytes::copy_from_slice(piece));
+        length += piece.len() as u64;
+    }
+    while progress.recv().unwrap() != Progress::Written(length) {}
+    let written = growing.written();
+    let read = written.read(100_000, 100_010).await.unwrap().unwrap();
+    assert_eq!(read, whole[100_000..100_010]);
+    let open = growing.finish(head.clone()).await.unwrap().unwrap();
+    assert_eq!(open.read_whole().await.unwrap(), whole);
+    let disk = bed.opened();
+    let loaded = disk.load(id(1)).await.pop().unwrap();
+    assert!(loaded.head.starts_with(&head) && loaded.head.len() == head.len() + 64);
+    assert_eq!(loaded.body.read_whole().await.unwrap(), whole);
+    assert_eq!(written.read(5, 6).await.unwrap().unwrap(), whole[5..6]);
+}
+
+#[tokio::test]
+async fn what_is_given_up_or_removed_on_its_way_leaves_nothing() {
+    let bed = Bed::new();
+    let disk = bed.opened();
+    let growing = disk.grow(id(1), 1, 0, |_| {}).unwrap();
+    growing.append(large());
+    drop(growing);
+    let growing = disk.grow(id(2), 1, 0, |_| {}).unwrap();
+    growing.append(large());
+    disk.remove(id(2));
+    assert!(growing.finish(Vec::new()).await.unwrap().is_none());
+    let left = || fs::read_dir(bed.config.path.join(NEW)).unwrap().count();
+    while left() > 0 {
+        thread_yield();
+    }
+    assert_eq!((disk.stats().objects, bed.files().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_head_is_changed_under_its_body() {
+    let bed = Bed::new();
+    let disk = bed.opened();
+    let written = disk.write(Object {
+        body: large(),
+        ..object(1, 1, "")
+    });
+    let open = written.await.unwrap().unwrap();
+    disk.rewrite(
+        &open,
+        Object {
+            head: b"another head".to_vec(),
+            ..object(1, 1, "")
+        },
+    );
+    while disk.stats().written < 2 {
+        thread_yield();
+    }
+    let loaded = disk.load(id(1)).await.pop().unwrap();
+    assert!(loaded.head.starts_with(b"another head"));
+    assert_eq!(loaded.body.read_whole().await.unwrap(), large());
 }
