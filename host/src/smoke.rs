@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod http2;
+
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -10,12 +12,13 @@ use bytes::BytesMut;
 use http::header::{COOKIE, FORWARDED, HOST, HeaderValue};
 use http::{Method, Request};
 
-use crate::config::{self, HashKey, Outside, Style};
-use crate::exchange::admit;
+use crate::config::{self, CacheRules, HashKey, Outside, ParameterPattern, Query, Style};
 use crate::exchange::subject::Subject;
+use crate::exchange::{admit, query};
 use crate::http1::decode::{Decoder, Piece};
 use crate::http1::framing::{self, Framing};
 use crate::http1::head::{self, Bounds, HeadScan, Progress};
+use crate::proxy_protocol::{self, Parsed};
 use crate::upstream::balance::hash_key;
 
 /// Inputs for each parser.
@@ -70,8 +73,8 @@ impl Dice {
     }
 
     /// One of the seeds, with some things done to it.
-    fn mutant(&mut self, seeds: &[&str]) -> Vec<u8> {
-        let mut bytes = seeds[self.below(seeds.len())].as_bytes().to_vec();
+    fn mutant(&mut self, seeds: &[impl AsRef<[u8]>]) -> Vec<u8> {
+        let mut bytes = seeds[self.below(seeds.len())].as_ref().to_vec();
         for _ in 0..=self.below(4) {
             let at = self.below(bytes.len() + 1);
             match self.below(5) {
@@ -90,7 +93,7 @@ impl Dice {
     }
 }
 
-fn mutants(seeds: &'static [&'static str]) -> impl Iterator<Item = (usize, Vec<u8>)> {
+fn mutants<S: AsRef<[u8]>>(seeds: &[S]) -> impl Iterator<Item = (usize, Vec<u8>)> {
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     (0..ROUNDS).map(move |_| (dice.below(64), dice.mutant(seeds)))
 }
@@ -200,6 +203,46 @@ fn hosts_addresses_and_cookies() {
             ..Subject::vacant()
         };
         let _ = hash_key(&HashKey::Cookie("session".into()), &subject);
+    }
+}
+
+#[test]
+fn queries() {
+    let rules = |query| CacheRules {
+        query,
+        ignore_query: vec![ParameterPattern::Prefix("utm_".to_owned())],
+        ..CacheRules::default()
+    };
+    for (choice, bytes) in mutants(&["/a?b=1&a=2&&utm_x=%00", "/?=&=&", "http://a:80/b?c#d"]) {
+        let Ok(uri) = http::Uri::try_from(&bytes[..]) else {
+            continue;
+        };
+        let rules = rules([Query::Exact, Query::Sorted, Query::Removed][choice % 3]);
+        let mut subject = Subject::vacant();
+        subject.request.uri = uri;
+        query::tidy(&mut subject, &rules);
+        let once = subject.upstream_target.clone();
+        query::tidy(&mut subject, &rules);
+        assert_eq!(subject.upstream_target, once, "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn proxy_headers() {
+    let addresses = b"\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x67\0\x50";
+    let seeds = [
+        b"PROXY TCP4 192.0.2.1 198.51.100.1 4711 80\r\nGET / HTTP/1.1\r\n".to_vec(),
+        b"PROXY TCP6 2001:db8::1 ::ffff:192.0.2.1 1 65535\r\n".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], addresses].concat(),
+        [&b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x03\x04\0\0"[..], addresses].concat(),
+    ];
+    for (_, bytes) in mutants(&seeds) {
+        if let Ok(Parsed::Whole(announced, length)) = proxy_protocol::parse(&bytes) {
+            let header = &bytes[..length];
+            assert_eq!(proxy_protocol::parse(header), Ok(Parsed::Whole(announced, length)));
+            assert_eq!(proxy_protocol::parse(&header[..length - 1]), Ok(Parsed::Partial));
+        }
     }
 }
 
