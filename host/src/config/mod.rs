@@ -11,6 +11,8 @@ mod compression;
 pub mod endpoint;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod limit_table;
 mod limits;
 mod raw;
 pub mod reference;

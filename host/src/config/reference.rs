@@ -47,7 +47,8 @@ fn write_section(page: &mut String, section: &Section) {
     }
 }
 
-fn takes(kind: &Kind) -> String {
+/// What a setting takes, in words.
+pub(super) fn takes(kind: &Kind) -> String {
     match kind {
         Kind::Duration(low, high) => format!("duration, {low} to {high}"),
         Kind::DurationOrOff(low, high) => format!("duration, {low} to {high}, or `\"off\"`"),
@@ -67,7 +68,8 @@ fn takes(kind: &Kind) -> String {
     }
 }
 
-fn default(setting: &Setting) -> String {
+/// What holds where a setting is absent.
+pub(super) fn default(setting: &Setting) -> String {
     match setting.default {
         Fallback::Required => "**needed**".to_owned(),
         Fallback::Described(what) => what.to_owned(),
