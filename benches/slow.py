@@ -3,8 +3,9 @@
 
     benches/slow.py [--weir target/release/weir] [--connections 4000] [--seconds 20]
 
-Runs Debian's slowhttptest against Weir in four ways (slow heads, slow bodies, slow reading, ranges) while one client asks twenty times a
-second over a new connection each, as it did before the attack. Needs slowhttptest, and twice as many file descriptors as connections.
+Runs Debian's slowhttptest against Weir in four ways (slow heads, slow bodies, slow reading, ranges) while one client asks a hundred times
+a second over a new connection each, as it did before the attack. The origin is nginx. The attacker, which in truth has a machine of its
+own, runs at the lowest priority. Needs slowhttptest, nginx, and twice as many file descriptors as connections.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from idle import connect, free_port, start_origin, start_weir
+from idle import await_port, connect, free_port, start_weir
 
 ATTACKS = {
     "slow heads": ["-H", "-i", "10"],
@@ -22,7 +23,8 @@ ATTACKS = {
     "slow reading": ["-X", "-w", "1", "-y", "16", "-n", "5", "-z", "8", "-k", "3"],
     "range flood": ["-R", "-a", "10", "-b", "3000"],
 }
-ASK = b"GET / HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n"
+INTERVAL = 0.01
+ASK = b"GET /other HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n"
 
 
 def main():
@@ -33,8 +35,18 @@ def main():
     options = arguments.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    origin = start_origin()
-    print("| attack | answered | failed | median | 99th percentile | calm 99th |\n|---|---:|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        origin = free_port()
+        nginx = start_nginx(Path(folder), origin)
+        try:
+            attack_all(options, origin)
+        finally:
+            nginx.terminate()
+            nginx.wait()
+
+
+def attack_all(options, origin):
+    print("| attack | connections | answered | failed | median | 99th percentile | calm 99th |\n|---|---:|---:|---:|---:|---:|---:|")
     for name, attack in ATTACKS.items():
         with tempfile.TemporaryDirectory() as folder:
             port = free_port()
@@ -42,21 +54,53 @@ def main():
             try:
                 calm, _ = others(port, options.seconds / 2)
                 attacker = subprocess.Popen(
-                    ["slowhttptest", *attack, "-c", str(options.connections), "-r", "1000", "-l", str(options.seconds + 5),
-                     "-u", f"http://127.0.0.1:{port}/", "-p", "3"],
+                    ["nice", "-n", "19", "slowhttptest", *attack, "-c", str(options.connections), "-r", "2000", "-l", str(options.seconds + 7),
+                     "-u", f"http://127.0.0.1:{port}/index.html", "-p", "3"],
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                time.sleep(5)
+                time.sleep(7)
+                held = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
                 times, failed = others(port, options.seconds)
                 attacker.kill()
                 attacker.wait()
-                print(f"| {name} | {len(times)} | {failed} | {at(times, 0.5)} | {at(times, 0.99)} | {at(calm, 0.99)} |", flush=True)
+                print(f"| {name} | {held} | {len(times)} | {failed} | {at(times, 0.5)} | {at(times, 0.99)} | {at(calm, 0.99)} |", flush=True)
             finally:
                 process.terminate()
                 process.wait()
 
 
+def start_nginx(folder, port):
+    """What is attacked is a page of 1 MiB, more than sockets on the way hold; others ask for a small one."""
+    (folder / "index.html").write_bytes(b"x" * 1024 * 1024)
+    (folder / "nginx.conf").write_text(f"""
+        daemon off;
+        worker_processes 1;
+        worker_rlimit_nofile 65536;
+        pid {folder}/pid;
+        error_log /dev/null;
+        events {{ worker_connections 20000; }}
+        http {{
+            access_log off;
+            client_body_temp_path {folder}/body;
+            client_max_body_size 0;
+            # Answers once it has the whole request, as an application does.
+            server {{
+                listen 127.0.0.1:{port} backlog=4096;
+                location = /other {{ return 200 "hello"; }}
+                location / {{ proxy_pass http://unix:{folder}/socket; }}
+            }}
+            server {{
+                listen unix:{folder}/socket;
+                root {folder};
+                error_page 405 =200 $uri;
+            }}
+        }}
+        """)
+    process = subprocess.Popen(["nginx", "-p", folder, "-c", folder / "nginx.conf"], stderr=subprocess.DEVNULL)
+    return await_port(process, port)
+
+
 def others(port, seconds):
-    """Asks twenty times a second; how long each answer took, and how many did not come."""
+    """Asks again and again; how long each answer took, and how many did not come."""
     times, failed = [], 0
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -71,7 +115,7 @@ def others(port, seconds):
             times.append(time.monotonic() - begun)
         except (OSError, AssertionError):
             failed += 1
-        time.sleep(max(0.0, 0.05 - (time.monotonic() - begun)))
+        time.sleep(max(0.0, INTERVAL - (time.monotonic() - begun)))
     return sorted(times), failed
 
 

@@ -15,5 +15,6 @@ mod caching;
 mod desync;
 mod framing;
 mod http2;
+mod probes;
 mod refused;
 mod upstream;

@@ -29,9 +29,18 @@ pub struct Builder {
     plugins: String,
     admin: String,
     log: String,
-    passed: Option<(String, TcpListener)>,
+    passed: Option<Passed>,
     environment: Vec<(String, String)>,
     descriptors: Option<u32>,
+}
+
+/// A listening socket that Weir does not bind itself.
+#[derive(Debug)]
+enum Passed {
+    /// One of the test's, under a name, as systemd passes it.
+    Socket(String, TcpListener),
+    /// One that systemd's own program binds, which starts Weir with its first client.
+    BySystemd(String, SocketAddr),
 }
 
 /// Starts from an empty configuration.
@@ -152,7 +161,13 @@ impl Builder {
 
     /// Passes a listening socket under a name, as systemd does for a socket unit.
     pub fn socket(mut self, name: &str, socket: TcpListener) -> Self {
-        self.passed = Some((name.to_owned(), socket));
+        self.passed = Some(Passed::Socket(name.to_owned(), socket));
+        self
+    }
+
+    /// Has `systemd-socket-activate` listen at an address, under a name, and start Weir when a client comes.
+    pub fn by_systemd(mut self, name: &str, address: SocketAddr) -> Self {
+        self.passed = Some(Passed::BySystemd(name.to_owned(), address));
         self
     }
 
@@ -170,7 +185,8 @@ impl Builder {
         let mut command = match (self.passed, self.descriptors) {
             (None, None) => program(),
             (None, Some(count)) => with_descriptors(count),
-            (Some((name, socket)), _) => activated(&name, socket),
+            (Some(Passed::Socket(name, socket)), _) => activated(&name, socket),
+            (Some(Passed::BySystemd(name, address)), _) => by_systemd(&name, address, &self.log),
         };
         command.args(RUN).envs(self.environment);
         Proxy::launch(self.folder, command, &self.log)
@@ -566,6 +582,18 @@ fn activated(name: &str, socket: TcpListener) -> Command {
         .args(["sh", name])
         .arg(binary())
         .stdin(OwnedFd::from(socket));
+    command
+}
+
+/// systemd's program for activation by socket. It becomes Weir, in an environment of its own.
+fn by_systemd(name: &str, address: SocketAddr, log: &str) -> Command {
+    let mut command = Command::new("systemd-socket-activate");
+    command
+        .arg(format!("--listen={address}"))
+        .arg(format!("--fdname={name}"))
+        .arg(format!("--setenv=WEIR_LOG={log}"))
+        .arg(binary())
+        .stdin(Stdio::null());
     command
 }
 

@@ -10,6 +10,7 @@ use weir_tests::client::{self, Client};
 use weir_tests::message::{Request, Response};
 use weir_tests::origin::Origin;
 use weir_tests::proxy::{Builder, configure};
+use weir_tests::sync::eventually;
 
 fn behind(listener: &str, origin: &Origin) -> Builder {
     configure()
@@ -98,6 +99,24 @@ fn systemd_passes_a_socket_in_which_clients_wait_already() {
         .start();
     assert_eq!(proxy.address(), address);
     assert_eq!(early.get("/").text_body(), "ok");
+    assert_eq!(proxy.get("/").text_body(), "ok");
+}
+
+/// With systemd's own program, which listens, and becomes Weir once there is a client.
+#[test]
+fn systemd_starts_weir_for_its_first_client() {
+    let origin = Origin::text("ok");
+    let address = weir_tests::origin::refusing();
+    let first = std::thread::spawn(move || {
+        let socket = eventually("systemd's socket", || TcpStream::connect(address).ok());
+        let mut client = Client::over(Box::new(socket));
+        client.get("/").text_body()
+    });
+    let proxy = behind("address = \"systemd:web\"", &origin)
+        .by_systemd("web", address)
+        .start();
+    assert_eq!(first.join().expect("the first client"), "ok");
+    assert_eq!(proxy.listener("web"), address);
     assert_eq!(proxy.get("/").text_body(), "ok");
 }
 

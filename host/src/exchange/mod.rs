@@ -159,6 +159,11 @@ pub async fn run(
     match answered {
         Ok(content) => exchange.conclude(content),
         Err(Ending::Replied(reply)) => exchange.conclude_reply(*reply),
+        // Who has ended inside of a request is told nothing (RFC 9112 §8): 499 is a word of the log.
+        Err(Ending::Refused(refusal)) if refusal.has_no_reader() => {
+            drop(exchange.conclude_refusal(&refusal));
+            Answer::Close
+        }
         Err(Ending::Refused(refusal)) => exchange.conclude_refusal(&refusal),
         Err(Ending::Switched(forwarded)) => exchange.conclude_tunnel(*forwarded),
         Err(Ending::Closed) => {

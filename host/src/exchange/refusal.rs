@@ -128,6 +128,12 @@ impl Refusal {
         }
     }
 
+    /// Whether the client is gone that would read the answer.
+    #[must_use]
+    pub fn has_no_reader(&self) -> bool {
+        self.status() == client_closed_request()
+    }
+
     /// Whether the client may send another request on its connection after this answer.
     #[must_use]
     pub fn ends_connection(&self) -> bool {

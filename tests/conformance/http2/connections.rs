@@ -192,6 +192,20 @@ fn frames_fit_the_state_of_their_stream() {
                 Stream(1, code::STREAM_CLOSED),
             ),
             (
+                "reset: CONTINUATION (§5.1)",
+                all(&[
+                    opened.clone(),
+                    rst_stream(1, code::CANCEL),
+                    frame(kind::CONTINUATION, flag::END_HEADERS, 1, block(&GET)),
+                ]),
+                Connection(code::PROTOCOL_ERROR),
+            ),
+            (
+                "half-closed: RST_STREAM is allowed (§5.1)",
+                all(&[get(1), rst_stream(1, code::CANCEL), get(3)]),
+                Answer(3, 200),
+            ),
+            (
                 "reset: WINDOW_UPDATE is ignored (§5.1)",
                 all(&[opened, rst_stream(1, code::CANCEL), window_update(1, 5)]),
                 Nothing,
@@ -243,6 +257,10 @@ fn a_closed_stream_stays_closed() {
         Connection(code::STREAM_CLOSED),
     );
     closed(get(1), Connection(code::STREAM_CLOSED));
+    closed(
+        frame(kind::CONTINUATION, flag::END_HEADERS, 1, block(&GET)),
+        Connection(code::PROTOCOL_ERROR),
+    );
     closed(window_update(1, 7), Nothing);
     closed(frame(kind::PRIORITY, 0, 1, [0, 0, 0, 3, 9]), Nothing);
     closed(rst_stream(1, code::CANCEL), Nothing);
@@ -333,6 +351,43 @@ fn header_compression_is_held_to_its_rules() {
             ),
         ],
     );
+}
+
+/// Every representation of a field (RFC 7541 §6), one request after another, because each finds what those before it have left.
+#[test]
+fn header_compression_is_read_in_all_its_forms() {
+    let (origin, proxy) = proxy();
+    let mut client = Client::connect(proxy.address());
+    // Indexed, and the authority into the table with a name of the static table.
+    let start = b"\x82\x86\x84\x41\x09weir.test";
+    let forms: [(&str, &[u8]); 7] = [
+        ("a new name with indexing (§6.2.1)", b"\x40\x04x-it\x03one"),
+        ("a name of the table with indexing", b"\x7f\x00\x03two"),
+        ("a name of the table without indexing (§6.2.2)", b"\x0f\x30\x05three"),
+        ("a new name without indexing", b"\x00\x04x-it\x04four"),
+        ("a new name that is never indexed (§6.2.3)", b"\x10\x04x-it\x04five"),
+        (
+            "a Huffman code (§5.2)",
+            b"\x00\x04x-it\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff",
+        ),
+        ("two sizes of the table before the first field (§4.2)", b""),
+    ];
+    let expected = ["one", "two", "three", "four", "five", "www.example.com", ""];
+    for (stream, (what, form)) in (1..).step_by(2).zip(forms) {
+        let block = if form.is_empty() {
+            [&b"\x20\x3f\xe1\x1f"[..], start].concat()
+        } else {
+            [&start[..], form].concat()
+        };
+        client.send(frame(kind::HEADERS, flag::WHOLE, stream, block));
+        judge(what, &mut client, Answer(stream, 200));
+    }
+    let seen: Vec<_> = origin
+        .seen()
+        .iter()
+        .map(|request| request.headers.get("x-it").unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(seen, expected);
 }
 
 #[test]
