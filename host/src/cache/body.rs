@@ -9,6 +9,7 @@ use http_body::Frame;
 
 use super::arrival::{Arrival, Follower};
 use super::disk::{Blocks, Open};
+use crate::http1::buffer::FilePart;
 
 pub use super::arrival::Broken;
 
@@ -129,6 +130,14 @@ impl Reader {
             }
         }
         Poll::Ready(None)
+    }
+
+    /// The next piece, where it can be sent from its file without being read.
+    pub fn next_file(&mut self) -> Option<FilePart> {
+        match &mut self.source {
+            Source::Disk(blocks) => blocks.next_file(),
+            Source::Memory(_) | Source::Arriving(_) => None,
+        }
     }
 
     /// Bytes that are still to come; `None` where nobody knows.

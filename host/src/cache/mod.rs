@@ -220,9 +220,16 @@ impl Cache {
                 drop(contents);
                 answer(hit, request)
             }
-            None => self
-                .load(subject, &key, hash, &contents, loaded)
-                .unwrap_or_else(|| self.miss(subject, &key, hash, loaded, contents, now)),
+            None => match self.load(subject, &key, hash, &contents, loaded) {
+                Some(load) => {
+                    drop(contents);
+                    match load.at_once() {
+                        Some(loaded) => self.lookup_with(subject, Some(&loaded), now),
+                        None => Lookup::Load(load),
+                    }
+                }
+                None => self.miss(subject, &key, hash, loaded, contents, now),
+            },
         }
     }
 
@@ -298,7 +305,7 @@ impl Cache {
         hash: u64,
         contents: &Contents,
         loaded: Option<&Loaded>,
-    ) -> Option<Lookup> {
+    ) -> Option<Box<Load>> {
         let disk = self.store.disk().filter(|_| loaded.is_none())?;
         if contents
             .peek(hash, key, &subject.route, &subject.request.headers)
@@ -309,7 +316,7 @@ impl Cache {
         let bytes = key.to_bytes();
         let id = Id::of(&bytes);
         disk.may_have(id).then(|| {
-            Lookup::Load(Box::new(Load {
+            Box::new(Load {
                 store: Arc::clone(&self.store),
                 disk: Arc::clone(disk),
                 id,
@@ -322,7 +329,7 @@ impl Cache {
                 },
                 route: Arc::clone(&subject.route),
                 max_object: self.in_memory(),
-            }))
+            })
         })
     }
 

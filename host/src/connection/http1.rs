@@ -518,6 +518,16 @@ struct Taking {
     pace: Pace,
     /// Bytes that had been written when Weir last had to wait.
     blocked_at: Option<u64>,
+    turn: Turn,
+}
+
+/// A small answer is written after everything else that is ready has been looked at. Answers that leave together wake a client
+/// on the same machine, or its network card's driver, once and not once each: with 64 clients that is a tenth of a hit's cost.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    #[default]
+    Coming,
+    Come,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -538,6 +548,14 @@ fn poll_write(
         let mut starved = false;
         let mut moved = false;
         while *state == Writing::Body && !link.borrow().io.is_full() {
+            if matches!(framing, Framing::Length(_))
+                && link.borrow().io.takes_files()
+                && let Some(part) = body.next_file()
+            {
+                moved = true;
+                link.borrow_mut().io.queue_file(part);
+                continue;
+            }
             // The body may read from the client (a request that is still being sent), so the link is not borrowed here.
             match body.poll_next(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -562,6 +580,11 @@ fn poll_write(
                     break;
                 }
             }
+        }
+        if *state == Writing::End && taking.turn == Turn::Coming && !link.borrow().io.is_full() {
+            taking.turn = Turn::Come;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let link = &mut *link.borrow_mut();
         match link.io.poll_flush(cx) {

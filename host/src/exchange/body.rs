@@ -14,6 +14,7 @@ use super::finish::{Delivery, Finish};
 use crate::cache::{Broken, Reader, StoredHead};
 use crate::config::{Coding, Compression};
 use crate::connection::http1::ClientBody;
+use crate::http1::buffer::FilePart;
 use crate::http2;
 use crate::upstream::call::Expected;
 use crate::upstream::conversation::Conversation;
@@ -448,6 +449,16 @@ impl ResponseBody {
             None => self.ended = true,
         }
         Poll::Ready(frame)
+    }
+
+    /// The next part of a stored body, where it can go from its file to a socket as it is; else it comes as a frame.
+    pub fn next_file(&mut self) -> Option<FilePart> {
+        let Content::Stored(reader) = &mut self.content else {
+            return None;
+        };
+        let part = reader.next_file()?;
+        self.sent += part.length as u64;
+        Some(part)
     }
 
     /// Reads up to `limit` bytes of the content without giving them away, as [`RequestBody::hold`] does.

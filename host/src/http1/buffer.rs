@@ -1,8 +1,10 @@
 //! One buffer each way between a [`Stream`] and the messages in it.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -27,11 +29,33 @@ const SLICES: usize = 16;
 pub struct Buffered {
     stream: Stream,
     input: BytesMut,
+    /// What is written before the queue: the buffer of a head, kept while what is behind it is written.
+    lead: BytesMut,
+    queue: VecDeque<Piece>,
+    /// What is written after the queue.
     tail: BytesMut,
-    queue: VecDeque<Bytes>,
+    /// Bytes in the queue.
     queued: usize,
     written: u64,
     needs_flush: bool,
+}
+
+/// Something that waits to be written.
+#[derive(Debug)]
+enum Piece {
+    Bytes(Bytes),
+    File(FilePart),
+}
+
+/// Part of a file, sent from the page cache without passing through this process.
+#[derive(Debug)]
+pub struct FilePart {
+    /// The file. What it holds does not change.
+    pub file: Arc<File>,
+    /// Where the part begins, in bytes.
+    pub offset: u64,
+    /// How many bytes it has, at most 1 GiB.
+    pub length: usize,
 }
 
 /// What a read met.
@@ -51,8 +75,9 @@ impl Buffered {
         Self {
             stream,
             input,
-            tail: BytesMut::new(),
+            lead: BytesMut::new(),
             queue: VecDeque::new(),
+            tail: BytesMut::new(),
             queued: 0,
             written: 0,
             needs_flush,
@@ -118,11 +143,10 @@ impl Buffered {
 
     /// Gives back what is not needed while nothing is under way.
     pub fn rest(&mut self) {
-        if self.tail.is_empty() {
-            spare::give(std::mem::take(&mut self.tail));
-        }
-        if self.input.is_empty() {
-            spare::give(std::mem::take(&mut self.input));
+        for buffer in [&mut self.lead, &mut self.tail, &mut self.input] {
+            if buffer.is_empty() {
+                spare::give(std::mem::take(buffer));
+            }
         }
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
@@ -134,24 +158,38 @@ impl Buffered {
         if data.len() <= COPY_LIMIT {
             self.out().extend_from_slice(&data);
         } else {
-            self.seal_tail();
-            self.queued += data.len();
-            self.queue.push_back(data);
+            self.push(data.len(), Piece::Bytes(data));
         }
     }
 
-    fn seal_tail(&mut self) {
-        if !self.tail.is_empty() {
+    /// Whether parts of files can be queued: only a socket in clear takes them as they are.
+    #[must_use]
+    pub fn takes_files(&self) -> bool {
+        matches!(self.stream, Stream::Plain(_))
+    }
+
+    /// Queues part of a file behind what is there.
+    pub fn queue_file(&mut self, part: FilePart) {
+        self.push(part.length, Piece::File(part));
+    }
+
+    fn push(&mut self, length: usize, piece: Piece) {
+        if self.queue.is_empty() && self.lead.is_empty() {
+            // The usual case, a head and a large body: its buffer is written from where it is, and kept.
+            std::mem::swap(&mut self.lead, &mut self.tail);
+        } else if !self.tail.is_empty() {
             let tail = self.tail.split().freeze();
             self.queued += tail.len();
-            self.queue.push_back(tail);
+            self.queue.push_back(Piece::Bytes(tail));
         }
+        self.queued += length;
+        self.queue.push_back(piece);
     }
 
     /// Whether enough is queued that no more should be produced before some of it is written.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.queued + self.tail.len() >= HIGH_WATER
+        self.waiting() >= HIGH_WATER
     }
 
     /// Bytes written since the stream was wrapped: while it grows, the peer is taking what it is sent.
@@ -163,30 +201,29 @@ impl Buffered {
     /// Whether anything waits to be written.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        self.queued > 0 || !self.tail.is_empty()
+        self.waiting() > 0
+    }
+
+    fn waiting(&self) -> usize {
+        self.lead.len() + self.queued + self.tail.len()
     }
 
     /// Writes everything that is queued.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.queue.is_empty() {
-            // The common case, a small message in one piece: written from where it was encoded, and the buffer kept.
-            while !self.tail.is_empty() {
-                let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.tail))?;
-                if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
-                self.written += written as u64;
-                if written == self.tail.len() {
-                    self.tail.clear();
-                } else {
-                    self.tail.advance(written);
-                }
+        while self.has_output() {
+            let written = if self.queue.is_empty() && self.lead.is_empty() {
+                // The common case, a small message in one piece.
+                ready!(Pin::new(&mut self.stream).poll_write(cx, &self.tail))?
+            } else if let (Some(Piece::File(part)), true) = (self.queue.front(), self.lead.is_empty()) {
+                ready!(self.stream.poll_send_file(cx, part))?
+            } else {
+                ready!(self.poll_write_pieces(cx))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-        } else {
-            self.seal_tail();
-            while self.queued > 0 {
-                ready!(self.poll_write_queue(cx))?;
-            }
+            self.written += written as u64;
+            self.wrote(written);
         }
         if self.needs_flush {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
@@ -194,28 +231,50 @@ impl Buffered {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes what stands before the next part of a file.
+    fn poll_write_pieces(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let bytes = self.queue.iter().map_while(|piece| match piece {
+            Piece::Bytes(data) => Some(&data[..]),
+            Piece::File(_) => None,
+        });
+        let all = self.queue.iter().all(|piece| matches!(piece, Piece::Bytes(_)));
+        let tail = all.then_some(&self.tail[..]);
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut used = 0;
-        for (slice, data) in slices.iter_mut().zip(&self.queue) {
+        for (slice, data) in slices
+            .iter_mut()
+            .zip([&self.lead[..]].into_iter().chain(bytes).chain(tail))
+        {
             *slice = IoSlice::new(data);
             used += 1;
         }
-        let mut written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..used]))?;
-        if written == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.queued -= written;
-        self.written += written as u64;
-        while let Some(front) = self.queue.front_mut() {
-            if written < front.len() {
-                front.advance(written);
-                break;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..used])
+    }
+
+    /// Lets go of what was written.
+    fn wrote(&mut self, mut written: usize) {
+        take(&mut self.lead, &mut written);
+        while let Some(front) = self.queue.front_mut().filter(|_| written > 0) {
+            let length = match front {
+                Piece::Bytes(data) => data.len(),
+                Piece::File(part) => part.length,
+            };
+            let taken = written.min(length);
+            written -= taken;
+            self.queued -= taken;
+            if taken == length {
+                self.queue.pop_front();
+                continue;
             }
-            written -= front.len();
-            self.queue.pop_front();
+            match front {
+                Piece::Bytes(data) => data.advance(taken),
+                Piece::File(part) => {
+                    part.offset += taken as u64;
+                    part.length -= taken;
+                }
+            }
         }
-        Poll::Ready(Ok(()))
+        take(&mut self.tail, &mut written);
     }
 
     /// Ends the sending side: TLS close_notify, then FIN.
@@ -242,5 +301,16 @@ impl Buffered {
         }
         let mut context = Context::from_waker(std::task::Waker::noop());
         self.poll_read_head(&mut context).is_pending()
+    }
+}
+
+/// Takes what was written off a buffer, and keeps its memory.
+fn take(buffer: &mut BytesMut, written: &mut usize) {
+    let taken = buffer.len().min(*written);
+    *written -= taken;
+    if taken == buffer.len() {
+        buffer.clear();
+    } else {
+        buffer.advance(taken);
     }
 }

@@ -3,13 +3,15 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use super::buffer::FilePart;
 
 /// A connected stream socket of the system.
 #[derive(Debug)]
@@ -132,10 +134,45 @@ macro_rules! delegate {
     };
 }
 
+fn send_file(socket: BorrowedFd<'_>, part: &FilePart) -> io::Result<usize> {
+    let mut offset = libc::off_t::try_from(part.offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: both descriptors are open for the call, and `offset` is a valid `off_t` that outlives it; no other memory is
+    // touched.
+    let sent = unsafe { libc::sendfile(socket.as_raw_fd(), part.file.as_raw_fd(), &raw mut offset, part.length) };
+    // Less than zero is the only value that does not fit.
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 delegate!(Socket, each_socket);
 delegate!(Stream, each);
 
 impl Stream {
+    /// Sends some of a file's bytes; ready with their number, which is 0 where the file ends before the part does. A stream
+    /// that is not in clear has no way to.
+    pub fn poll_send_file(&self, cx: &mut Context<'_>, part: &FilePart) -> Poll<io::Result<usize>> {
+        let Self::Plain(socket) = self else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        loop {
+            each_socket!(socket, stream => ready!(stream.poll_write_ready(cx)))?;
+            let mut some = 0;
+            let send = || match send_file(socket.as_fd(), part)? {
+                // The socket is full: said so, its readiness is waited for without asking it once more.
+                sent if sent > 0 && sent < part.length => {
+                    some = sent;
+                    Err(io::ErrorKind::WouldBlock.into())
+                }
+                sent => Ok(sent),
+            };
+            let sent = each_socket!(socket, stream => stream.try_io(Interest::WRITABLE, send));
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && some > 0 => return Poll::Ready(Ok(some)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
     /// Makes the coming close a reset. A socket that cannot be told so is closed as usual.
     pub fn reset_on_close(&self) {
         let socket = match self {

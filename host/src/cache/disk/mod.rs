@@ -5,6 +5,7 @@
 //! - [`scan`] makes the index when Weir starts, while it serves.
 //! - [`growing`] is what is written while it arrives.
 //! - [`pool`] has the threads that touch the disk, and [`reader`] gives bodies to clients a block at a time.
+//! - [`warm`] keeps files open whose responses are asked for, and [`resident`] knows what can be sent without the disk.
 //!
 //! **Names.** `FOLDER/abc/KEY-VARIANT`: the first three digits of the key, the key's hash (128 bits), and that of the route and
 //! the fields that the response varies on. A response that takes another's place has its name, so that renaming the new file
@@ -26,7 +27,9 @@ mod index;
 mod pending;
 mod pool;
 mod reader;
+mod resident;
 mod scan;
+mod warm;
 
 use std::fs::{self, File};
 use std::io;
@@ -44,9 +47,14 @@ use self::index::{Found, Index, Known};
 use self::pending::Pending;
 use self::pool::Pool;
 use self::reader::Inner;
+use self::warm::Warm;
 
 pub(super) use self::growing::{Growing, Progress, Written};
 pub(super) use self::reader::{Blocks, Open};
+pub(super) use self::warm::Since;
+
+use super::body::Body;
+use super::entry::Entry;
 
 /// Failures in a row after which the disk is left alone.
 const MOST_FAILURES: u32 = 8;
@@ -63,6 +71,7 @@ const NEW: &str = "new";
 pub(super) struct Disk {
     folder: PathBuf,
     index: Index,
+    warm: Warm,
     pool: Pool,
     size: AtomicU64,
     max_files: AtomicU64,
@@ -234,6 +243,7 @@ impl Disk {
         let disk = Arc::new(Self {
             folder: config.path.clone(),
             index: Index::new(),
+            warm: Warm::new(),
             pool: Pool::start()?,
             size: AtomicU64::new(0),
             max_files: AtomicU64::new(0),
@@ -260,6 +270,8 @@ impl Disk {
         self.max_files.store(config.max_files, Ordering::Relaxed);
         self.min_object.store(config.min_object, Ordering::Relaxed);
         self.max_object.store(config.max_object, Ordering::Relaxed);
+        // What is kept there was made by the rules before.
+        self.warm.forget_all();
         let disk = Arc::clone(self);
         let _ = self.pool.run(move || disk.make_room());
     }
@@ -292,6 +304,26 @@ impl Disk {
             self.counts.hits.fetch_add(1, Ordering::Relaxed);
         }
         loaded
+    }
+
+    /// To be asked before a [`Disk::load`] whose files are to stay open.
+    pub(super) fn before_load(&self, id: Id) -> Since {
+        self.warm.now(id)
+    }
+
+    /// Keeps the files of a URI open for the next time, if they are as they were `since`.
+    pub(super) fn keep_open(&self, id: Id, key: &[u8], entries: &[Arc<Entry>], since: Since) {
+        let has_file = |entry: &Arc<Entry>| matches!(entry.body, Body::Disk(_));
+        if !entries.is_empty() && entries.iter().all(has_file) {
+            self.warm.keep(id, key, entries, since);
+        }
+    }
+
+    /// All responses to a URI, where their files are open.
+    pub(super) fn opened(&self, id: Id, key: &[u8]) -> Option<Arc<[Arc<Entry>]>> {
+        let opened = self.warm.find(id, key)?;
+        self.counts.hits.fetch_add(1, Ordering::Relaxed);
+        Some(opened)
     }
 
     /// The same on a thread that may wait, and without counting as a hit: for operators.
@@ -374,6 +406,7 @@ impl Disk {
         // Before the removal, which may be the last thing that the index has to remember of it.
         let complete = self.index.is_complete();
         let known = self.index.remove_all(id);
+        self.warm.forget(id);
         let count = known.len() as u64;
         if known.is_empty() && complete {
             return 0;
@@ -391,6 +424,7 @@ impl Disk {
     pub(super) fn remove_variant(self: &Arc<Self>, id: Id, variant: u64) {
         self.removals(id).fetch_add(1, Ordering::AcqRel);
         self.index.remove(id, |known| known.name.variant == variant);
+        self.warm.forget(id);
         let before = self.next.load(Ordering::Relaxed);
         let disk = Arc::clone(self);
         self.pool
@@ -413,6 +447,7 @@ impl Disk {
         }
         let expired = seconds(since);
         let mark = self.pending.add(id, which, expired);
+        self.warm.forget(id);
         let before = self.next.load(Ordering::Relaxed);
         let disk = Arc::clone(self);
         self.pool.run_in_any_case(move || {
@@ -452,6 +487,7 @@ impl Disk {
                 Fate::Expire(since) if start.expired.is_none() => self.mark(name, seconds(since)),
                 Fate::Remove => {
                     self.index.remove(name.id, |known| known.name == name);
+                    self.warm.forget(name.id);
                     self.unlink(&[name]);
                 }
                 Fate::Keep | Fate::Expire(_) => return scan::Then::Continue,
@@ -518,12 +554,7 @@ impl Disk {
             length: prefix.file_length(),
             identity: prefix.identity,
         });
-        let body = Open(Arc::new(Inner {
-            disk: Arc::clone(self),
-            name,
-            prefix,
-            file,
-        }));
+        let body = Open(Arc::new(Inner::new(Arc::clone(self), name, prefix, file)));
         Some(Loaded {
             head,
             expired: expired.map(time),
@@ -564,6 +595,7 @@ impl Disk {
             length: prefix.file_length(),
             identity: prefix.identity,
         });
+        self.warm.forget(name.id);
         if self.removals_of(name.id) != removals {
             self.index.remove(name.id, |known| known.identity == prefix.identity);
             let _ = fs::remove_file(temporary);
@@ -579,12 +611,7 @@ impl Disk {
         }
         self.failures.store(0, Ordering::Relaxed);
         self.counts.written.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(Open(Arc::new(Inner {
-            disk: Arc::clone(self),
-            name,
-            prefix,
-            file,
-        }))))
+        Ok(Some(Open(Arc::new(Inner::new(Arc::clone(self), name, prefix, file)))))
     }
 
     fn create(&self, temporary: &Path, prefix: &Prefix, object: &Object) -> io::Result<File> {
@@ -617,6 +644,9 @@ impl Disk {
                 return;
             }
             self.counts.evicted.fetch_add(names.len() as u64, Ordering::Relaxed);
+            for name in &names {
+                self.warm.forget(name.id);
+            }
             self.unlink(&names);
         }
     }
@@ -665,10 +695,12 @@ impl Disk {
                 }
             }
         }
+        self.warm.forget(name.id);
     }
 
     /// A body turned out not to be what was written.
     fn damaged(&self, name: Name, identity: u64) {
+        self.warm.forget(name.id);
         self.counts.read_errors.fetch_add(1, Ordering::Relaxed);
         if !self
             .index

@@ -3,13 +3,19 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::file::{BLOCK, Prefix, read_block};
+use super::resident::is_cached;
 use super::{Damaged, Disk, Name};
+use crate::http1::buffer::FilePart;
+
+/// Blocks that go to a socket as one part of a file.
+const AT_ONCE: u64 = 4;
 
 /// An object whose file is open: it can be read to its end whatever happens to its name.
 #[derive(Debug, Clone)]
@@ -20,7 +26,32 @@ pub(super) struct Inner {
     pub(super) disk: Arc<Disk>,
     pub(super) name: Name,
     pub(super) prefix: Prefix,
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
+    /// Which blocks have been found whole since the file was opened.
+    checked: Box<[AtomicU64]>,
+}
+
+impl Inner {
+    pub(super) fn new(disk: Arc<Disk>, name: Name, prefix: Prefix, file: File) -> Self {
+        let words = usize::try_from(prefix.body.div_ceil(BLOCK * 64)).unwrap_or(0);
+        Self {
+            disk,
+            name,
+            prefix,
+            file: Arc::new(file),
+            checked: (0..words).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    fn checked(&self, block: u64) -> Option<(&AtomicU64, u64)> {
+        let word = self.checked.get(usize::try_from(block / 64).ok()?)?;
+        Some((word, 1 << (block % 64)))
+    }
+
+    fn is_checked(&self, block: u64) -> bool {
+        self.checked(block)
+            .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+    }
 }
 
 impl Open {
@@ -57,10 +88,15 @@ impl Open {
             name,
             prefix,
             file,
+            ..
         } = &*self.0;
         let read = read_block(file, prefix, block);
-        if read.is_err() {
-            disk.damaged(*name, prefix.identity);
+        match (&read, self.0.checked(block)) {
+            (Err(_), _) => disk.damaged(*name, prefix.identity),
+            (Ok(_), Some((word, bit))) => {
+                word.fetch_or(bit, Ordering::Relaxed);
+            }
+            (Ok(_), None) => {}
         }
         read.map(Bytes::from)
     }
@@ -100,6 +136,30 @@ impl Blocks {
             self.next = Some(self.open.block(self.at / BLOCK));
         }
         Poll::Ready(Some(Ok(piece)))
+    }
+
+    /// The next piece as part of the file, if sending it needs neither the disk nor a look at its checksums: its blocks have been
+    /// checked since the file was opened, and are in the page cache. (A block that leaves the page cache and comes back damaged is
+    /// not noticed, until the file is opened again.)
+    pub(in crate::cache) fn next_file(&mut self) -> Option<FilePart> {
+        let inner = &*self.open.0;
+        if self.next.is_some() || self.at >= self.end {
+            return None;
+        }
+        let first = self.at / BLOCK;
+        let checked = (first..first + AT_ONCE).take_while(|block| inner.is_checked(*block)).count() as u64;
+        let until = self.end.min((first + checked) * BLOCK);
+        let offset = inner.prefix.body_at() + self.at;
+        if checked == 0 || !is_cached(&inner.file, offset..inner.prefix.body_at() + until) {
+            return None;
+        }
+        let length = usize::try_from(until - self.at).ok()?;
+        self.at = until;
+        Some(FilePart {
+            file: Arc::clone(&inner.file),
+            offset,
+            length,
+        })
     }
 
     /// Only this part, before anything was read.
