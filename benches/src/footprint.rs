@@ -56,12 +56,15 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<String> {
             || "– | –".to_owned(),
             |said| format!("{:.1} MiB | {:.3}", mebibytes(said), by_content(said)),
         );
-        text.push_str(&format!(
+        let row = format!(
             "| {} | {limit} | {:.1} MiB | **{:.3}** | {said} |\n",
             peer.name(),
             mebibytes(grew as f64),
             by_content(grew as f64),
-        ));
+        );
+        // What has been measured is not lost when a later row fails.
+        eprint!("{row}");
+        text.push_str(&row);
     }
     Ok(text)
 }

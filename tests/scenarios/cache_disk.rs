@@ -385,3 +385,30 @@ fn a_start_with_many_objects_answers_at_once() {
     assert_eq!(origin.requests(), asked);
     proxy.await_metric_from("weir_cache_disk_objects", &[], objects as f64);
 }
+
+/// Bodies that are too large for memory are read and checked once, and then sent from their files, which stay open. Neither is to
+/// show: not in the bytes, and not after what is in them was purged.
+#[test]
+fn large_bodies_go_from_their_open_files_and_not_after_a_purge() {
+    let whole: Vec<u8> = (0..3_000_000_u32).map(|at| (at ^ (at >> 8)) as u8).collect();
+    let body = whole.clone();
+    let origin = Origin::start(move |_| Response::text(body.clone()).header("Cache-Control", "max-age=3600"));
+    let proxy = caching(&origin, "");
+    let part = Request::get("/large").header("Range", "bytes=262100-1048600");
+    for turn in 0..4 {
+        assert!(proxy.get("/large").body == whole, "turn {turn}");
+        let part = proxy.fetch(&part);
+        assert_eq!(part.status, 206);
+        assert!(part.body == whole[262_100..=1_048_600], "turn {turn}");
+    }
+    assert_eq!(origin.requests(), 1);
+    let said = proxy.weir(&["cache", "purge", "http://weir.test/large"]);
+    assert!(said.success, "{}{}", said.stdout, said.stderr);
+    assert!(proxy.get("/large").body == whole);
+    assert_eq!(origin.requests(), 2, "a purged response was served from an open file");
+    let proxy = proxy.restart();
+    for turn in 0..3 {
+        assert!(proxy.get("/large").body == whole, "turn {turn} after the restart");
+    }
+    assert_eq!(origin.requests(), 2);
+}

@@ -9,6 +9,7 @@ use http_body::Frame;
 
 use super::arrival::{Arrival, Follower};
 use super::disk::{Blocks, Open};
+use super::footprint::allocated;
 use crate::http1::buffer::FilePart;
 
 pub use super::arrival::Broken;
@@ -37,7 +38,8 @@ impl Body {
     /// Bytes of memory that the entry which has it answers for; those that arrive are whoever fetches' to reserve.
     pub(super) fn in_memory(&self) -> usize {
         match self {
-            Self::Memory(data) => data.len(),
+            // The content, and the count of those who send it.
+            Self::Memory(data) => allocated(data.len()) + allocated(3 * size_of::<usize>()),
             Self::Arriving(_) | Self::Disk(_) => 0,
         }
     }

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::body::{Body, Reader};
 use super::conditions::Conditions;
+use super::footprint::allocated;
 use super::head::{self, Head};
 use super::policy::Policy;
 use super::ranges::{self, Parts};
@@ -331,8 +332,8 @@ impl Entry {
 
     /// Bytes that it takes: itself, what it points at, and what the allocator adds.
     pub(super) fn size(&self) -> u64 {
-        let own = size_of::<Self>() + 2 * size_of::<usize>();
-        (own + 4 * ALLOCATION + self.head.size() + self.body.in_memory() + self.variant.size()) as u64
+        let own = allocated(size_of::<Self>() + 2 * size_of::<usize>());
+        (own + allocated(self.head.size()) + self.body.in_memory() + self.variant.size()) as u64
     }
 
     /// The fields of this response as a 304 to its validators leaves them (RFC 9111 §3.2).
@@ -351,6 +352,3 @@ impl Entry {
 
 /// Fields that describe the stored bytes; a 304, which has none, does not change them (§3.2).
 const KEPT_BY_304: [HeaderName; 3] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE];
-
-/// What the allocator adds to an allocation.
-pub(super) const ALLOCATION: usize = 16;

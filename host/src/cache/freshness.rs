@@ -6,17 +6,18 @@ use http::header::{AGE, DATE, EXPIRES, HeaderName, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
 use super::directives::{self, Response, Source};
+use super::span::{Moment, Span};
 use crate::config::CacheRules;
 
 /// The arithmetic of one stored response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Freshness {
     /// When its head came.
-    received: SystemTime,
+    received: Moment,
     /// How old it was then (§4.2.3, corrected_initial_age).
-    initial_age: Duration,
+    initial_age: Span,
     /// How long it is fresh, from its creation.
-    lifetime: Duration,
+    lifetime: Span,
 }
 
 impl Freshness {
@@ -32,42 +33,42 @@ impl Freshness {
         let apparent_age = since(date, received);
         let corrected_age = age(headers) + since(requested, received);
         Self {
-            received,
-            initial_age: apparent_age.max(corrected_age),
-            lifetime: lifetime(status, headers, control, rules, date),
+            received: received.into(),
+            initial_age: apparent_age.max(corrected_age).into(),
+            lifetime: lifetime(status, headers, control, rules, date).into(),
         }
     }
 
     /// How old the response is (§4.2.3, current_age). A clock that was set back makes it no younger than it came.
     pub(super) fn age(&self, now: SystemTime) -> Duration {
-        self.initial_age + since(self.received, now)
+        self.initial_age.get() + since(self.received.get(), now)
     }
 
     /// How long it is fresh, from its creation.
     pub(super) fn lifetime(&self) -> Duration {
-        self.lifetime
+        self.lifetime.get()
     }
 
     /// Whether it was fresh when the origin sent it, however long it then took to come.
     pub(super) fn was_fresh_when_sent(&self, requested: SystemTime) -> bool {
-        let on_its_way = since(requested, self.received);
-        self.initial_age.saturating_sub(on_its_way) < self.lifetime
+        let on_its_way = since(requested, self.received());
+        self.initial_age().saturating_sub(on_its_way) < self.lifetime()
     }
 
     /// When its head came.
     pub(super) fn received(&self) -> SystemTime {
-        self.received
+        self.received.get()
     }
 
     /// How old it was when it came (§4.2.3, corrected_initial_age).
     pub(super) fn initial_age(&self) -> Duration {
-        self.initial_age
+        self.initial_age.get()
     }
 
     /// The same, stale from `now` on.
     pub(super) fn expired(self, now: SystemTime) -> Self {
         Self {
-            lifetime: self.lifetime.min(self.age(now)),
+            lifetime: self.lifetime().min(self.age(now)).into(),
             ..self
         }
     }

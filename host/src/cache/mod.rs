@@ -41,6 +41,7 @@ mod disk;
 mod entry;
 mod fetch;
 mod flight;
+mod footprint;
 mod freshness;
 mod head;
 pub mod inspect;
@@ -54,6 +55,7 @@ pub mod purge;
 mod ranges;
 mod shelf;
 mod sketch;
+mod span;
 mod status;
 mod store;
 pub mod tags;
@@ -224,7 +226,11 @@ impl Cache {
                 Some(load) => {
                     drop(contents);
                     match load.at_once() {
-                        Some(loaded) => self.lookup_with(subject, Some(&loaded), now),
+                        Some(loaded) => {
+                            let loaded = Some(loaded);
+                            let waited = before.waited;
+                            self.lookup_with(subject, &Before { loaded, waited }, now)
+                        }
                         None => Lookup::Load(load),
                     }
                 }

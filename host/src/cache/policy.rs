@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::directives::{self, FOR_EVER};
 use super::freshness::{Freshness, heuristically_cacheable, is_explicit, is_negative};
+use super::span::Span;
 use super::targeted;
 use crate::config::{CacheRules, SetCookie};
 
@@ -21,21 +22,20 @@ pub(super) struct Policy {
     pub(super) decided: Option<u32>,
 }
 
-/// The operator's word on stale responses; `None` where they are not to be served.
+/// The operator's word on stale responses; zero where they are not to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Leeway {
-    revalidating: Option<Duration>,
-    error: Option<Duration>,
-    unreachable: Option<Duration>,
+    revalidating: Span,
+    error: Span,
+    unreachable: Span,
 }
 
 impl Leeway {
     fn of(rules: &CacheRules) -> Self {
-        let unless_zero = |duration: Duration| (!duration.is_zero()).then_some(duration);
         Self {
-            revalidating: unless_zero(rules.grace),
-            error: unless_zero(rules.stale_if_error),
-            unreachable: unless_zero(rules.stale_if_unreachable),
+            revalidating: rules.grace.into(),
+            error: rules.stale_if_error.into(),
+            unreachable: rules.stale_if_unreachable.into(),
         }
     }
 }
@@ -216,7 +216,7 @@ impl Policy {
         }
         let revalidating = self.control.stale_while_revalidate.map(seconds);
         if revalidating
-            .or(self.leeway.revalidating)
+            .or(self.leeway.revalidating.unless_zero())
             .is_some_and(|most| stale <= most)
             && wishes.max_age.is_none()
         {
@@ -247,6 +247,7 @@ impl Policy {
             Trouble::Unreachable => self.leeway.unreachable,
             Trouble::ServerError => self.leeway.error,
         };
+        let ours = ours.unless_zero();
         allowed.or(ours).is_some_and(|allowed| stale <= allowed)
     }
 }

@@ -21,6 +21,9 @@ const WINDOW: u64 = 10;
 /// So many tenths of what was admitted are protected.
 const PROTECTED_TENTHS: u64 = 8;
 
+/// The table grows by one part in this many: doubling would leave half of it empty.
+const SLACK: usize = 8;
+
 const NONE: u32 = u32::MAX;
 
 /// Things by their hashes, with a weight each.
@@ -77,8 +80,10 @@ impl<V> Shelf<V> {
 
     /// Bytes that a thing takes here besides itself: its place and its entry in the index, each at the emptiest that their tables
     /// get after they have grown.
-    pub(super) const OVERHEAD: usize =
-        size_of::<Place<V>>() - size_of::<Option<V>>() + 2 * (size_of::<(u64, u32)>() + 1) + 4;
+    pub(super) const OVERHEAD: usize = size_of::<Place<V>>() - size_of::<Option<V>>()
+        + size_of::<Place<V>>() / SLACK
+        + 2 * (size_of::<(u64, u32)>() + 1)
+        + 4;
 
     /// Looks something up for use; that it was asked for counts, whether it is there or not.
     pub(super) fn get(&mut self, hash: u64) -> Option<&mut V> {
@@ -117,6 +122,9 @@ impl<V> Shelf<V> {
                 std::mem::replace(&mut self.vacant, next)
             }
             None => {
+                if self.places.len() == self.places.capacity() {
+                    self.places.reserve_exact((self.places.len() / SLACK).max(4));
+                }
                 self.places.push(place);
                 u32::try_from(self.places.len() - 1).unwrap_or(NONE)
             }

@@ -17,11 +17,13 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 
 use super::bans::{Bans, Fate, Manner};
 use super::disk::{self, Disk, Id};
-use super::entry::{ALLOCATION, Entry};
+use super::entry::Entry;
 use super::flight::Landing;
+use super::footprint::allocated;
 use super::key::Key;
 use super::persist;
 use super::policy::Trouble;
@@ -132,7 +134,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Slot {
     key: Box<[u8]>,
-    variants: Vec<Arc<Entry>>,
+    variants: SmallVec<[Arc<Entry>; 1]>,
 }
 
 /// What deciding anew has changed.
@@ -266,7 +268,10 @@ impl Store {
             Some(slot) if slot.key == *key => {
                 freed += slot_size;
                 let same = |old: &Arc<Entry>| old.route == entry.route && old.variant == entry.variant;
-                gone.extend(slot.variants.extract_if(.., |old| same(old)));
+                let variants = std::mem::take(&mut slot.variants).into_iter();
+                let (same, others): (SmallVec<_>, SmallVec<_>) = variants.partition(same);
+                gone.extend(same);
+                slot.variants = others;
                 if slot.variants.len() >= MOST_VARIANTS {
                     gone.push(slot.variants.remove(0));
                 }
@@ -279,7 +284,7 @@ impl Store {
             _ => {
                 let slot = Slot {
                     key: key.clone(),
-                    variants: vec![entry],
+                    variants: SmallVec::from_elem(entry, 1),
                 };
                 let weight = slot.total();
                 contents.slots.put(*hash, slot, weight)
@@ -358,7 +363,7 @@ impl Store {
     pub(super) fn variants(&self, hash: u64, key: &Key<'_>) -> Vec<Arc<Entry>> {
         let contents = self.lock(hash);
         let slot = contents.slots.peek(hash).filter(|slot| key.is(&slot.key));
-        slot.map(|slot| slot.variants.clone()).unwrap_or_default()
+        slot.map(|slot| slot.variants.to_vec()).unwrap_or_default()
     }
 
     /// Removes all variants of a URI or makes them stale, in both tiers, and keeps what is being fetched for it from being stored.
@@ -525,7 +530,7 @@ impl Contents {
         let Some(Slot { key, variants }) = self.slots.peek_mut(hash) else {
             return revised;
         };
-        variants.retain_mut(|entry| match decide(key, entry) {
+        variants.retain(|entry| match decide(key, entry) {
             Fate::Keep => true,
             // Whoever fetches the rest of a body knows it by its entry.
             Fate::Replace(other) if entry.is_whole() => {
@@ -606,8 +611,7 @@ impl Slot {
 
     /// Bytes of a slot without its variants: itself, its key, its place on the shelf and what leads there.
     fn size(key: &[u8]) -> u64 {
-        let variants = 4 * size_of::<Arc<Entry>>();
-        (size_of::<Self>() + Shelf::<Self>::OVERHEAD + variants + key.len() + 2 * ALLOCATION) as u64
+        (size_of::<Self>() + Shelf::<Self>::OVERHEAD + allocated(key.len())) as u64
     }
 
     fn total(&self) -> u64 {

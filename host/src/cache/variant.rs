@@ -10,7 +10,11 @@ use super::normalise::{Normal, Reading, favourite_language};
 
 /// What a response varies on, with the values of the request that fetched it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Variant {
+pub(super) struct Variant(Option<Box<Varied>>);
+
+/// What is there for the few that vary.
+#[derive(Debug, Clone)]
+struct Varied {
     fields: Box<[Field]>,
     /// Its `Content-Language` in lower case, where it has one and varies on the client's.
     language: Option<Box<[u8]>>,
@@ -63,18 +67,29 @@ impl Variant {
         if names.len() > MOST_FIELDS {
             return None;
         }
+        if names.is_empty() {
+            return Some(Self(None));
+        }
         let fields: Box<[Field]> = names.into_iter().map(field).collect();
         let by_language = fields.iter().any(|field| field.reading == Reading::Languages);
         let language = response.get(CONTENT_LANGUAGE).filter(|_| by_language);
-        Some(Self {
+        Some(Self(Some(Box::new(Varied {
             language: language.map(|tag| tag.as_bytes().trim_ascii().to_ascii_lowercase().into_boxed_slice()),
             fields,
-        })
+        }))))
+    }
+
+    fn fields(&self) -> &[Field] {
+        self.0.as_ref().map_or(&[], |varied| &varied.fields)
+    }
+
+    fn language(&self) -> Option<&[u8]> {
+        self.0.as_ref()?.language.as_deref()
     }
 
     /// Whether a request would have been answered with the same response (§4.1).
     pub(super) fn is_of(&self, request: &HeaderMap) -> bool {
-        self.fields.iter().all(|field| {
+        self.fields().iter().all(|field| {
             let Some(asked) = joined(request, &field.name) else {
                 return field.value.is_none();
             };
@@ -87,7 +102,7 @@ impl Variant {
 
     /// Whether it is in the language that a client likes best: an origin that has it has no better answer.
     fn is_favourite(&self, accepted: &[u8]) -> bool {
-        let language = self.language.as_deref();
+        let language = self.language();
         language.is_some() && favourite_language(accepted).as_deref() == language
     }
 
@@ -97,17 +112,17 @@ impl Variant {
             let value = HeaderValue::from_bytes(&field.value.as_ref()?.sent).ok()?;
             Some((field.name.clone(), value))
         };
-        self.fields.iter().filter_map(sent).collect()
+        self.fields().iter().filter_map(sent).collect()
     }
 
     /// The names of the fields.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().map(|field| field.name.as_str())
+        self.fields().iter().map(|field| field.name.as_str())
     }
 
     /// A number for the values that a request has for these fields.
     pub(super) fn hash_of(&self, request: &HeaderMap, hasher: &mut impl Hasher) {
-        for field in &self.fields {
+        for field in self.fields() {
             let value = joined(request, &field.name);
             hasher.write_u8(u8::from(value.is_some()));
             hasher.write(&field.reading.normalise(&value.unwrap_or_default()));
@@ -116,14 +131,15 @@ impl Variant {
 
     /// Bytes on the heap.
     pub(super) fn size(&self) -> usize {
-        let values = self.fields.iter().map(|field| {
+        let values = self.fields().iter().map(|field| {
             let value = field
                 .value
                 .as_ref()
                 .map_or(0, |value| value.sent.len() + value.normal.len());
             field.name.as_str().len() + value
         });
-        size_of_val(&*self.fields) + values.sum::<usize>() + self.language.as_ref().map_or(0, |tag| tag.len())
+        let own = self.0.as_ref().map_or(0, |_| size_of::<Varied>());
+        own + size_of_val(self.fields()) + values.sum::<usize>() + self.language().map_or(0, <[u8]>::len)
     }
 }
 
@@ -131,11 +147,11 @@ impl Variant {
 impl PartialEq for Variant {
     fn eq(&self, other: &Self) -> bool {
         let normal = |field: &Field| field.value.as_ref().map(|value| value.normal.clone());
-        self.fields.len() == other.fields.len()
+        self.fields().len() == other.fields().len()
             && self
-                .fields
+                .fields()
                 .iter()
-                .zip(&other.fields)
+                .zip(other.fields())
                 .all(|(one, other)| one.name == other.name && normal(one) == normal(other))
     }
 }

@@ -147,7 +147,9 @@ impl Blocks {
             return None;
         }
         let first = self.at / BLOCK;
-        let checked = (first..first + AT_ONCE).take_while(|block| inner.is_checked(*block)).count() as u64;
+        let checked = (first..first + AT_ONCE)
+            .take_while(|block| inner.is_checked(*block))
+            .count() as u64;
         let until = self.end.min((first + checked) * BLOCK);
         let offset = inner.prefix.body_at() + self.at;
         if checked == 0 || !is_cached(&inner.file, offset..inner.prefix.body_at() + until) {
