@@ -20,6 +20,9 @@ use crate::upstream::call::Expected;
 use crate::upstream::conversation::Conversation;
 use crate::upstream::{ClientFault, Fault};
 
+/// Bytes of a body at hand that are compressed in one go.
+const AT_ONCE: usize = 64 << 10;
+
 /// A request's body, bounded, from whichever protocol.
 #[derive(Debug)]
 pub struct RequestBody {
@@ -371,12 +374,14 @@ impl ResponseBody {
         self.content = content;
     }
 
-    /// Has the client get it compressed; what is at hand at once, everything else as it comes.
+    /// Has the client get it compressed; what is at hand and no more than 64 KiB at once, everything else as it comes.
     ///
     /// # Errors
     /// When there is no memory for it; nothing has changed.
     pub fn encode(&mut self, coding: Coding, config: &Compression) -> io::Result<()> {
-        if let Content::Ready(data) = &self.content {
+        if let Content::Ready(data) = &self.content
+            && data.len() <= AT_ONCE
+        {
             self.content = Content::Ready(Encoder::whole(coding, config, data)?);
             return Ok(());
         }
