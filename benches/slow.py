@@ -4,8 +4,8 @@
     benches/slow.py [--weir target/release/weir] [--connections 4000] [--seconds 20]
 
 Runs Debian's slowhttptest against Weir in four ways (slow heads, slow bodies, slow reading, ranges) while one client asks a hundred times
-a second over a new connection each, as it did before the attack. The origin is nginx. The attacker, which in truth has a machine of its
-own, runs at the lowest priority. Needs slowhttptest, nginx, and twice as many file descriptors as connections.
+a second over a new connection each, as it did before the attack. The origin is nginx. The column of connections counts Weir's descriptors
+before the asking begins. Needs slowhttptest, nginx, and twice as many file descriptors as connections.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def attack_all(options, origin):
             try:
                 calm, _ = others(port, options.seconds / 2)
                 attacker = subprocess.Popen(
-                    ["nice", "-n", "19", "slowhttptest", *attack, "-c", str(options.connections), "-r", "2000", "-l", str(options.seconds + 7),
+                    ["slowhttptest", *attack, "-c", str(options.connections), "-r", "2000", "-l", str(options.seconds + 7),
                      "-u", f"http://127.0.0.1:{port}/index.html", "-p", "3"],
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 time.sleep(7)
