@@ -48,6 +48,7 @@ pub mod counters;
 mod error;
 #[doc(hidden)]
 pub mod glue;
+pub mod head;
 mod host;
 pub mod kv;
 pub mod log;
@@ -68,6 +69,7 @@ pub mod testing;
 pub use contract::EditError;
 pub use counters::Counters;
 pub use error::Error;
+pub use head::Head;
 pub use phases::Phases;
 pub use plugin::{Completeness, Empty, Plugin, Summary, Verdict};
 pub use reply::Reply;

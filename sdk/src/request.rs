@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{EditError, host};
+use crate::{EditError, Head, host};
 
 /// The request, as the client sent it and as earlier plugins changed it.
 ///
@@ -15,6 +15,12 @@ pub struct Request {
 impl Request {
     pub(crate) const fn handle() -> Self {
         Self { _made_by_the_sdk: () }
+    }
+
+    /// All that the methods below tell one by one, by one call to the host: for plugins that look at most of it.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        host::head()
     }
 
     /// The client's address, after trusted proxies were believed.

@@ -175,25 +175,28 @@ fn cpu_nanos(epoch: Instant) -> f64 {
 
 fn requests() -> Vec<(&'static str, Request)> {
     let headers = |lines: &[(&str, &str)]| lines.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    // The first two are those of benches/waf.py.
+    let small = [("host", "www.example.org"), ("user-agent", "wrk/4"), ("accept", "*/*")];
     let browser = [
+        ("host", "www.example.org"),
         (
             "user-agent",
-            "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
         ),
         (
             "accept",
             "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
         ),
-        ("accept-language", "en-GB,en;q=0.5"),
-        ("accept-encoding", "gzip, deflate, br, zstd"),
-        ("referer", "https://example.org/library?page=2"),
-        ("cookie", "session=6f2c1d9e8b7a4c3f; theme=dark"),
+        ("accept-language", "en-US,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br"),
+        ("referer", "https://www.example.org/library/list"),
+        ("cookie", "session=0f3a9c1b2d4e5f60718293a4b5c6d7e8; theme=dark"),
         ("upgrade-insecure-requests", "1"),
         ("sec-fetch-dest", "document"),
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-site", "same-origin"),
         ("sec-fetch-user", "?1"),
-        ("priority", "u=0, i"),
+        ("cache-control", "max-age=0"),
     ];
     let form_type = [("content-type", "application/x-www-form-urlencoded")];
     let json_type = [("content-type", "application/json")];
@@ -203,12 +206,12 @@ fn requests() -> Vec<(&'static str, Request)> {
         body,
         ..Request::default()
     };
-    let series = "/library/series/42?q=one+piece&page=2&sort=title&filter=new%20releases";
+    let series = "/library/series/one-summer-house?page=3&sort=title&lang=en&view=grid";
     let json = json(75);
     let thousands = |pair: fn(usize) -> String, separator| (0..10_000).map(pair).collect::<Vec<_>>().join(separator);
     let cookies = thousands(|n| format!("c{n}=v{n}"), "; ");
     vec![
-        ("a small GET", request("/index.html", &[], String::new())),
+        ("a small GET", request("/", &small, String::new())),
         ("a browser's GET", request(series, &browser, String::new())),
         ("a form", request("/save", &form_type, form(8))),
         ("a form of 2 KiB", request("/save", &form_type, form(30))),

@@ -137,6 +137,24 @@ pub fn find_pair(text: &[u8], [first, second]: [u8; 2]) -> Option<usize> {
     None
 }
 
+/// Where a text first stands in another. For short texts the searcher that [`memchr::memmem`] would build costs more than it finds.
+#[must_use]
+pub fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    const SHORT: usize = 512;
+    let Some((first, rest)) = part.split_first().filter(|_| text.len() <= SHORT) else {
+        return memchr::memmem::find(text, part);
+    };
+    let mut from = 0;
+    while let Some(found) = memchr::memchr(*first, text.get(from..)?) {
+        let at = from + found;
+        if text.get(at + 1..)?.starts_with(rest) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}
+
 /// The white space that C's `isspace` knows, which is what SecLang means by it.
 pub const SPACE: ByteSet = ByteSet::of(b" \t\n\r\x0b\x0c");
 

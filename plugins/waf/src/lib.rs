@@ -22,6 +22,7 @@ pub mod seclang;
 pub mod transformations;
 pub mod variables;
 
+use weir_sdk::Head;
 use weir_sdk::prelude::*;
 
 use compile::plan::{AuditMode, Mode, Phase};
@@ -92,12 +93,14 @@ impl Plugin for Waf {
     }
 
     fn on_response(&self, exchange: &mut Exchange, request: &Request, response: &mut Response) -> Verdict {
+        let headers = response.headers();
+        let plain = is_plain(&headers);
         let decision = self
             .engine
-            .response_head(&mut exchange.transaction, response.status(), response.headers());
+            .response_head(&mut exchange.transaction, response.status(), headers);
         if decision == Decision::Pass
             && let Some(limit) = self.engine.response_body_limit(&exchange.transaction)
-            && is_plain(response)
+            && plain
         {
             return Verdict::Hold { limit };
         }
@@ -202,23 +205,30 @@ fn wanted(engine: &Engine) -> Phases {
 }
 
 fn head(request: &Request) -> RequestHead {
-    let version = request.version();
-    let host = request.host();
-    let mut headers = request.headers();
+    let Head {
+        client,
+        method,
+        version,
+        host,
+        id,
+        path,
+        query,
+        mut headers,
+    } = request.head();
     // HTTP/2 says the host in a pseudo-header (RFC 9113 §8.3.1); rules look for the field of HTTP/1.1.
     if version == "2" && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         headers.insert(0, ("host".to_owned(), host.clone().into_bytes()));
     }
     RequestHead {
-        client: request.client_ip(),
-        method: request.method(),
+        client,
+        method,
         version,
         host,
-        path: request.path(),
-        query: request.query(),
+        path,
+        query,
         target: None,
         headers,
-        id: request.id(),
+        id,
     }
 }
 
@@ -240,10 +250,11 @@ fn body_may_follow(head: &RequestHead) -> bool {
 }
 
 /// Rules read bytes, so a compressed body says nothing to them.
-fn is_plain(response: &Response) -> bool {
-    response
-        .header("content-encoding")
-        .is_none_or(|coding| coding.eq_ignore_ascii_case(b"identity"))
+fn is_plain(headers: &[(String, Vec<u8>)]) -> bool {
+    let coding = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+    coding.is_none_or(|(_, coding)| coding.eq_ignore_ascii_case(b"identity"))
 }
 
 fn known(completeness: Completeness) -> evaluate::Completeness {

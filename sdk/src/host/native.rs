@@ -3,11 +3,25 @@
 use std::net::IpAddr;
 
 use crate::Condition;
+use crate::Head;
 use crate::contract::EditError;
 use crate::counters::{Outcome, Take};
 use crate::log::Level;
 use crate::reply::Reply;
 use crate::testing::current as with;
+
+pub(crate) fn head() -> Head {
+    Head {
+        client: client_ip(),
+        method: method(),
+        version: version(),
+        host: host(),
+        id: id(),
+        path: path(),
+        query: query(),
+        headers: request_headers(),
+    }
+}
 
 pub(crate) fn client_ip() -> IpAddr {
     with(|host| host.request.client)

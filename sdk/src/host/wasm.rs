@@ -3,10 +3,25 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::Condition;
+use crate::Head;
 use crate::bindings::weir::plugin as wit;
 use crate::contract::EditError;
 use crate::log::Level;
 use crate::reply::Reply;
+
+/// A host that writes something else than it says is asked for each part.
+pub(crate) fn head() -> Head {
+    Head::decode(&wit::request::head()).unwrap_or_else(|| Head {
+        client: client_ip(),
+        method: method(),
+        version: version(),
+        host: host(),
+        id: id(),
+        path: path(),
+        query: query(),
+        headers: request_headers(),
+    })
+}
 
 pub(crate) fn client_ip() -> IpAddr {
     let wit::types::IpAddress { high, low } = wit::request::client_ip();

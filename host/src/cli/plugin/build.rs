@@ -13,6 +13,12 @@ use wit_component::ComponentEncoder;
 const TARGET: &str = "wasm32-unknown-unknown";
 const PROFILE: &str = "plugin";
 
+/// Searches for bytes and texts look at sixteen bytes at a time. cargo adds these to the flags that its configuration has.
+const FLAGS: (&str, &str) = (
+    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+    "-C target-feature=+simd128",
+);
+
 /// What to build, and where to put it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -64,7 +70,14 @@ fn compile(folder: &Path) -> anyhow::Result<Package> {
         .canonicalize()
         .with_context(|| format!("{} is not a plugin's folder: it has no Cargo.toml", folder.display()))?;
     let cargo = std::env::var_os("WEIR_WASM_CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let (name, flags) = FLAGS;
+    let mut flags = OsString::from(flags);
+    if let Some(more) = std::env::var_os(name) {
+        flags.push(" ");
+        flags.push(more);
+    }
     let output = Command::new(&cargo)
+        .env(name, flags)
         .args([
             "build",
             "--lib",

@@ -2,9 +2,11 @@
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Version};
+use smallvec::SmallVec;
 use wasmtime::Result;
 use wasmtime::component::{LinkerInstance, WasmList};
 use weir_sdk::contract;
+use weir_sdk::head::{self, Parts};
 
 use super::headers::{self, Message};
 use super::{Caller, Edited};
@@ -12,6 +14,7 @@ use crate::plugin::contract::{EditError, IpAddress};
 use crate::plugin::state::State;
 
 pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
+    linker.func_wrap("head", |store: Caller<'_>, ()| Ok((head(store.data()),)))?;
     linker.func_wrap("client-ip", |store: Caller<'_>, ()| {
         Ok((IpAddress::from(store.data().subject.client_ip),))
     })?;
@@ -49,6 +52,28 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
 
     headers::link::<Request>(linker)?;
     linker.func_wrap("set-target", set_target)
+}
+
+fn head(state: &State) -> Vec<u8> {
+    let subject = &state.subject;
+    let id = subject.id.to_hex();
+    let uri = &subject.request.uri;
+    let parts = Parts {
+        client: subject.client_ip,
+        method: subject.request.method.as_str(),
+        version: version(subject.request.version),
+        host: &String::from_utf8_lossy(&subject.host),
+        id: &String::from_utf8_lossy(&id),
+        path: uri.path().as_bytes(),
+        query: uri.query().map(str::as_bytes),
+    };
+    let lines: SmallVec<[_; 32]> = subject
+        .request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect();
+    head::encode(&parts, lines.iter().copied())
 }
 
 struct Request;

@@ -8,6 +8,7 @@ use super::foresight::{self, Foresight};
 use super::names::Slot;
 use super::plan::{Flow, Part, Phase, Preset, Rule, Subject, Target, Template};
 use super::screens::{Interest, Screens};
+use super::sieve;
 use crate::bytes::leading_number;
 use crate::operators::{Outcome, Test};
 use crate::variables::Variable;
@@ -16,6 +17,8 @@ use crate::variables::Variable;
 #[derive(Debug, Default)]
 pub struct Program {
     phases: [Vec<Step>; 5],
+    /// For each step of a phase, the question of a rule that is asked only where its screen lets it through.
+    questions: [Vec<Option<u16>>; 5],
     assignments: Vec<Assignment>,
 }
 
@@ -35,6 +38,18 @@ pub enum Step {
     },
     /// Names get values; see [`Program::assignments`].
     Assign(Range<usize>),
+}
+
+impl Step {
+    fn question(&self) -> Option<u16> {
+        match self {
+            Self::Ask {
+                interest: Interest::Screened(screen),
+                ..
+            } => Some(screen.question),
+            Self::Ask { .. } | Self::Assign(_) => None,
+        }
+    }
 }
 
 /// A comparison of a name in `TX` with which a rule begins. Where it fails, as most do, nothing else of the rule is looked at.
@@ -113,8 +128,12 @@ impl Program {
                     .then_some(assignments.as_slice())
             };
             let steps = program.steps(rules, list, screens, foresight, certain);
-            if let Some(place) = program.phases.get_mut(phase.index()) {
-                *place = steps;
+            let questions = steps.iter().map(Step::question).collect();
+            if let (Some(place), Some(asked)) = (
+                program.phases.get_mut(phase.index()),
+                program.questions.get_mut(phase.index()),
+            ) {
+                (*place, *asked) = (steps, questions);
             }
         }
         program
@@ -124,6 +143,14 @@ impl Program {
     #[must_use]
     pub fn steps_of(&self, phase: Phase) -> &[Step] {
         self.phases.get(phase.index()).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// From a step on, the first one that is to be done, when of the questions of the phase's side these are open.
+    #[must_use]
+    pub fn next_step(&self, phase: Phase, from: usize, open: &[u64]) -> Option<usize> {
+        let questions = self.questions.get(phase.index())?.get(from..)?;
+        let is_due = |question: &Option<u16>| question.is_none_or(|question| sieve::has(open, usize::from(question)));
+        questions.iter().position(is_due).map(|skipped| from + skipped)
     }
 
     /// The assignments of a step.

@@ -235,7 +235,8 @@ pub fn has(set: &[u64], question: usize) -> bool {
         .is_some_and(|word| word & (1 << (question % 64)) != 0)
 }
 
-fn set_bit(sets: &mut [u64], bit: usize) {
+/// Puts a test into a set, where there is room for it.
+pub(super) fn set_bit(sets: &mut [u64], bit: usize) {
     if let Some(word) = sets.get_mut(bit / 64) {
         *word |= 1 << (bit % 64);
     }

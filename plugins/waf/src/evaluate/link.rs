@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
+use super::texts::Room;
 use super::transaction::{Datum, Item, Key, Transaction};
 use super::tx::Value;
 use super::{collect, effects, expand, screen};
 use crate::bytes::leading_number;
 use crate::compile::names::Slot;
-use crate::compile::plan::{Capture, Forms, Link, Plan, Rule};
-use crate::compile::screens::Interest;
-use crate::compile::sieve;
+use crate::compile::plan::{Capture, Forms, Link, Plan, Rule, Subject};
+use crate::compile::screens::{Interest, Screen, Validity};
 use crate::operators::{Outcome, Test};
 use crate::transformations::Touches;
 use crate::variables::Variable;
@@ -39,31 +39,44 @@ pub(super) fn evaluate(plan: &Plan, tx: &mut Transaction, at: Position<'_>) -> O
         return Outcome::Match;
     }
     let mut items = std::mem::take(&mut tx.scratch);
+    let mut origins = std::mem::take(&mut tx.origins);
     items.clear();
-    let interest = match at.role {
-        Role::Starter => plan.screens.of(at.index),
-        Role::Follower => Interest::Looks,
+    origins.clear();
+    let screen = match (at.role, plan.screens.of(at.index)) {
+        (Role::Starter, Interest::Screened(screen)) if screen.subject == Subject::Values => Some(screen),
+        _ => None,
     };
-    for (number, target) in at.link.targets.iter().enumerate() {
-        // Most targets of a rule that may match have no value in which it may.
-        match interest {
-            Interest::Screened(screen) if !screen::may_match_in(plan, tx, screen, number) => {}
-            _ => collect::collect(plan, tx, target, &mut items),
+    for target in &at.link.targets {
+        match screen {
+            // Most values of a rule that may match are none in which it may.
+            Some(screen) => screen::candidates(plan, tx, screen, target, &mut items, &mut origins),
+            None => collect::collect(plan, tx, target, &mut items),
         }
     }
     if !items.is_empty() {
         let argument = Argument::of(plan, tx, at.link);
-        for item in &items {
+        for (number, item) in items.iter().enumerate() {
             if is_excluded(plan, tx, at.index, *item) {
                 continue;
             }
             if about_item(plan, tx, at, *item, &argument, outcome) == Outcome::Match {
                 outcome = Outcome::Match;
+            } else if let (Some(screen), Some(origin)) = (screen, origins.get(number))
+                && lasts(tx, screen)
+            {
+                screen::learn(tx, screen, *origin);
             }
         }
     }
     tx.scratch = items;
+    tx.origins = origins;
     outcome
+}
+
+/// Whether the answer that a rule just gave about a value is the one that it always gives: a value that found no room, or a
+/// pattern that reached its limit, says nothing about the next time.
+fn lasts(tx: &Transaction, screen: Screen) -> bool {
+    screen.validity == Validity::Lasting && tx.texts.room() == Room::Enough && tx.pattern_limits != Outcome::Exceeded
 }
 
 /// What values are compared with, expanded once for all values of a link.
@@ -147,13 +160,6 @@ fn about_form(
         }
         (test, argument, value) => {
             let text = collect::text(tx, value);
-            if at.role == Role::Starter
-                && let Interest::Screened(screen) = plan.screens.of(at.index)
-                && let Some(sieve) = plan.screens.sieves.get(screen.side.index())
-                && !sieve::has(tx.texts.sifted(text, screen.side, sieve), usize::from(screen.question))
-            {
-                return Outcome::NoMatch;
-            }
             let present = tx.texts.present(text);
             let argument = match argument {
                 Argument::Bytes(bytes) => bytes.as_ref(),

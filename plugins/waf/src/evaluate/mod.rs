@@ -6,8 +6,8 @@
 //!
 //! - `transaction`: the state of one exchange, and how values are kept ([`texts`]) and transformed once.
 //! - `collect`: from a target to the values that it names.
-//! - `run`: the loop over the rules of a phase; `screen`: which of them need not look at any value; `link`: one rule over its
-//!   values; `effects`: `setvar` and `ctl`.
+//! - `run`: the loop over the rules of a phase; `screen`: which of them need not look at any value, with what `memo` knows of
+//!   values from earlier transactions; `link`: one rule over its values; `effects`: `setvar` and `ctl`.
 //! - `body`: how request bodies become arguments.
 //! - [`observe`]: for tools that want to know what happens on the way.
 //! - `kept`: collections that outlive a transaction, in the store that [`services`] give.
@@ -20,6 +20,7 @@ mod effects;
 mod expand;
 mod kept;
 mod link;
+mod memo;
 pub mod observe;
 mod rare;
 mod run;

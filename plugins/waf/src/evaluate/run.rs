@@ -21,7 +21,10 @@ pub(super) fn phase<O: Observer>(plan: &Plan, tx: &mut Transaction, phase: Phase
         return Decision::Pass;
     }
     observer.phase(phase);
-    screen::refresh(plan, tx);
+    if has_nothing_to_do::<O>(plan, phase) {
+        return Decision::Pass;
+    }
+    screen::refresh(plan, tx, phase);
     let ended = match &plan.program {
         Some(program) if O::ATTENTION == Attention::Nothing => open_rules(plan, tx, program, phase, observer),
         _ => all_rules(plan, tx, phase, observer),
@@ -39,6 +42,12 @@ pub(super) fn phase<O: Observer>(plan: &Plan, tx: &mut Transaction, phase: Phase
     }
 }
 
+/// Whether it was known when the rules were loaded that a phase changes nothing.
+fn has_nothing_to_do<O: Observer>(plan: &Plan, phase: Phase) -> bool {
+    let open = |program: &Program| !program.steps_of(phase).is_empty();
+    O::ATTENTION == Attention::Nothing && !plan.program.as_ref().is_none_or(open)
+}
+
 /// Asks the rules of which the answer is not known before. Gives the decision of one that ends the phase.
 fn open_rules(
     plan: &Plan,
@@ -49,8 +58,9 @@ fn open_rules(
 ) -> Option<Decision> {
     let steps = program.steps_of(phase);
     let mut at = 0;
-    while let Some(step) = steps.get(at) {
-        at += 1;
+    while let Some(due) = program.next_step(phase, at, screen::live(tx, phase)) {
+        at = due + 1;
+        let Some(step) = steps.get(due) else { break };
         match step {
             Step::Assign(range) => {
                 for Assignment { slot, value } in program.assignments(range) {
@@ -120,7 +130,7 @@ enum Turn {
 fn ask(plan: &Plan, tx: &mut Transaction, index: usize, interest: Interest, observer: &mut impl Observer) -> Turn {
     match interest {
         Interest::Looks => {}
-        Interest::Screened(screen) if screen::may_match(plan, tx, screen) => {}
+        Interest::Screened(screen) if screen::may_match(tx, screen) => {}
         Interest::Screened(_) | Interest::Never => return Turn::NoMatch,
     }
     let Some(rule) = plan.rules.get(index) else {

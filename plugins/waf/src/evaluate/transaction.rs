@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::body::{self, Completeness, ReqBody};
 use super::kept::Kept;
-use super::screen::Screening;
+use super::screen::{Origin, Screening};
 use super::services::{Services, Standalone};
 use super::texts::{TextId, Texts};
 use super::tx::{Tx, Value};
@@ -107,6 +107,8 @@ pub struct Transaction {
     pub(super) screening: Screening,
     /// Kept between rules, so that collecting allocates once.
     pub(super) scratch: Vec<Item>,
+    /// Where values in `scratch` come from.
+    pub(super) origins: Vec<Origin>,
     /// The same for the values of macros.
     pub(super) expansion: Vec<Item>,
     /// What `sanitise` actions have named.
@@ -199,6 +201,7 @@ impl Default for Transaction {
             state: State::Running,
             screening: Screening::default(),
             scratch: Vec::new(),
+            origins: Vec::new(),
             expansion: Vec::new(),
             withheld: Withheld::default(),
             disruption: None,
@@ -241,6 +244,7 @@ impl Transaction {
             matched: std::mem::take(&mut self.matched),
             screening: std::mem::take(&mut self.screening),
             scratch: std::mem::take(&mut self.scratch),
+            origins: std::mem::take(&mut self.origins),
             expansion: std::mem::take(&mut self.expansion),
             ..Self::default()
         };
@@ -257,6 +261,7 @@ impl Transaction {
         }
         empty(&mut self.matched);
         empty(&mut self.scratch);
+        empty(&mut self.origins);
         empty(&mut self.expansion);
         self.made.clear();
         self.tx.clear();
@@ -347,9 +352,7 @@ impl Transaction {
 
     /// Takes the body of the request, or its start, and makes arguments of it.
     pub(super) fn take_body(&mut self, plan: &Plan, body: &[u8], completeness: Completeness) {
-        if !body.is_empty() {
-            self.screening.outdate();
-        }
+        let text = self.body.text;
         let headers = self
             .head
             .as_ref()
@@ -364,6 +367,9 @@ impl Transaction {
             &mut self.texts,
             &mut self.args_post,
         );
+        if !body.is_empty() || self.body.text != text {
+            self.screening.outdate();
+        }
     }
 
     /// Writes back the collections that outlive the transaction.
