@@ -36,8 +36,8 @@
 
 use std::cell::RefCell;
 
-#[cfg(feature = "testing")]
 mod cache;
+#[cfg(feature = "testing")]
 pub mod case;
 mod counters;
 mod host;
