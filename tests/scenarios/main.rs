@@ -9,6 +9,7 @@ mod cache_disk;
 mod cache_disk_control;
 mod cache_load;
 mod cache_policy;
+mod cache_slices;
 mod certificates;
 mod compression;
 mod configuration;

@@ -10,6 +10,7 @@ use http_body::Frame;
 use super::arrival::{Arrival, Follower};
 use super::disk::{Blocks, Open};
 use super::footprint::allocated;
+use super::slices::Layout;
 use crate::http1::buffer::FilePart;
 
 pub use super::arrival::Broken;
@@ -23,6 +24,8 @@ pub(super) enum Body {
     Arriving(Arc<Arrival>),
     /// On the disk.
     Disk(Open),
+    /// In slices, which are stored on their own.
+    Sliced(Arc<Layout>),
 }
 
 impl Body {
@@ -32,6 +35,7 @@ impl Body {
             Self::Memory(data) => Some(data.len() as u64),
             Self::Arriving(arrival) => arrival.length(),
             Self::Disk(open) => Some(open.length()),
+            Self::Sliced(layout) => Some(layout.total()),
         }
     }
 
@@ -41,6 +45,7 @@ impl Body {
             // The content, and the count of those who send it.
             Self::Memory(data) => allocated(data.len()) + allocated(3 * size_of::<usize>()),
             Self::Arriving(_) | Self::Disk(_) => 0,
+            Self::Sliced(_) => allocated(size_of::<Layout>() + 2 * size_of::<usize>()),
         }
     }
 
@@ -49,7 +54,7 @@ impl Body {
         match self {
             Self::Memory(data) => Some(data.clone()),
             Self::Arriving(arrival) => arrival.complete(),
-            Self::Disk(_) => None,
+            Self::Disk(_) | Self::Sliced(_) => None,
         }
     }
 
@@ -64,6 +69,8 @@ impl Body {
             Self::Memory(data) => Source::Memory(data.clone()),
             Self::Arriving(arrival) => Source::Arriving(arrival.join()),
             Self::Disk(open) => Source::Disk(open.clone().read(0..open.length())),
+            // Whoever sends slices reads them one by one.
+            Self::Sliced(_) => Source::Elsewhere,
         })
     }
 }
@@ -83,6 +90,7 @@ enum Source {
     Memory(Bytes),
     Arriving(Follower),
     Disk(Blocks),
+    Elsewhere,
 }
 
 impl Reader {
@@ -138,7 +146,7 @@ impl Reader {
     pub fn next_file(&mut self) -> Option<FilePart> {
         match &mut self.source {
             Source::Disk(blocks) => blocks.next_file(),
-            Source::Memory(_) | Source::Arriving(_) => None,
+            Source::Memory(_) | Source::Arriving(_) | Source::Elsewhere => None,
         }
     }
 
@@ -166,6 +174,7 @@ impl Source {
             Self::Disk(blocks) => blocks
                 .poll_next(cx)
                 .map(|block| block.map(|block| block.map(Frame::data).map_err(|_| Broken::Closed))),
+            Self::Elsewhere => Poll::Ready(Some(Err(Broken::Closed))),
         }
     }
 
@@ -174,6 +183,7 @@ impl Source {
             Self::Memory(data) => Some(data.len() as u64),
             Self::Arriving(follower) => follower.left(),
             Self::Disk(blocks) => Some(blocks.left()),
+            Self::Elsewhere => None,
         }
     }
 
@@ -182,6 +192,7 @@ impl Source {
             Self::Memory(data) => data.is_empty(),
             Self::Arriving(follower) => follower.is_done(),
             Self::Disk(blocks) => blocks.left() == 0,
+            Self::Elsewhere => false,
         }
     }
 }

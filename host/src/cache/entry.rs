@@ -17,6 +17,7 @@ use super::footprint::allocated;
 use super::head::{self, Head};
 use super::policy::Policy;
 use super::ranges::{self, Parts};
+use super::slices::Slices;
 use super::status::Status;
 use super::variant::Variant;
 use crate::config::Tags;
@@ -175,6 +176,7 @@ impl Hit {
     #[must_use]
     pub fn bytes(&self) -> Option<Bytes> {
         match &self.sends {
+            Sends::Parts(Parts::None) => Some(Bytes::new()),
             Sends::Parts(parts) => {
                 let whole = self.entry.body.bytes()?;
                 Some(match parts {
@@ -194,6 +196,20 @@ impl Hit {
             Sends::Parts(Parts::One(range)) => reader.within(range.clone()),
             _ => reader,
         }
+    }
+
+    /// What to send, where it is in slices.
+    #[must_use]
+    pub fn slices(&self) -> Option<Slices> {
+        let (Body::Sliced(layout), Sends::Parts(parts)) = (&self.entry.body, &self.sends) else {
+            return None;
+        };
+        let range = match parts {
+            Parts::Whole => 0..layout.total(),
+            Parts::One(range) => range.clone(),
+            Parts::Many(..) | Parts::None => return None,
+        };
+        Some(Slices::new(Arc::clone(&self.entry), Arc::clone(layout), range))
     }
 
     /// Seconds since the origin made it or vouched for it.

@@ -115,6 +115,10 @@ impl Fetch {
         stale.flat_map(|stale| conditions::validators(&stale.head)).collect()
     }
 
+    pub(super) fn is_free(&self) -> bool {
+        self.queueing == Queueing::Free
+    }
+
     /// Why the origin is asked.
     #[must_use]
     pub fn reason(&self) -> Forward {
@@ -219,7 +223,7 @@ impl Fetch {
         contents.note(self.place.variant, trouble, now + TROUBLE);
     }
 
-    fn accept(
+    pub(super) fn accept(
         &self,
         subject: &Subject,
         response: &response::Parts,
@@ -342,7 +346,7 @@ impl Fetch {
     }
 
     /// Nobody waits for this, now or for a while: what comes of it answers nobody else.
-    fn release_those_who_wait(&mut self, now: SystemTime) {
+    pub(super) fn release_those_who_wait(&mut self, now: SystemTime) {
         self.cache
             .store
             .lock(self.place.hash)
@@ -350,7 +354,7 @@ impl Fetch {
         self.land(Landing::NotStorable);
     }
 
-    fn land(&mut self, landing: Landing) {
+    pub(super) fn land(&mut self, landing: Landing) {
         if let Some(flight) = self.flight.take() {
             flight.land(landing);
         }

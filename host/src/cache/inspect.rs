@@ -17,6 +17,7 @@ use super::key::Key;
 use super::persist;
 use super::policy::{Policy, Verdict};
 use super::purge::Address;
+use super::slices::SlicesHeld;
 use super::tags;
 use crate::config::CacheRules;
 
@@ -31,6 +32,9 @@ pub struct Inspected {
     pub tier: &'static str,
     /// Its status.
     pub status: u16,
+    /// Its slices, where it is in slices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slices: Option<SlicesHeld>,
     /// Bytes that it takes, with its head and bookkeeping.
     pub size: u64,
     /// Bytes of its body; `None` while it arrives and nobody knows.
@@ -91,14 +95,15 @@ impl Cache {
             let same = |one: &Entry, other: &Entry| one.route == other.route && one.variant == other.variant;
             all.extend(in_memory.iter().map(|entry| {
                 let copied = on_disk.iter().any(|copy| same(copy, entry));
-                show(
-                    entry,
-                    match (entry.is_whole(), copied) {
-                        (false, _) => "arriving",
-                        (true, true) => "memory and disk",
-                        (true, false) => "memory",
-                    },
-                )
+                let tier = match (entry.is_whole(), copied) {
+                    (false, _) => "arriving",
+                    (true, true) => "memory and disk",
+                    (true, false) => "memory",
+                };
+                Inspected {
+                    slices: self.slices_held(&key, entry),
+                    ..show(entry, tier)
+                }
             }));
             let alone = on_disk
                 .iter()
@@ -154,7 +159,11 @@ fn inspected(key: &str, entry: &Entry, tier: &'static str, request: &HeaderMap, 
     Inspected {
         key: key.to_owned(),
         route: entry.route.to_string(),
-        tier,
+        tier: match &entry.body {
+            Body::Sliced(_) => "slices",
+            _ => tier,
+        },
+        slices: None,
         status: entry.status.as_u16(),
         size: entry.size(),
         body: entry.body.length(),

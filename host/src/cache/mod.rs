@@ -14,6 +14,7 @@
 //! 7. [`disk`] is the tier below: [`persist`] makes files of stored responses, and [`load`] finds them for a lookup.
 //! 8. [`entry`] is a stored response, and what is served of it: its [`head`] is lines, its [`body`] may be in memory, or still on its way
 //!    ([`arrival`]). [`status`] tells the client.
+//! 8. [`slices`] has the parts of large objects as responses of their own, under the head of the whole.
 //! 8. [`methods`] is what POST, HEAD and the others do to what is stored.
 //! 9. [`purge`] takes out what an operator names: a URL, or by [`bans`] whatever fits an expression or has one of its [`tags`].
 //!
@@ -24,7 +25,7 @@
 //!   or `private`.
 //! - Fields that `private` and `no-cache` name are left out of what is stored.
 //! - What clients say in `Cache-Control` is granted, `no-cache` included; such requests go to the origin on their own.
-//! - A Range request is answered from a stored whole, and otherwise passes by the cache.
+//! - A Range request is answered from a stored whole or from slices, and passes by the cache on routes without slices.
 //! - Routes are part of what distinguishes variants, as one URI may lead to different upstreams.
 //! - Whoever waits for a fetch follows the body while it arrives; a fetch that fails with nothing stale at hand has failed for
 //!   all who waited, because asking again for each of them would be the stampede that coalescing is to prevent.
@@ -55,6 +56,7 @@ pub mod purge;
 mod ranges;
 mod shelf;
 mod sketch;
+pub mod slices;
 mod span;
 mod status;
 mod store;
@@ -545,17 +547,18 @@ enum PassesBy {
     Content(&'static str),
 }
 
+/// Fields by which frameworks let a request be another one than it says. Nobody varies on them, so that an answer to them would be
+/// put in front of everybody.
+const DISGUISES: [HeaderName; 6] = [
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-forwarded-prefix"),
+];
+
 fn passes_by(subject: &Subject) -> Option<PassesBy> {
-    /// Fields by which frameworks let a request be another one than it says. Nobody varies on them, so that an answer to
-    /// them would be put in front of everybody.
-    const DISGUISES: [HeaderName; 6] = [
-        HeaderName::from_static("x-original-url"),
-        HeaderName::from_static("x-rewrite-url"),
-        HeaderName::from_static("x-http-method-override"),
-        HeaderName::from_static("x-http-method"),
-        HeaderName::from_static("x-method-override"),
-        HeaderName::from_static("x-forwarded-prefix"),
-    ];
     let has = |name: HeaderName| subject.request.headers.contains_key(name);
     // A GET whose content the origin heeds would put its answer in front of everybody.
     let length = subject.request.headers.get(CONTENT_LENGTH);
@@ -568,7 +571,8 @@ fn passes_by(subject: &Subject) -> Option<PassesBy> {
     if subject.request.method == Method::HEAD {
         return Some(PassesBy::Part("head"));
     }
-    if has(RANGE) {
+    // In slices, a part is fetched so that it can be stored.
+    if has(RANGE) && subject.caching.slice.is_none() {
         return Some(PassesBy::Part("range"));
     }
     if has(IF_MATCH) || has(IF_UNMODIFIED_SINCE) {

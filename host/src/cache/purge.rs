@@ -155,7 +155,15 @@ impl Cache {
 
     fn purge_url(&self, address: &Address, manner: Manner) -> u64 {
         let now = SystemTime::now();
-        let purge = |key: Key<'_>| self.store.purge(key.hash(&self.random), &key, manner, now);
+        let purge = |key: Key<'_>| {
+            let hash = key.hash(&self.random);
+            if manner == Manner::Hard {
+                for entry in self.store.variants(hash, &key) {
+                    self.purge_slices(&key, &entry);
+                }
+            }
+            self.store.purge(hash, &key, manner, now)
+        };
         address.keys().map(purge).iter().sum()
     }
 }

@@ -140,6 +140,27 @@ fn closing(boundary: Boundary) -> String {
     format!("\r\n--{:032x}--\r\n", boundary.0)
 }
 
+/// The first byte of the one range that is asked for; `None` where it is counted from the end, or there are several.
+pub(super) fn first_byte(value: &[u8]) -> Option<u64> {
+    match parse(value)?.as_slice() {
+        [Spec::From(first, _)] => Some(*first),
+        _ => None,
+    }
+}
+
+/// `bytes 0-9/25` (§14.4): the bytes, and the length of the whole. `None` where either is not told or makes no sense.
+pub(super) fn parse_content_range(value: &[u8]) -> Option<(Range<u64>, u64)> {
+    let (unit, rest) = value.split_at_checked(6)?;
+    if !unit.eq_ignore_ascii_case(b"bytes ") {
+        return None;
+    }
+    let slash = rest.iter().position(|byte| *byte == b'/')?;
+    let (range, total) = (rest.get(..slash)?, number(rest.get(slash + 1..)?)?);
+    let dash = range.iter().position(|byte| *byte == b'-')?;
+    let (first, last) = (number(range.get(..dash)?)?, number(range.get(dash + 1..)?)?);
+    (first <= last && last < total).then(|| (first..last + 1, total))
+}
+
 /// One range as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spec {
@@ -295,6 +316,23 @@ mod tests {
             headers[CONTENT_TYPE],
             format!("multipart/byteranges; boundary={boundary}")
         );
+    }
+
+    #[test]
+    fn rfc9110_14_4_content_range() {
+        for (value, expected) in [
+            ("bytes 0-9/25", Some((0..10, 25))),
+            ("BYTES 24-24/25", Some((24..25, 25))),
+            ("bytes 0-9/*", None),
+            ("bytes */25", None),
+            ("bytes 9-0/25", None),
+            ("bytes 20-25/25", None),
+            ("bytes=0-9/25", None),
+            ("bytes 0-99999999999999999999/99999999999999999999", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_content_range(value.as_bytes()), expected, "{value}");
+        }
     }
 
     proptest! {

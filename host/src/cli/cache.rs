@@ -216,8 +216,17 @@ fn described(stored: &Value) -> String {
         Some(Value::Null) | None => "-".to_owned(),
         Some(other) => other.to_string(),
     };
+    let slices = stored.get("slices").map_or(String::new(), |slices| {
+        let number = |key: &str| number(slices, key);
+        format!(
+            "  slices     {} of {} in memory, {} bytes each\n",
+            number("in_memory"),
+            number("count"),
+            number("size")
+        )
+    });
     format!(
-        "{}\n  status     {}, {} bytes of body, {} in the cache ({}), served {} times\n  route      {}\n  vary       {}\n  \
+        "{}\n  status     {}, {} bytes of body, {} in the cache ({}), served {} times\n{slices}  route      {}\n  vary       {}\n  \
          tags       {}\n  lifetime   {} s, from {}\n  age        {} s = {} s when it came + {} s here\n  ttl        {} s\n  \
          verdict    {}: {}\n",
         text("/key"),

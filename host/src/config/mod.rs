@@ -273,6 +273,8 @@ pub struct Route {
     pub cache: bool,
     /// What the cache does where messages leave it open.
     pub cache_rules: Arc<CacheRules>,
+    /// Bytes of the slices in which large responses are stored. Default: none.
+    pub slice: Option<u64>,
     /// Whether responses are compressed for clients that take it. Default false.
     pub compress: bool,
     /// Whether the active bundle's plugins see this route's requests. Default true.

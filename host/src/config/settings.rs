@@ -507,6 +507,12 @@ pub static ROUTE: Section = Section {
             "What the cache does where messages leave it open.",
         ),
         setting(
+            "slice",
+            Size("64KiB", "64MiB"),
+            Described("none"),
+            "Store what the origin has with a strong validator in slices of this size, asked for one by one, so that a range takes from the origin only the slices that it touches. At most `cache.max_object`, over which they are not stored. Without effect where plugins look at responses.",
+        ),
+        setting(
             "compress",
             Flag,
             Value("false"),

@@ -11,6 +11,7 @@ use http_body::Frame;
 use super::budget::{Exhausted, Share};
 use super::compress::{Encoded, Encoder};
 use super::finish::{Delivery, Finish};
+use super::slices::Sliced;
 use crate::cache::{Broken, Reader, StoredHead};
 use crate::config::{Coding, Compression};
 use crate::connection::http1::ClientBody;
@@ -297,6 +298,8 @@ pub enum Content {
     Ready(Bytes),
     /// The cache has it, or is getting it.
     Stored(Reader),
+    /// The cache has slices of it, and gets the others.
+    Sliced(Box<Sliced>),
     /// It is compressed on its way.
     Encoded(Box<Encoded>),
     /// It comes from a server; what has been held of it comes first.
@@ -323,6 +326,7 @@ impl Content {
             Self::Stored(reader) => reader
                 .poll_next(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Fault::from))),
+            Self::Sliced(sliced) => sliced.poll_next(cx),
             Self::Encoded(encoded) => encoded.poll_next(cx),
             Self::Upstream { held, call, .. } => match held.take() {
                 Some(held) => Poll::Ready(Some(Ok(Frame::data(held)))),
@@ -337,6 +341,7 @@ impl Content {
             Self::Empty => true,
             Self::Ready(data) => data.is_empty(),
             Self::Stored(reader) => reader.is_done(),
+            Self::Sliced(sliced) => sliced.left() == 0,
             Self::Encoded(encoded) => encoded.is_done(),
             Self::Upstream { held, call, .. } => held.is_none() && call.is_done(),
         }
@@ -367,6 +372,11 @@ impl ResponseBody {
     /// Takes the content out, to be read by somebody else.
     pub(super) fn take_content(&mut self) -> Content {
         std::mem::replace(&mut self.content, Content::Empty)
+    }
+
+    /// The content, to be changed.
+    pub(super) fn content_mut(&mut self) -> &mut Content {
+        &mut self.content
     }
 
     /// Has the client get this instead.
@@ -418,6 +428,7 @@ impl ResponseBody {
             Content::Empty => Some(0),
             Content::Ready(data) => Some(data.len() as u64),
             Content::Stored(reader) => reader.left(),
+            Content::Sliced(sliced) => Some(sliced.left()),
             Content::Encoded(_) => None,
             Content::Upstream { expected, .. } => match expected {
                 Expected::Nothing => Some(0),
@@ -458,10 +469,11 @@ impl ResponseBody {
 
     /// The next part of a stored body, where it can go from its file to a socket as it is; else it comes as a frame.
     pub fn next_file(&mut self) -> Option<FilePart> {
-        let Content::Stored(reader) = &mut self.content else {
-            return None;
+        let part = match &mut self.content {
+            Content::Stored(reader) => reader.next_file()?,
+            Content::Sliced(sliced) => sliced.next_file()?,
+            _ => return None,
         };
-        let part = reader.next_file()?;
         self.sent += part.length as u64;
         Some(part)
     }
@@ -485,7 +497,7 @@ impl ResponseBody {
                 return Ok(Held { data, complete });
             }
             // Plugins have seen what is stored or compressed before it was.
-            Content::Stored(_) | Content::Encoded(_) => {
+            Content::Stored(_) | Content::Sliced(_) | Content::Encoded(_) => {
                 return Ok(Held {
                     data: Bytes::new(),
                     complete: false,

@@ -20,6 +20,7 @@ mod redirect;
 mod refresh;
 pub mod refusal;
 pub mod route;
+mod slices;
 pub mod subject;
 mod upgrade;
 
@@ -41,6 +42,7 @@ use self::budget::Share;
 use self::finish::Finish;
 use self::forward::Forwarded;
 use self::route::Routed;
+use self::slices::{Sliced, Slicing, Unusable};
 use self::subject::{Reply, RequestId, Storing, Subject};
 use crate::cache::{self, Before, Fetch, Hit, Late, Lookup, Status, Stored, Waited, tags};
 use crate::config::{Https, Redirect, Route, Tags};
@@ -131,6 +133,7 @@ struct Exchange {
     route: Option<usize>,
     /// What this exchange owes the cache.
     fetch: Option<Box<Fetch>>,
+    slicing: Slicing,
     upstream_time: Option<Duration>,
     server: Option<Arc<str>>,
     running: Option<Running>,
@@ -200,6 +203,7 @@ impl Exchange {
             started: Instant::now(),
             route: None,
             fetch: None,
+            slicing: Slicing::No,
             upstream_time: None,
             server: None,
             running: None,
@@ -367,6 +371,8 @@ impl Exchange {
             return Ok(None);
         }
         query::tidy(&mut self.subject, &route.cache_rules);
+        self.allow_slices();
+        let mut attempts = 0;
         let (mut waited, mut before) = (None, Before::default());
         loop {
             let cache = self.worker.cache();
@@ -380,7 +386,18 @@ impl Exchange {
                     self.cache_status = Some(Status::bypassed(reason));
                     return Ok(None);
                 }
-                Lookup::Hit(hit) => return Ok(Some(self.serve(&hit, waited))),
+                Lookup::Hit(hit) => {
+                    let mut body = self.serve(&hit, waited);
+                    let Content::Sliced(sliced) = body.content_mut() else {
+                        return Ok(Some(body));
+                    };
+                    match sliced.prepare().await {
+                        Ok(()) => return Ok(Some(body)),
+                        // Once more: another version may be there now.
+                        Err(_) if attempts == 0 => attempts += 1,
+                        Err(fault) => return Err(Refusal::from(fault).into()),
+                    }
+                }
                 Lookup::Refresh(fetch, hit) => return Ok(self.serve_and_refresh(fetch, &hit)),
                 Lookup::OnlyIfCached => return Err(Refusal::NotCached.into()),
                 Lookup::Fetch(fetch) => {
@@ -441,10 +458,30 @@ impl Exchange {
         if let Err(refusal) = self.take_turn().await {
             return self.without_origin(refusal);
         }
+        self.begin_slicing();
+        loop {
+            let body = self.send().await?;
+            match self.judge_slice() {
+                Ok(()) => return Ok(body),
+                // A slice of a known version is for nobody but who asked for it.
+                Err(Unusable) if matches!(self.slicing, Slicing::Another(..)) => return Err(Refusal::NotCached.into()),
+                Err(Unusable) => {
+                    self.cache = "bypass";
+                    self.cache_status = Some(Status::bypassed("slice"));
+                }
+            }
+        }
+    }
+
+    /// One request to a server, its response head into the subject.
+    async fn send(&mut self) -> Result<ResponseBody, Ending> {
         let mut conditions = Conditions::new();
         if let Some(fetch) = &self.fetch {
             fetch.strip_conditions(&mut self.subject.request.headers);
             conditions = fetch.validators();
+        }
+        if let Slicing::Asked(slice, _) | Slicing::Another(slice, _) = &self.slicing {
+            conditions.push(slice.range());
         }
         let mut forwarded = match forward::forward(self, &conditions).await {
             Ok(forwarded) => forwarded,
@@ -533,6 +570,9 @@ impl Exchange {
 
     /// `store`: what the cache makes of the response.
     async fn store(&mut self, body: &mut ResponseBody) {
+        if self.store_slice(body).await {
+            return;
+        }
         let now = SystemTime::now();
         let state = self.state.clone();
         let Ok(route) = route_of(&state, self.route) else {
@@ -581,9 +621,10 @@ impl Exchange {
             None => hit.cache_status(),
         });
         self.subject.response = Some(parts);
-        let mut body = ResponseBody::new(match hit.bytes() {
-            Some(data) => Content::Ready(data),
-            None => Content::Stored(hit.reader()),
+        let mut body = ResponseBody::new(match (hit.bytes(), hit.slices()) {
+            (Some(data), _) => Content::Ready(data),
+            (None, Some(slices)) => Content::Sliced(Box::new(Sliced::new(self, slices))),
+            (None, None) => Content::Stored(hit.reader()),
         });
         body.set_head(head);
         body

@@ -12,7 +12,7 @@ use crate::cache::Fetch;
 
 /// Begins it. The request is the one that found the stale response, as the plugins have left it.
 pub(super) fn start(exchange: &Exchange, fetch: Box<Fetch>) {
-    let mut refresh = in_background(exchange, fetch);
+    let mut refresh = in_background(exchange, Some(fetch));
     tokio::task::spawn_local(async move {
         // A failure has been counted by the upstream and noted by the cache, and there is nobody to tell.
         let Ok(mut body) = refresh.forward().await else { return };
@@ -23,12 +23,12 @@ pub(super) fn start(exchange: &Exchange, fetch: Box<Fetch>) {
 }
 
 /// An exchange without a client: it is neither logged nor counted as a request, because it is none.
-fn in_background(exchange: &Exchange, fetch: Box<Fetch>) -> Exchange {
+pub(super) fn in_background(exchange: &Exchange, fetch: Option<Box<Fetch>>) -> Exchange {
     let subject = Box::new(copy(&exchange.subject));
     Exchange {
         state: exchange.state.clone(),
         route: exchange.route,
-        fetch: Some(fetch),
+        fetch,
         ..Exchange::of(&exchange.worker, exchange.busy.again(), subject, RequestBody::none())
     }
 }

@@ -50,6 +50,8 @@ pub struct Caching {
     pub lifetime: Option<u32>,
     /// Tags besides those of the response.
     pub tags: Vec<HeaderValue>,
+    /// Bytes of the slices in which the response is stored where its origin sends parts; the route's, not a plugin's.
+    pub slice: Option<u64>,
 }
 
 /// Whether the cache takes part in an exchange.

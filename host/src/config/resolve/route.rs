@@ -53,6 +53,7 @@ pub(super) fn routes(
             upstream: upstream.unwrap_or_default(),
             cache: table.flag("cache"),
             cache_rules: route_rules(cache_rules, &table),
+            slice: table.has("slice").then(|| table.size("slice")),
             compress: table.flag("compress"),
             plugins: table.flag("plugins"),
             host_header: host_header(&table),
