@@ -195,7 +195,8 @@ fn what_is_larger_than_memory_is_stored_on_its_way() {
         assert_eq!(chunked, target == "/chunked");
         assert_eq!(quick.read_exact(60 * MIB).len(), 60 * MIB);
         let grown = proxy.memory().saturating_sub(before);
-        assert!(grown < 24 * MIB as u64, "{grown} bytes for a body of 64 MiB");
+        // The cache's 16 MiB, what the disk is behind, and what the allocator has not given back.
+        assert!(grown < 32 * MIB as u64, "{grown} bytes for a body of 64 MiB");
         gate.open();
         assert!(is_whole(&proxy.get(target).body), "{target} while it arrives");
         if !chunked {
