@@ -13,7 +13,7 @@ test: setup-wasm ## Every test: units, cases of plugins and rules, scenarios thr
 	cargo test --workspace --no-fail-fast
 
 bench: plugins ## Weir beside nginx and HAProxy: CPU time of a request, latency, errors
-	scripts/install-packages.sh nginx haproxy varnish wrk
+	scripts/install-packages.sh nginx haproxy varnish wrk nghttp2-client
 	CARGO_TARGET_DIR=target/wasm scripts/wasm-cargo build --profile plugin --target wasm32-unknown-unknown --package guest-mark
 	target/release/weir plugin build --wasm target/wasm/wasm32-unknown-unknown/plugin/guest_mark.wasm --out target/plugins/mark.wasm
 	cargo run --release --package weir-bench -- --markdown target/bench.md

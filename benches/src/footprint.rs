@@ -10,7 +10,7 @@ use tokio::task::LocalSet;
 use crate::bundles::Plugins;
 use crate::cpu;
 use crate::peers::{Bench, Peer, Proxy};
-use crate::scenarios::Scenario;
+use crate::scenarios::{Client, Scenario};
 
 pub(crate) const NAME: &str = "cache-memory";
 pub(crate) const TITLE: &str = "memory of 100,000 cached objects of 4 KiB, with room for all and for half of them";
@@ -29,6 +29,7 @@ const SCENARIO: Scenario = Scenario {
     peers: &PEERS,
     path: "/cached/object/0",
     scheme: "http",
+    client: Client::Http1,
 };
 
 /// Measures it, and tells it as a table.

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use crate::bundles::Plugins;
 use crate::cpu;
 use crate::peers::{Bench, Peer};
-use crate::scenarios::Scenario;
+use crate::scenarios::{Client, Scenario};
 
 pub(crate) const NAME: &str = "handshakes";
 pub(crate) const TITLE: &str = "TLS 1.3 handshakes, full and resumed, and memory of idle TLS connections";
@@ -36,6 +36,7 @@ const SCENARIO: Scenario = Scenario {
     peers: &PEERS,
     path: "/",
     scheme: "https",
+    client: Client::Http1,
 };
 
 /// Measures all of it, and tells it as a table.
@@ -96,11 +97,11 @@ fn median(mut samples: Vec<f64>) -> f64 {
 
 /// Handshakes without a request for this long; how many there were.
 async fn shake(address: SocketAddr, kind: HandshakeKind, span: Duration) -> anyhow::Result<u64> {
-    let config = client_config(kind);
     let end = Instant::now() + span;
     let mut clients = Vec::new();
     for _ in 0..CONCURRENT {
-        let connector = TlsConnector::from(config.clone());
+        // A ticket is used once and few are kept for a server, so each client has tickets of its own.
+        let connector = TlsConnector::from(client_config(kind));
         clients.push(tokio::task::spawn_local(async move {
             let mut count = 0;
             // The first session of each client is made here, and not counted.

@@ -1,4 +1,4 @@
-//! Load: `wrk` for how much a proxy can do, and an open loop for how long requests take at a given rate.
+//! Load: `wrk` and `h2load` for how much a proxy can do, and an open loop for how long requests take at a given rate.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -8,7 +8,9 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// What a run of `wrk` gave.
+use crate::scenarios::{HTTP2_CONNECTIONS, STREAMS};
+
+/// What a run of `wrk` or `h2load` gave.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Closed {
     pub(crate) requests: u64,
@@ -22,6 +24,8 @@ pub(crate) fn closed(url: &str, connections: usize, span: Duration) -> anyhow::R
     let output = Command::new("wrk")
         .args([
             "-t1",
+            // Large answers on a busy machine take longer than the two seconds that wrk allows.
+            "--timeout=20s",
             &format!("-c{connections}"),
             &format!("-d{}s", span.as_secs()),
             url,
@@ -33,6 +37,48 @@ pub(crate) fn closed(url: &str, connections: usize, span: Duration) -> anyhow::R
         bail!("wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
     }
     parse(&text).with_context(|| format!("wrk said: {text}"))
+}
+
+/// The same over HTTP/2, with [`STREAMS`] requests at once on each connection.
+pub(crate) fn closed_http2(url: &str, span: Duration) -> anyhow::Result<Closed> {
+    let output = Command::new("h2load")
+        .args([
+            "-t1",
+            &format!("-c{HTTP2_CONNECTIONS}"),
+            &format!("-m{STREAMS}"),
+            &format!("-D{}", span.as_secs()),
+            url,
+        ])
+        .output()
+        .context("cannot run h2load (Debian package nghttp2-client)")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("h2load failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    parse_http2(&text).with_context(|| format!("h2load said: {text}"))
+}
+
+/// What was under way when the time was over is counted nowhere.
+fn parse_http2(text: &str) -> anyhow::Result<Closed> {
+    // Numbers stand before their words: `finished in 4.00s, 123.45 req/s`, `status codes: 12 2xx, 0 3xx, ...`.
+    let before = |line: &str, word: &str| {
+        let words: Vec<_> = line.split_whitespace().map(|word| word.trim_end_matches(',')).collect();
+        let at = words.iter().position(|candidate| *candidate == word)?;
+        words.get(at.checked_sub(1)?)?.parse::<f64>().ok()
+    };
+    let line = |start: &str| text.lines().find(|line| line.starts_with(start));
+    let finished = line("finished in").context("no rate")?;
+    let requests = line("requests:").context("no number of requests")?;
+    let statuses = line("status codes:").context("no statuses")?;
+    let count = |line, word| before(line, word).with_context(|| format!("no number of {word}"));
+    let answered = count(statuses, "2xx")? + count(statuses, "3xx")?;
+    anyhow::ensure!(answered > 0.0, "no request was answered");
+    let errors = count(requests, "errored")? + count(requests, "timeout")?;
+    Ok(Closed {
+        requests: answered as u64,
+        per_second: count(finished, "req/s")?,
+        unexpected: (count(statuses, "4xx")? + count(statuses, "5xx")? + errors) as u64,
+    })
 }
 
 fn parse(text: &str) -> anyhow::Result<Closed> {

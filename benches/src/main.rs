@@ -24,7 +24,7 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 
 use crate::peers::Bench;
-use crate::scenarios::{SCENARIOS, Scenario};
+use crate::scenarios::{Client, SCENARIOS, Scenario};
 use crate::table::{Row, Table};
 
 /// Weir beside nginx, HAProxy and Varnish: CPU per request, latency, memory, hot swaps.
@@ -135,9 +135,13 @@ fn run(bench: &Bench, scenario: &Scenario, arguments: &Arguments) -> anyhow::Res
             );
             let proxy = bench.start(row.peer, scenario)?;
             let url = scenario.url(&proxy);
-            load::closed(&url, arguments.connections, Duration::from_secs(1))?;
+            let load = |span| match scenario.client {
+                Client::Http1 => load::closed(&url, arguments.connections, span),
+                Client::Http2 => load::closed_http2(&url, span),
+            };
+            load(Duration::from_secs(1))?;
             let before = cpu::of_tree(proxy.pid())?;
-            let load = load::closed(&url, arguments.connections, span)?;
+            let load = load(span)?;
             let used = cpu::of_tree(proxy.pid())? - before;
             if load.unexpected > 0 {
                 bail!(
@@ -149,13 +153,13 @@ fn run(bench: &Bench, scenario: &Scenario, arguments: &Arguments) -> anyhow::Res
             row.sample(used, &load);
         }
     }
+    if !scenario.has_open_loop() {
+        return Ok(rows);
+    }
     // Latency at one rate for all: half of what the slowest of them can do.
     let slowest = rows.iter().map(Row::rate).fold(f64::INFINITY, f64::min);
     for row in &mut rows {
         let proxy = bench.start(row.peer, scenario)?;
-        if scenario.is_tls() {
-            continue;
-        }
         let open = load::open(
             proxy.address(scenario),
             scenario.path,

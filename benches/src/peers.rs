@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::bundles::{self, Plugins};
 use crate::cpu;
-use crate::scenarios::Scenario;
+use crate::scenarios::{Client, Scenario};
 
 /// Bytes of the body that the origin answers with.
 const BODY: usize = 1024;
@@ -59,6 +59,8 @@ pub(crate) struct Bench {
 pub(crate) struct Proxy {
     process: Running,
     http: SocketAddr,
+    /// Where HTTP/2 is spoken in clear.
+    http2: SocketAddr,
     https: SocketAddr,
     admin: SocketAddr,
 }
@@ -131,8 +133,8 @@ impl Bench {
 
     /// The same, with this much memory for what it caches.
     pub(crate) fn start_with(&self, peer: Peer, scenario: &Scenario, memory: &str) -> anyhow::Result<Proxy> {
-        let ports = [free_port()?, free_port()?, free_port()?];
-        let [http, https, admin] = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let ports = [free_port()?, free_port()?, free_port()?, free_port()?];
+        let [http, http2, https, admin] = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let bundle = match peer {
             Peer::Weir(plugins) => bundles::make(self, plugins)?,
             _ => None,
@@ -143,6 +145,7 @@ impl Bench {
                 .replace("{{origin}}", &self.origin_port.to_string())
                 .replace("{{https}}", &https.port().to_string())
                 .replace("{{http}}", &http.port().to_string())
+                .replace("{{http2}}", &http2.port().to_string())
                 .replace("{{admin}}", &admin.port().to_string())
                 .replace("{{memory}}", memory)
                 .replace("{{bundle}}", &bundle)
@@ -182,6 +185,7 @@ impl Bench {
         let proxy = Proxy {
             process,
             http,
+            http2,
             https,
             admin,
         };
@@ -235,7 +239,11 @@ impl Proxy {
     }
 
     pub(crate) fn address(&self, scenario: &Scenario) -> SocketAddr {
-        if scenario.is_tls() { self.https } else { self.http }
+        match scenario.client {
+            _ if scenario.is_tls() => self.https,
+            Client::Http1 => self.http,
+            Client::Http2 => self.http2,
+        }
     }
 
     pub(crate) fn http(&self) -> SocketAddr {

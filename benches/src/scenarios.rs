@@ -16,8 +16,25 @@ pub(crate) struct Scenario {
     pub(crate) path: &'static str,
     /// In clear or not.
     pub(crate) scheme: &'static str,
+    /// How it is asked for.
+    pub(crate) client: Client,
 }
 
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// HTTP/1.1 with keep-alive on as many connections as the command line says.
+    Http1,
+    /// HTTP/2 with [`STREAMS`] requests at once on each of a few connections; in clear with prior knowledge.
+    Http2,
+}
+
+/// Requests at once on a connection of HTTP/2: what servers allow at least (RFC 9113 §6.5.2).
+pub(crate) const STREAMS: usize = 100;
+/// Connections of HTTP/2. Their streams together are fewer than the connections that the proxies keep to the origin.
+pub(crate) const HTTP2_CONNECTIONS: usize = 4;
+
+use Client::{Http1, Http2};
 use Peer::{Haproxy, Nginx, Varnish, Weir};
 
 /// All of them.
@@ -28,6 +45,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         peers: &[Weir(Plugins::None), Nginx, Haproxy],
         path: "/",
         scheme: "http",
+        client: Http1,
     },
     Scenario {
         name: "cache",
@@ -35,6 +53,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         peers: &[Weir(Plugins::None), Nginx, Haproxy, Varnish],
         path: "/cached",
         scheme: "http",
+        client: Http1,
     },
     Scenario {
         name: "cache-64k",
@@ -42,6 +61,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         peers: &[Weir(Plugins::None), Nginx, Haproxy, Varnish],
         path: "/cached/64k",
         scheme: "http",
+        client: Http1,
     },
     Scenario {
         name: "cache-disk",
@@ -49,6 +69,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         peers: &[Weir(Plugins::None), Nginx],
         path: "/cached/1m",
         scheme: "http",
+        client: Http1,
     },
     Scenario {
         name: "tls",
@@ -56,6 +77,31 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         peers: &[Weir(Plugins::None), Nginx, Haproxy],
         path: "/",
         scheme: "https",
+        client: Http1,
+    },
+    Scenario {
+        name: "large",
+        title: "pass-through, 1 MiB, keep-alive",
+        peers: &[Weir(Plugins::None), Nginx, Haproxy],
+        path: "/large",
+        scheme: "http",
+        client: Http1,
+    },
+    Scenario {
+        name: "h2",
+        title: "pass-through, 1 KiB, HTTP/2, 100 streams",
+        peers: &[Weir(Plugins::None), Nginx, Haproxy],
+        path: "/",
+        scheme: "http",
+        client: Http2,
+    },
+    Scenario {
+        name: "h2-tls",
+        title: "pass-through, 1 KiB, HTTP/2, 100 streams, TLS",
+        peers: &[Weir(Plugins::None), Nginx, Haproxy],
+        path: "/",
+        scheme: "https",
+        client: Http2,
     },
     Scenario {
         name: "policy",
@@ -63,6 +109,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         peers: &[Weir(Plugins::Policy), Weir(Plugins::None), Nginx, Haproxy],
         path: "/",
         scheme: "http",
+        client: Http1,
     },
     Scenario {
         name: "plugins",
@@ -70,12 +117,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         peers: &[Weir(Plugins::All), Weir(Plugins::None), Nginx, Haproxy],
         path: "/",
         scheme: "http",
+        client: Http1,
     },
 ];
 
 impl Scenario {
     pub(crate) fn is_tls(&self) -> bool {
         self.scheme == "https"
+    }
+
+    /// Whether latency is measured as well: the open loop speaks HTTP/1.1 in clear, and is about small answers.
+    pub(crate) fn has_open_loop(&self) -> bool {
+        !self.is_tls() && self.client == Http1 && self.path != "/large"
     }
 
     pub(crate) fn url(&self, proxy: &Proxy) -> String {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use crate::bundles::{self, Plugins};
 use crate::load;
 use crate::peers::{Bench, Peer};
-use crate::scenarios::Scenario;
+use crate::scenarios::{Client, Scenario};
 
 pub(crate) const NAME: &str = "swap";
 pub(crate) const TITLE: &str = "100 hot swaps during 30 s at half load";
@@ -25,6 +25,7 @@ const SCENARIO: Scenario = Scenario {
     // The origin says which mark the request carried when it came.
     path: "/echo",
     scheme: "http",
+    client: Client::Http1,
 };
 
 /// Runs it and tells what happened.
