@@ -13,6 +13,7 @@ use http_body::Frame;
 
 use super::age::Age;
 use super::{Client, tunnel};
+use crate::config::Config;
 use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Interim, Refusal};
 use crate::http1::buffer::{Buffered, Read};
@@ -40,13 +41,41 @@ struct Link {
     incoming: Decoder,
     expectation: Expectation,
     deadline: Deadline,
-    /// What a client that sends a body or takes a response is held to.
-    minimum: Minimum,
+    waits: Rc<Waits>,
     /// How it sends the body of the request that is running.
     pace: Pace,
     receiving: Receiving,
+}
+
+/// How long a client is waited for, as the configuration says. Connections share it: most of them are idle, and none is to be
+/// larger than it has to be.
+#[derive(Debug)]
+pub struct Waits {
+    header: Duration,
+    keep_alive: Duration,
+    tunnel: Duration,
+    /// What a client that sends a body or takes a response is held to.
+    minimum: Minimum,
     /// How long a client that has ended its side is still answered.
-    fin_timeout: Duration,
+    fin: Duration,
+}
+
+impl Waits {
+    /// What a configuration says.
+    #[must_use]
+    pub fn new(config: &Config) -> Rc<Self> {
+        let timeouts = &config.timeouts;
+        Rc::new(Self {
+            header: timeouts.header,
+            keep_alive: timeouts.keep_alive,
+            tunnel: timeouts.tunnel,
+            minimum: Minimum {
+                rate: config.limits.body_rate,
+                ..Minimum::timeout(timeouts.body)
+            },
+            fin: timeouts.client_fin,
+        })
+    }
 }
 
 /// Whether the client can still send something.
@@ -73,7 +102,7 @@ impl Link {
             }
         }
         if !self.deadline.is_set() {
-            self.deadline.set(self.fin_timeout);
+            self.deadline.set(self.waits.fin);
         }
         self.deadline.poll_elapsed(cx).map(|Elapsed| ())
     }
@@ -116,11 +145,11 @@ pub enum PriorKnowledge {
 
 /// Serves a client until either side closes, unless its first bytes are those of HTTP/2.
 pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut prior: PriorKnowledge) -> Spoke {
-    let (link, mut age, waits) = begin(&worker, stream);
-    let mut idle = waits.header;
+    let (link, mut age) = begin(&worker, stream);
+    let mut place = Place::First;
     loop {
-        let head = read_head(&worker, &client, &link, idle, waits.header, prior).await;
-        idle = waits.keep_alive;
+        let head = read_head(&worker, &client, &link, place, prior).await;
+        place = Place::Later;
         prior = PriorKnowledge::Refused;
         let next = match head {
             Head::Request(request) => {
@@ -150,8 +179,9 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut p
             }
             Next::Tunnel(server, sent) => {
                 if let Some(link) = Rc::into_inner(link) {
-                    let (stream, received) = link.into_inner().io.into_parts();
-                    Box::pin(tunnel::run(&worker, (stream, received), (server, sent), waits.tunnel)).await;
+                    let link = link.into_inner();
+                    let idle = link.waits.tunnel;
+                    Box::pin(tunnel::run(&worker, link.io.into_parts(), (server, sent), idle)).await;
                 }
                 return Spoke::Http1;
             }
@@ -161,38 +191,20 @@ pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut p
     Spoke::Http1
 }
 
-/// How long is waited between exchanges, and in a tunnel.
-struct Waits {
-    header: Duration,
-    keep_alive: Duration,
-    tunnel: Duration,
-}
-
 /// Everything that a connection has, as the configuration says at its start.
-fn begin(worker: &Worker, stream: Stream) -> (Rc<RefCell<Link>>, Age, Waits) {
+fn begin(worker: &Worker, stream: Stream) -> (Rc<RefCell<Link>>, Age) {
     let state = worker.state();
-    let config = &state.snapshot.config;
-    let timeouts = &config.timeouts;
     let link = Link {
         io: Buffered::new(stream, BytesMut::new()),
         incoming: Decoder::new(Framing::None),
         expectation: Expectation::None,
         deadline: worker.timer.deadline(),
-        minimum: Minimum {
-            rate: config.limits.body_rate,
-            ..Minimum::timeout(timeouts.body)
-        },
+        waits: state.waits.clone(),
         pace: Pace::default(),
         receiving: Receiving::Open,
-        fin_timeout: timeouts.client_fin,
     };
-    let waits = Waits {
-        header: timeouts.header,
-        keep_alive: timeouts.keep_alive,
-        tunnel: timeouts.tunnel,
-    };
-    let age = Age::new(&worker.timer, config);
-    (Rc::new(RefCell::new(link)), age, waits)
+    let age = Age::new(&worker.timer, &state.snapshot.config);
+    (Rc::new(RefCell::new(link)), age)
 }
 
 enum Head {
@@ -204,13 +216,19 @@ enum Head {
     Gone,
 }
 
-/// The next request head. `idle` is how long its first byte may take, `limit` how long the rest.
+/// Which request of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    First,
+    Later,
+}
+
+/// The next request head.
 async fn read_head(
     worker: &Worker,
     client: &Client,
     link: &RefCell<Link>,
-    idle: Duration,
-    limit: Duration,
+    place: Place,
     mut prior: PriorKnowledge,
 ) -> Head {
     let bounds = {
@@ -223,7 +241,13 @@ async fn read_head(
     };
     let mut scan = HeadScan::default();
     let mut begun = false;
-    link.borrow().deadline.set(idle);
+    {
+        let link = link.borrow();
+        link.deadline.set(match place {
+            Place::First => link.waits.header,
+            Place::Later => link.waits.keep_alive,
+        });
+    }
     poll_fn(|cx| {
         let mut link = link.borrow_mut();
         loop {
@@ -246,7 +270,7 @@ async fn read_head(
                 }
                 Ok(Progress::Begun) if !begun => {
                     begun = true;
-                    link.deadline.set(limit);
+                    link.deadline.set(link.waits.header);
                 }
                 Ok(Progress::Begun | Progress::Idle) => {}
                 Err(fault) => return Poll::Ready(Head::Refused(Refusal::Malformed(fault))),
@@ -431,7 +455,7 @@ impl ClientBody {
             }
             Poll::Pending => {
                 if !link.deadline.is_set() {
-                    link.pace.wait(&link.deadline, &link.minimum);
+                    link.pace.wait(&link.deadline, &link.waits.minimum);
                 }
                 ready!(link.deadline.poll_elapsed(cx));
                 link.deadline.clear();
@@ -611,7 +635,7 @@ fn poll_write(
                 if taking.blocked_at != Some(written) {
                     let before = taking.blocked_at.replace(written).unwrap_or(written);
                     taking.pace.passed(link.deadline.now(), written.saturating_sub(before));
-                    taking.pace.wait(&link.deadline, &link.minimum);
+                    taking.pace.wait(&link.deadline, &link.waits.minimum);
                 }
                 ready!(link.deadline.poll_elapsed(cx));
                 return Poll::Ready(Err(()));

@@ -217,7 +217,8 @@ fn act(worker: &Rc<Worker>, client: &Rc<Client>, link: &Link, event: Event) {
     match event {
         Event::Request { stream, head, content } => {
             let exchange = exchange(worker.clone(), client.clone(), link.clone(), stream, head, content);
-            tokio::task::spawn_local(exchange);
+            // A task is moved when it is made and overwritten when it ends, and an exchange is thousands of bytes.
+            tokio::task::spawn_local(Box::pin(exchange));
         }
         Event::TooLarge(stream, fault) => {
             let response = exchange::refuse(worker, client, &Refusal::Malformed(fault));

@@ -33,7 +33,7 @@ pub(super) struct Forwarded {
     /// The head.
     pub(super) head: ResponseHead,
     expected: Expected,
-    call: Conversation,
+    call: Box<Conversation>,
 }
 
 impl Forwarded {
@@ -42,13 +42,13 @@ impl Forwarded {
             Expected::Nothing => Content::Empty,
             expected => Content::Upstream {
                 held: None,
-                call: Box::new(self.call),
+                call: self.call,
                 expected,
             },
         })
     }
 
-    pub(super) fn into_parts(self) -> (ResponseHead, Conversation) {
+    pub(super) fn into_parts(self) -> (ResponseHead, Box<Conversation>) {
         (self.head, self.call)
     }
 }
@@ -172,7 +172,8 @@ async fn attempt(
     let idle = route.timeouts.idle;
     let sent = Instant::now();
     let asked = Asked::of(&way, group.protocol());
-    let mut call = match way {
+    // Boxed at once: it is moved through all phases that follow.
+    let mut call = Box::new(match way {
         Way::Connection(connection, origin) => {
             let head = attempt.head(exchange, attempt.upgrade);
             let pool = group.pool(server);
@@ -181,7 +182,7 @@ async fn attempt(
         }
         Way::Stream(stream, then) => Conversation::Http2(http2::Call::start(stream, then, body, idle)),
         Way::Websocket(stream) => Conversation::Http2(http2::Call::connect(stream, idle)),
-    };
+    });
     let request = &exchange.subject.request;
     let pass_on = |cx: &mut Context<'_>, mut head: ResponseHead| exchange.interim.pass_on(cx, &mut head);
     match call.response(&request.method, route.timeouts.response, pass_on).await {

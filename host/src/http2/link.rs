@@ -223,7 +223,8 @@ pub(super) struct Entry {
     pub(super) receive_window: ReceiveWindow,
     /// Content that has come and was not taken.
     pub(super) content: Received,
-    pub(super) trailers: Option<HeaderMap>,
+    /// Boxed, as hardly any message has them and a table of streams moves its entries.
+    pub(super) trailers: Option<Box<HeaderMap>>,
     /// What is left of the length that was told.
     pub(super) left: Option<u64>,
     /// Response heads that nobody has taken yet, on a stream of a client: interim ones, and the final one.

@@ -366,7 +366,7 @@ impl Inner {
         match trailers {
             Ok(trailers) if complete => {
                 entry.receiving = Half::Ended;
-                entry.trailers = (!trailers.is_empty()).then_some(trailers);
+                entry.trailers = (!trailers.is_empty()).then(|| Box::new(trailers));
                 entry.wake();
                 Ok(())
             }

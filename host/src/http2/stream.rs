@@ -456,7 +456,7 @@ impl Body {
             return Poll::Ready(Some(Err(BodyEnd::Reset(reset))));
         }
         if let Some(trailers) = entry.trailers.take() {
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
         }
         if entry.receiving == Half::Ended {
             return Poll::Ready(None);

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::failure::Failed;
 use super::generation::{Generation, Plugin, Resources, Tally};
@@ -84,7 +83,7 @@ impl Chain {
         };
         Session {
             slots: self.seats.iter().enumerate().filter_map(fits).collect(),
-            traces: SmallVec::new(),
+            traces: Vec::new(),
             chain: Some(Rc::clone(self)),
         }
     }
@@ -295,9 +294,10 @@ impl Drop for Meters {
 /// The plugins of one exchange. Instances that it holds go back to the worker when it is dropped; one whose call was interrupted
 /// by that is discarded.
 pub struct Session {
+    // Both are empty where no plugin is concerned, and a session is moved with its exchange: no room is kept in it.
     /// In the bundle's order.
-    slots: SmallVec<[Slot; 6]>,
-    traces: SmallVec<[Trace; 6]>,
+    slots: Vec<Slot>,
+    traces: Vec<Trace>,
     /// `None` where there are no plugins.
     chain: Option<Rc<Chain>>,
 }
@@ -329,8 +329,8 @@ impl Session {
     #[must_use]
     pub fn none() -> Self {
         Self {
-            slots: SmallVec::new(),
-            traces: SmallVec::new(),
+            slots: Vec::new(),
+            traces: Vec::new(),
             chain: None,
         }
     }

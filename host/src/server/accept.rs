@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::clients::{Admitted, Overload};
-use super::handshake::{self, Failed, Opened};
+use super::handshake::{self, Failed};
 use super::inherited::Listening;
 use super::listeners;
 use super::tls::ListenerTls;
@@ -125,39 +125,43 @@ impl Acceptor {
             Err(overload) => return self.refuse(overload),
         };
         let open = Open::new(&self);
+        // Small answers leave at once.
+        stream.set_nodelay();
+        // An idle connection is not to be as large as a handshake, so that has a box of its own.
+        let client = Box::pin(self.clone().introduce(stream, peer, place));
         tokio::task::spawn_local(async move {
             let _open = open;
-            // Small answers leave at once.
-            stream.set_nodelay();
-            // A connection that is served is not to be as large as a handshake, nor one of HTTP/1.1 as one of HTTP/2.
-            let opened = handshake::open(&self.worker, &self.listener, self.tls.as_ref(), stream, peer);
-            match Box::pin(opened).await {
-                Ok(opened) => self.serve(opened, place).await,
-                Err(failed) => {
-                    tracing::debug!(%failed, %peer, listener = %self.listener.name, "a connection was given up");
-                    match failed {
-                        Failed::ProxyHeader(_) => self.failed_proxy_headers.increment(),
-                        Failed::Tls(_) | Failed::Late => self.failed_handshakes.increment(),
-                    }
-                }
+            if let Some((client, stream)) = client.await {
+                self.serve(client, stream).await;
             }
         });
     }
 
-    fn refuse(&self, overload: Overload) {
-        let at = Overload::ALL.iter().position(|known| *known == overload);
-        if let Some(refused) = at.and_then(|at| self.refused.get(at)) {
-            refused.increment();
-        }
-    }
-
-    async fn serve(&self, opened: Opened, mut place: Admitted) {
+    /// The client, once it is known and what comes before its first request is over.
+    async fn introduce(
+        self: Rc<Self>,
+        socket: Socket,
+        peer: SocketAddr,
+        mut place: Admitted,
+    ) -> Option<(Rc<Client>, Stream)> {
+        let opened = match handshake::open(&self.worker, &self.listener, self.tls.as_ref(), socket, peer).await {
+            Ok(opened) => opened,
+            Err(failed) => {
+                tracing::debug!(%failed, %peer, listener = %self.listener.name, "a connection was given up");
+                match failed {
+                    Failed::ProxyHeader(_) => self.failed_proxy_headers.increment(),
+                    Failed::Tls(_) | Failed::Late => self.failed_handshakes.increment(),
+                }
+                return None;
+            }
+        };
         if opened.named
             && let Err(overload) = place.belong(opened.peer.ip(), &self.worker.state().snapshot.config)
         {
-            return self.refuse(overload);
+            self.refuse(overload);
+            return None;
         }
-        let client = Rc::new(Client {
+        let client = Client {
             peer: opened.peer,
             place,
             destination: opened.destination,
@@ -173,24 +177,29 @@ impl Acceptor {
             draining: self.worker.draining.clone(),
             running: Cell::new(0),
             active: self.requests.clone(),
-        });
-        match self.protocol(&opened.stream) {
-            Protocol::Tcp => tcp::serve(self.worker.clone(), client, opened.stream).await,
+        };
+        Some((Rc::new(client), opened.stream))
+    }
+
+    fn refuse(&self, overload: Overload) {
+        let at = Overload::ALL.iter().position(|known| *known == overload);
+        if let Some(refused) = at.and_then(|at| self.refused.get(at)) {
+            refused.increment();
+        }
+    }
+
+    /// Of the protocols HTTP/1.1 alone is served without a box: most connections that are idle speak it.
+    async fn serve(&self, client: Rc<Client>, stream: Stream) {
+        let worker = self.worker.clone();
+        match self.protocol(&stream) {
+            Protocol::Tcp => Box::pin(tcp::serve(worker, client, stream)).await,
             Protocol::Http1(prior) => {
-                let spoke = http1::serve(self.worker.clone(), client.clone(), opened.stream, prior).await;
+                let spoke = http1::serve(worker.clone(), client.clone(), stream, prior).await;
                 if let Spoke::Http2(stream, received) = spoke {
-                    Box::pin(http2::serve(self.worker.clone(), client, stream, received)).await;
+                    Box::pin(http2::serve(worker, client, stream, received)).await;
                 }
             }
-            Protocol::Http2 => {
-                Box::pin(http2::serve(
-                    self.worker.clone(),
-                    client,
-                    opened.stream,
-                    BytesMut::new(),
-                ))
-                .await;
-            }
+            Protocol::Http2 => Box::pin(http2::serve(worker, client, stream, BytesMut::new())).await,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Route;
+use crate::connection::http1::Waits;
 use crate::exchange::Refusal;
 use crate::exchange::route::Router;
 use crate::plugin::Chain;
@@ -23,6 +24,8 @@ pub struct State {
     pub chain: Rc<Chain>,
     /// This worker's counters.
     pub metrics: Metrics,
+    /// How long clients that speak HTTP/1.1 are waited for.
+    pub waits: Rc<Waits>,
     groups: Vec<Group>,
     announces_clients: bool,
     /// Copies for this worker alone: every request counts references to one, and workers are not to share that count's
@@ -44,6 +47,7 @@ impl State {
             .collect();
         let upstreams = &snapshot.config.upstreams;
         Self {
+            waits: Waits::new(&snapshot.config),
             announces_clients: upstreams.iter().any(|upstream| upstream.proxy_protocol.is_some()),
             snapshot,
             router,
