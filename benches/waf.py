@@ -7,7 +7,8 @@ For each proxy the CPU time of a request is measured with and without the WAF, b
 core 0, origin and wrk on core 1, the kernel's account of the process divided by the requests, everybody in turn within a round.
 The difference is the WAF's share; what is printed are medians over the rounds. A status other than 2xx voids the run.
 
-Options by environment: ROUNDS (3), SECONDS (3), WEIR (target/release/weir), CRS (/usr/share/modsecurity-crs).
+Options by environment: ROUNDS (3), SECONDS (3; bash counts in a variable of this name, so say `env SECONDS=2` behind
+a script), WEIR (target/release/weir), CRS (/usr/share/modsecurity-crs).
 """
 
 import json
@@ -161,7 +162,8 @@ def spawn(core, *command):
 
 
 def listening(name, process, port):
-    for _ in range(600):
+    # Compiling a rule set takes minutes on a busy machine.
+    for _ in range(3000):
         if process.poll() is not None:
             sys.exit(f"{name} ended with {process.returncode}")
         try:
