@@ -178,8 +178,7 @@ static LIMITS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// The table, as Markdown.
-#[must_use]
-pub fn table() -> String {
+pub(super) fn table() -> String {
     let mut table = String::from("| limit | takes | default | over it | counted in |\n|---|---|---|---|---|\n");
     for (path, key, over, metric) in LIMITS {
         let section = SECTIONS.iter().find(|section| section.path == *path);
