@@ -1,7 +1,7 @@
 //! A short run of what the fuzz targets do, with every test run: inputs that are nearly right, mutated without end, into every parser
 //! that reads a stranger's bytes. `fuzz/` looks longer and cleverer, and needs another compiler's help.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod http2;
 

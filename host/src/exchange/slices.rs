@@ -140,8 +140,11 @@ pub struct Sliced {
     /// The next byte to give, and the one behind the last.
     left: Range<u64>,
     current: Option<Current>,
-    next: Option<Pin<Box<dyn Future<Output = Result<Content, Fault>>>>>,
+    next: Option<Asked>,
 }
+
+/// A slice that was asked for and has not come.
+type Asked = Pin<Box<dyn Future<Output = Result<Content, Fault>>>>;
 
 /// The slice that is being sent.
 struct Current {

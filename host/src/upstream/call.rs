@@ -56,6 +56,10 @@ pub enum Origin {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation for each request with a body"
+)]
 enum Outgoing {
     Body { body: RequestBody, coding: Framing },
     Flush,
