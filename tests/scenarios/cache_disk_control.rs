@@ -86,6 +86,26 @@ fn a_ban_that_asks_for_a_request_waits_for_one_on_the_disk_too() {
 }
 
 #[test]
+fn a_ban_outlives_the_process_and_spares_what_comes_after_it() {
+    let origin = validating();
+    let proxy = caching(&origin);
+    assert_eq!(asked(&origin, &proxy, &["/old", "/unasked"]).len(), 2);
+    cache(&proxy, &["ban", "req.http.x-fresh == yes"]);
+    assert_eq!(asked(&origin, &proxy, &["/new"]).len(), 1);
+    let proxy = proxy.crash();
+    assert!(cache(&proxy, &["bans"]).contains("req.http.x-fresh == yes"));
+    let fetched = |path: &str| {
+        let before = origin.requests();
+        proxy.fetch(&Request::get(path).header("X-Fresh", "yes"));
+        origin.requests() - before
+    };
+    assert_eq!(fetched("/new"), 0, "it was stored after the ban");
+    assert_eq!(fetched("/old"), 1);
+    assert_eq!(fetched("/old"), 0, "and what replaced it was as well");
+    assert_eq!(fetched("/unasked"), 1);
+}
+
+#[test]
 fn what_the_disk_has_is_shown() {
     let origin = validating();
     let proxy = caching(&origin);

@@ -224,3 +224,32 @@ fn a_purge_takes_all_slices_away() {
     ask(&proxy, &format!("bytes=0-{}", 4 * SLICE - 1));
     assert_eq!(asked_for(&origin), [0, 1, 2, 3, 0, 1, 2, 3]);
 }
+
+#[test]
+fn slices_on_the_disk_are_found_by_the_next_process() {
+    let version = Arc::new(AtomicU64::new(1));
+    let origin = origin(&version);
+    let proxy = configure()
+        .listener("http")
+        .route("all", "app", "cache = true\nslice = \"64KiB\"")
+        .upstream("app", &[origin.address()], "")
+        .tables("[cache]\nsize = \"16MiB\"\n[cache.disk]\npath = \"disk\"")
+        .start();
+    let (start, end) = (10 * SLICE + 5, 12 * SLICE + 7);
+    let range = format!("bytes={start}-{}", end - 1);
+    assert!(ask(&proxy, &range).body == bytes(1, start..end));
+    // The head and three slices.
+    proxy.await_metric("weir_cache_disk_objects", &[], 4.0);
+    let proxy = proxy.restart();
+    let again = ask(&proxy, &range);
+    assert_eq!(again.status, 206);
+    assert!(again.body == bytes(1, start..end));
+    assert!(ask(&proxy, &format!("bytes={}-{}", 13 * SLICE, 13 * SLICE)).body == bytes(1, 13 * SLICE..13 * SLICE + 1));
+    assert_eq!(asked_for(&origin), [10, 11, 12, 13], "only what was missing");
+    // A purge leaves no way to what the disk has of it.
+    let purged = proxy.weir(&["cache", "purge", "http://weir.test/film"]);
+    assert!(purged.success, "{}", purged.stderr);
+    version.store(2, Ordering::SeqCst);
+    let proxy = proxy.restart();
+    assert!(ask(&proxy, &range).body == bytes(2, start..end));
+}

@@ -311,13 +311,13 @@ impl Fetch {
     }
 
     /// Has the disk keep a response as well, where there is one and the response is for it.
-    fn write(&self, entry: &Arc<Entry>) -> Option<Written> {
+    pub(super) fn write(&self, entry: &Arc<Entry>) -> Option<Written> {
         let disk = self.cache.store.disk()?;
-        let body = entry.body.bytes()?;
-        let length = body.len() as u64;
-        if !disk.takes(length) {
-            return None;
-        }
+        let body = match &entry.body {
+            // Its head leads to the slices, which are written each on its own.
+            Body::Sliced(_) => Bytes::new(),
+            body => body.bytes().filter(|body| disk.takes(body.len() as u64))?,
+        };
         Some(Written {
             done: disk.write(self.object(entry, body)),
             arriving: None,
@@ -330,7 +330,12 @@ impl Fetch {
         Object {
             id: Id::of(&self.place.key),
             variant: persist::variant(entry),
-            head: persist::encode(&self.place.key, entry, SystemTime::now()),
+            head: persist::encode(
+                &self.place.key,
+                entry,
+                self.cache.store.bans.identity(),
+                SystemTime::now(),
+            ),
             body,
         }
     }
@@ -579,7 +584,7 @@ impl Drop for Writer {
 
 /// A response on its way to the disk.
 #[derive(Debug)]
-struct Written {
+pub(super) struct Written {
     done: oneshot::Receiver<Option<Open>>,
     store: Arc<Store>,
     hash: u64,

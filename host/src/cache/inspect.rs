@@ -127,8 +127,10 @@ impl Cache {
         let key = key.to_bytes();
         let loaded = disk.load_blocking(Id::of(&key)).into_iter();
         let entries = loaded.filter_map(|loaded| {
-            let mut head = persist::decode(&loaded.head).ok().filter(|head| head.key == key)?;
-            head.tested = head.tested.max(self.store.disk_tested());
+            let mut head = persist::decode(&loaded.head, self.store.bans.identity())
+                .ok()
+                .filter(|head| head.key == key)?;
+            head.tested = head.tested.max(self.store.bans.disk_tested());
             // Without its route nothing would find it.
             let rules = rules(&head.route)?;
             let entry = head.into_entry(Body::Disk(loaded.body), &rules)?;

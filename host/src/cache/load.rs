@@ -36,10 +36,10 @@ impl Load {
         let before = self.disk.before_load(self.id);
         let mut heads = Vec::new();
         for loaded in self.disk.load(self.id).await {
-            match persist::decode(&loaded.head) {
+            match persist::decode(&loaded.head, self.store.bans.identity()) {
                 // Hashes can collide, and routes may lead to different upstreams.
                 Ok(mut head) if head.key == self.place.key && *head.route == *self.route => {
-                    head.tested = head.tested.max(self.store.disk_tested());
+                    head.tested = head.tested.max(self.store.bans.disk_tested());
                     heads.push((head, loaded));
                 }
                 _ => {}
@@ -91,14 +91,12 @@ impl Load {
     }
 
     async fn to_memory(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        let Body::Disk(open) = &entry.body else {
-            return Some(entry);
+        let entry = match &entry.body {
+            Body::Disk(open) if open.length() > self.max_object => return Some(entry),
+            Body::Disk(open) => Arc::new(entry.with_body(Body::Memory(open.read_whole().await.ok()?))),
+            // The head of slices, each of which is loaded when it is wanted.
+            Body::Sliced(_) | Body::Memory(_) | Body::Arriving(_) => entry,
         };
-        if open.length() > self.max_object {
-            return Some(entry);
-        }
-        let body = Body::Memory(open.read_whole().await.ok()?);
-        let entry = Arc::new(entry.with_body(body));
         if let Some(reservation) = self.store.reserve(0) {
             self.store
                 .insert(&self.place, Arc::clone(&entry), reservation, Precedence::Older);

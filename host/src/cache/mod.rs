@@ -168,6 +168,7 @@ impl Cache {
             bypassed: AtomicU64::new(0),
         };
         cache.reconfigure(config);
+        cache.go_on_sweeping();
         Arc::new(cache)
     }
 

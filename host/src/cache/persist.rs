@@ -5,10 +5,8 @@
 //! a plugin decided about its lifetime is written down, as nobody else can tell.
 
 use std::sync::Arc;
-use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ahash::RandomState;
 use bytes::Bytes;
 use http::header::AGE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -19,17 +17,18 @@ use super::disk::Damaged;
 use super::entry::{Entry, Marks};
 use super::head::Head as StoredHead;
 use super::policy::{self, Asked};
+use super::slices::Layout;
 use super::variant::Variant;
 use crate::config::{CacheRules, SetCookie};
 
 /// The first byte of every head; another one is another layout.
-const LAYOUT: u8 = 2;
+const LAYOUT: u8 = 3;
 
 /// No plugin has decided the lifetime.
 const UNDECIDED: u64 = u64::MAX;
 
-/// The bans of another process mean nothing: this says whose the number is.
-static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("process"));
+/// The body is in the file.
+const UNSLICED: [u64; 3] = [0; 3];
 
 /// What tells a response from the others of its URI, as a number that is the same in every process.
 pub(super) fn variant(entry: &Entry) -> u64 {
@@ -50,18 +49,25 @@ pub(super) fn variant(entry: &Entry) -> u64 {
     u64::from_le_bytes(eight)
 }
 
-/// A head for the disk.
-pub(super) fn encode(key: &[u8], entry: &Entry, now: SystemTime) -> Vec<u8> {
+/// A head for the disk. `bans` is whose numbers its bans have ([`Bans::identity`](super::bans::Bans::identity)).
+pub(super) fn encode(key: &[u8], entry: &Entry, bans: u64, now: SystemTime) -> Vec<u8> {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut head = vec![LAYOUT];
     head.extend_from_slice(&entry.status.as_u16().to_le_bytes());
     head.extend_from_slice(&since.as_secs().to_le_bytes());
     head.extend_from_slice(&since.subsec_nanos().to_le_bytes());
     head.extend_from_slice(&entry.policy.freshness.age(now).as_secs().to_le_bytes());
-    head.extend_from_slice(&PROCESS.to_le_bytes());
+    head.extend_from_slice(&bans.to_le_bytes());
     head.extend_from_slice(&entry.marks.tested().to_le_bytes());
     let decided = entry.policy.decided.map_or(UNDECIDED, u64::from);
     head.extend_from_slice(&decided.to_le_bytes());
+    let sliced = match &entry.body {
+        Body::Sliced(layout) => layout.to_words(),
+        _ => UNSLICED,
+    };
+    for word in sliced {
+        head.extend_from_slice(&word.to_le_bytes());
+    }
     put(&mut head, key);
     put(&mut head, entry.route.as_bytes());
     let asked = entry.variant.asked();
@@ -94,20 +100,28 @@ pub(super) struct Head {
     pub(super) tested: u64,
     /// Seconds of freshness, where a plugin has decided it.
     decided: Option<u32>,
+    /// Where its slices are, where the file has no body.
+    sliced: Option<Layout>,
     /// What the request said in the fields that the response varies on.
     asked: HeaderMap,
     headers: HeaderMap,
 }
 
-pub(super) fn decode(head: &[u8]) -> Result<Head, Damaged> {
+/// Reads a head. `bans` is whose numbers the bans of this process have.
+pub(super) fn decode(head: &[u8], bans: u64) -> Result<Head, Damaged> {
     let mut rest = head.strip_prefix(&[LAYOUT]).ok_or(Damaged)?;
     let rest = &mut rest;
     let status = StatusCode::from_u16(u16::from_le_bytes(take(rest)?)).map_err(|_| Damaged)?;
     let (seconds, nanos) = (u64::from_le_bytes(take(rest)?), u32::from_le_bytes(take(rest)?));
     let age = u64::from_le_bytes(take(rest)?);
-    let own = u64::from_le_bytes(take(rest)?) == *PROCESS;
+    let own = u64::from_le_bytes(take(rest)?) == bans;
     let tested = u64::from_le_bytes(take(rest)?);
     let decided = u64::from_le_bytes(take(rest)?);
+    let sliced = [
+        u64::from_le_bytes(take(rest)?),
+        u64::from_le_bytes(take(rest)?),
+        u64::from_le_bytes(take(rest)?),
+    ];
     let since = Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into()));
     Ok(Head {
         key: bytes(rest)?.into(),
@@ -115,9 +129,13 @@ pub(super) fn decode(head: &[u8]) -> Result<Head, Damaged> {
         status,
         stored: since.and_then(|since| UNIX_EPOCH.checked_add(since)).ok_or(Damaged)?,
         age,
-        // What an earlier process stored is older than all bans of this one.
+        // What was stored when there was another list is older than all bans of this one.
         tested: if own { tested } else { 0 },
         decided: u32::try_from(decided).ok(),
+        sliced: match sliced {
+            UNSLICED => None,
+            words => Some(Layout::from_words(words).ok_or(Damaged)?),
+        },
         asked: fields(rest)?,
         headers: fields(rest)?,
     })
@@ -137,7 +155,7 @@ impl Head {
         self.into_entry(Body::Memory(Bytes::new()), &rules)
     }
 
-    /// The stored response, if it may still be stored by these rules.
+    /// The stored response, if it may still be stored by these rules. `body` is what the file has.
     pub(super) fn into_entry(mut self, body: Body, rules: &CacheRules) -> Option<Entry> {
         let variant = Variant::new(&self.asked, &self.headers, &rules.normalise)?;
         let asked = Asked {
@@ -152,7 +170,7 @@ impl Head {
         Some(Entry {
             status: self.status,
             head: StoredHead::of(&self.headers, self.stored),
-            body,
+            body: self.sliced.map_or(body, |layout| Body::Sliced(Arc::new(layout))),
             policy,
             variant,
             route: Arc::from(self.route),

@@ -147,6 +147,13 @@ impl Cache {
         ban
     }
 
+    /// Sweeps for bans of an earlier process, if there are any.
+    pub(super) fn go_on_sweeping(&self) {
+        if self.store.bans.len() > 0 {
+            sweep_behind(&self.store);
+        }
+    }
+
     /// The bans that are kept, oldest first.
     #[must_use]
     pub fn bans(&self) -> Vec<Arc<Ban>> {

@@ -29,7 +29,7 @@ use super::freshness::parse_date;
 use super::head::Head;
 use super::key::Key;
 use super::ranges;
-use super::store::{Precedence, Store};
+use super::store::{Inserted, Precedence, Store};
 use super::{Cache, DISGUISES};
 use crate::config::{CacheRules, Tags};
 use crate::exchange::subject::{Caching, Storing, Subject};
@@ -220,6 +220,16 @@ impl Layout {
         self.total
     }
 
+    /// For the disk.
+    pub(super) fn to_words(&self) -> [u64; 3] {
+        [self.total, self.size, self.id]
+    }
+
+    /// What [`Layout::to_words`] made. `None` for what it cannot have made.
+    pub(super) fn from_words([total, size, id]: [u64; 3]) -> Option<Self> {
+        (total > 0 && size > 0).then_some(Self { total, size, id })
+    }
+
     fn count(&self) -> u64 {
         self.total.div_ceil(self.size.max(1))
     }
@@ -276,7 +286,10 @@ impl Fetch {
         });
         let store = Arc::clone(&self.cache.store);
         if let Some(reservation) = store.reserve(0) {
-            store.insert(&self.place, Arc::clone(&entry), reservation, Precedence::Newer);
+            let inserted = store.insert(&self.place, Arc::clone(&entry), reservation, Precedence::Newer);
+            if inserted == Inserted::Stored {
+                let _ = self.write(&entry);
+            }
         }
         self.land(Landing::Stored);
         Some(Hit::new(entry, Served::Fresh, now).on(&self.conditions))

@@ -47,8 +47,6 @@ pub(super) struct Store {
     /// The shard whose turn it is to evict.
     turn: AtomicUsize,
     disk: Option<Arc<Disk>>,
-    /// The number of the ban up to which everything on the disk has been tested.
-    disk_tested: AtomicU64,
     pub(super) counts: Counts,
     pub(super) bans: Bans,
 }
@@ -150,6 +148,7 @@ pub(super) type Identity = BuildHasherDefault<IdentityHasher>;
 
 impl Store {
     pub(super) fn new(limit: u64, disk: Option<Arc<Disk>>) -> Self {
+        let bans = disk.as_ref().map_or_else(Bans::new, |disk| Bans::beside(disk.folder()));
         let shard = |_| {
             Shard(Mutex::new(Contents {
                 slots: Shelf::new(),
@@ -157,7 +156,7 @@ impl Store {
                 passes: LruCache::unbounded_with_hasher(Identity::default()),
                 troubles: LruCache::unbounded_with_hasher(Identity::default()),
                 invalidations: [0; 64],
-                tested: 0,
+                tested: bans.latest(),
                 lookups: Lookups::default(),
             }))
         };
@@ -167,14 +166,9 @@ impl Store {
             used: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
             disk,
-            disk_tested: AtomicU64::new(0),
             counts: Counts::default(),
-            bans: Bans::new(),
+            bans,
         }
-    }
-
-    pub(super) fn disk_tested(&self) -> u64 {
-        self.disk_tested.load(Ordering::Acquire)
     }
 
     /// The tier below, where there is one.
@@ -437,9 +431,9 @@ impl Store {
     /// The same on the disk, whose heads are read for it. Gives the number of the ban up to which all of it has been tested.
     fn sweep_disk(&self, latest: u64, now: SystemTime) -> u64 {
         let Some(disk) = &self.disk else { return latest };
-        let (before, mut up_to) = (self.disk_tested(), latest);
+        let (before, mut up_to) = (self.bans.disk_tested(), latest);
         let changed = disk.revise(|head| {
-            let Ok(mut head) = persist::decode(head) else {
+            let Ok(mut head) = persist::decode(head, self.bans.identity()) else {
                 return disk::Fate::Remove;
             };
             head.tested = head.tested.max(before);
@@ -456,7 +450,7 @@ impl Store {
             up_to = up_to.min(tested);
             fate
         });
-        self.disk_tested.fetch_max(up_to, Ordering::AcqRel);
+        self.bans.swept_disk(up_to);
         self.counts.purged.fetch_add(changed, Ordering::Relaxed);
         up_to
     }

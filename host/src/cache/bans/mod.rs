@@ -8,20 +8,27 @@
 //! Responses that are being fetched are tested when they are stored, by what was banned since they were asked for: what the
 //! origin had sent before may be what the ban is about. For that, bans are kept for [`KEEP`] after the sweep is through with
 //! them. What asked before a forgotten ban is not stored.
+//!
+//! Where there is a disk, the list is in a [`journal`] beside it, and the numbers go on from one process to the next.
 
 pub(in crate::cache) mod expression;
+mod journal;
 
 use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 use parking_lot::{Mutex, MutexGuard, RwLock};
+use serde::{Deserialize, Serialize};
 
 use super::entry::Entry;
 pub use expression::Expression;
 use expression::{Judgement, Object};
+use journal::{Journal, Line, State};
 
 /// How long a ban stays in the list after everything has been tested by it.
 const KEEP: Duration = Duration::from_secs(60);
@@ -29,10 +36,14 @@ const KEEP: Duration = Duration::from_secs(60);
 /// The list.
 #[derive(Debug)]
 pub(super) struct Bans {
+    /// Whose numbers these are.
+    identity: u64,
     /// The number of the latest ban; 0 before the first.
     latest: AtomicU64,
     /// What has been tested up to less than this was not tested by a ban that is forgotten, and has to go.
     floor: AtomicU64,
+    /// The number of the ban up to which everything on the disk has been tested.
+    disk_tested: AtomicU64,
     most: AtomicUsize,
     /// In the order of their numbers.
     list: RwLock<VecDeque<Arc<Ban>>>,
@@ -40,12 +51,14 @@ pub(super) struct Bans {
     sweep: Mutex<()>,
     /// Whether a thread of its own sweeps.
     sweeping: AtomicBool,
+    /// Locked before the list, so that its lines are in the order of their numbers.
+    journal: Option<Mutex<Journal>>,
 }
 
 /// One ban.
 #[derive(Debug)]
 pub struct Ban {
-    /// Counts up from 1 with every ban since the process started.
+    /// Counts up from 1 with every ban since the process started, or since the disk tier's folder was first used.
     pub number: u64,
     /// What is banned.
     pub expression: Expression,
@@ -59,7 +72,8 @@ pub struct Ban {
 }
 
 /// What a purge or a ban does to a stored response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Manner {
     /// It is removed.
     Hard,
@@ -76,6 +90,27 @@ pub(super) enum Fate {
 }
 
 impl Ban {
+    fn new(line: &Line, expression: Expression) -> Self {
+        Self {
+            number: line.number,
+            expression,
+            manner: line.manner,
+            made: line.made(),
+            age: Instant::now(),
+            matched: AtomicU64::new(0),
+            done: AtomicBool::new(false),
+        }
+    }
+
+    fn line(&self) -> Line {
+        Line {
+            number: self.number,
+            expression: self.expression.as_str().to_owned(),
+            manner: self.manner,
+            made: self.made.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        }
+    }
+
     /// Responses that it has removed or made stale so far.
     #[must_use]
     pub fn matched(&self) -> u64 {
@@ -90,15 +125,49 @@ impl Ban {
 }
 
 impl Bans {
+    /// A list of this process alone.
     pub(super) fn new() -> Self {
+        Self::from(State::new(), VecDeque::new(), None)
+    }
+
+    /// The list of a disk tier's folder. Where it cannot be kept there, it is this process's alone.
+    pub(super) fn beside(folder: &Path) -> Self {
+        match Journal::open(folder) {
+            Ok((journal, state, bans)) => {
+                let list = bans
+                    .into_iter()
+                    .map(|(line, expression)| Arc::new(Ban::new(&line, expression)));
+                Self::from(state, list.collect(), Some(journal))
+            }
+            Err(error) => {
+                tracing::error!(folder = %folder.display(), %error, "bans will not outlive the process");
+                Self::new()
+            }
+        }
+    }
+
+    fn from(state: State, list: VecDeque<Arc<Ban>>, journal: Option<Journal>) -> Self {
         Self {
-            latest: AtomicU64::new(0),
-            floor: AtomicU64::new(0),
+            identity: state.list,
+            latest: AtomicU64::new(state.latest),
+            floor: AtomicU64::new(state.floor),
+            disk_tested: AtomicU64::new(state.disk_tested),
             most: AtomicUsize::new(usize::MAX),
-            list: RwLock::default(),
+            list: RwLock::new(list),
             sweep: Mutex::default(),
             sweeping: AtomicBool::new(false),
+            journal: journal.map(Mutex::new),
         }
+    }
+
+    /// Whose numbers these are: those of another list say nothing.
+    pub(super) fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// The number of the ban up to which everything on the disk has been tested.
+    pub(super) fn disk_tested(&self) -> u64 {
+        self.disk_tested.load(Ordering::Acquire)
     }
 
     /// How many are kept.
@@ -122,21 +191,27 @@ impl Bans {
     /// Makes a ban, effective for every lookup that begins after it. Over the limit the oldest is forgotten, and what had not
     /// been tested by it goes, as it may be what that ban was about.
     pub(super) fn add(&self, expression: Expression, manner: Manner) -> Arc<Ban> {
+        let mut journal = self.journal.as_ref().map(Mutex::lock);
         let mut list = self.list.write();
         self.forget(&mut list);
         let number = self.latest.load(Ordering::Relaxed) + 1;
-        let ban = Arc::new(Ban {
+        let line = Line {
             number,
-            expression,
+            expression: expression.as_str().to_owned(),
             manner,
-            made: SystemTime::now(),
-            age: Instant::now(),
-            matched: AtomicU64::new(0),
-            done: AtomicBool::new(false),
-        });
+            made: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs(),
+        };
+        let ban = Arc::new(Ban::new(&line, expression));
         list.push_back(Arc::clone(&ban));
         // After the list: who sees the number finds the ban.
         self.latest.store(number, Ordering::Release);
+        drop(list);
+        if let Some(journal) = &mut journal {
+            Self::report(journal.append(&line));
+        }
         ban
     }
 
@@ -206,13 +281,39 @@ impl Bans {
         self.sweep.lock()
     }
 
+    /// Everything on the disk has been tested up to here.
+    pub(super) fn swept_disk(&self, up_to: u64) {
+        self.disk_tested.fetch_max(up_to, Ordering::AcqRel);
+    }
+
     /// Everything has been tested up to here.
     pub(super) fn swept(&self, up_to: u64) {
+        let mut journal = self.journal.as_ref().map(Mutex::lock);
         let mut list = self.list.write();
         for ban in list.iter().filter(|ban| ban.number <= up_to) {
             ban.done.store(true, Ordering::Relaxed);
         }
         self.forget(&mut list);
+        if let Some(journal) = &mut journal {
+            let pending: Vec<Line> = list.iter().filter(|ban| !ban.is_done()).map(|ban| ban.line()).collect();
+            drop(list);
+            Self::report(journal.rewrite(self.state(), &pending));
+        }
+    }
+
+    fn state(&self) -> State {
+        State {
+            list: self.identity,
+            latest: self.latest(),
+            floor: self.floor.load(Ordering::Acquire),
+            disk_tested: self.disk_tested(),
+        }
+    }
+
+    fn report(written: io::Result<()>) {
+        if let Err(error) = written {
+            tracing::error!(%error, "the list of bans cannot be written: the latest will not outlive the process");
+        }
     }
 
     /// Whether the caller is the one to sweep in a thread of its own. It says so when it ends, with [`Bans::rest`].
