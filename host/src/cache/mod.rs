@@ -550,13 +550,15 @@ enum PassesBy {
 
 /// Fields by which frameworks let a request be another one than it says. Nobody varies on them, so that an answer to them would be
 /// put in front of everybody.
-const DISGUISES: [HeaderName; 6] = [
+const DISGUISES: [HeaderName; 8] = [
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-method-override"),
     HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-http-host-override"),
 ];
 
 fn passes_by(subject: &Subject) -> Option<PassesBy> {

@@ -167,7 +167,7 @@ pub static TOP: Section = Section {
             "trusted_proxies",
             Texts("IP addresses and networks"),
             Described("none"),
-            "Peers whose `X-Forwarded-For` and `Forwarded` are believed. From everybody else these headers are removed.",
+            "Peers whose `X-Forwarded-For` and `Forwarded` are believed. From everybody else these headers are removed, and whatever else begins with `X-Forwarded`.",
         ),
         setting(
             "via",

@@ -26,8 +26,6 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Whether the client asks for another protocol on this connection, one that may be passed on.
@@ -283,14 +281,25 @@ fn stays_behind(name: &HeaderName) -> bool {
 
 /// What proxies say of clients, believed from trusted peers only.
 fn is_forwarding(name: &HeaderName) -> bool {
-    *name == FORWARDED
-        || *name == X_FORWARDED_FOR
-        || *name == X_FORWARDED_HOST
-        || *name == X_FORWARDED_PROTO
-        || *name == X_FORWARDED_PORT
-        || *name == X_REAL_IP
-        || *name == X_REQUEST_ID
-        || is_identity(name)
+    says_forwarding(name.as_str()) || is_identity(name)
+}
+
+/// Whether a field is one in which proxies tell what they were asked for, and by whom. Servers build links and redirects of them.
+fn says_forwarding(name: &str) -> bool {
+    const OTHERS: [&str; 6] = [
+        "forwarded",
+        "front-end-https",
+        "x-original-host",
+        "x-real-ip",
+        "x-request-id",
+        "x-url-scheme",
+    ];
+    may_say_forwarding(name) && (name.starts_with("x-forwarded") || OTHERS.contains(&name))
+}
+
+/// Spares nearly every field the comparisons.
+fn may_say_forwarding(name: &str) -> bool {
+    matches!(name.as_bytes().first(), Some(b'x' | b'f'))
 }
 
 /// What tells of a client's certificate (RFC 9440 §2.4 wants it removed from what clients send).
@@ -302,22 +311,8 @@ fn is_identity(name: &HeaderName) -> bool {
 
 /// Whether a name is one of those but for underscores: servers that make variables of names (CGI, WSGI) cannot tell the two apart.
 fn mimics_forwarding(name: &HeaderName) -> bool {
-    const FORWARDING: [HeaderName; 6] = [
-        X_FORWARDED_FOR,
-        X_FORWARDED_HOST,
-        X_FORWARDED_PROTO,
-        X_FORWARDED_PORT,
-        X_REAL_IP,
-        X_REQUEST_ID,
-    ];
-    let name = name.as_str().as_bytes();
-    let same = |(&byte, &other): (&u8, &u8)| byte == other || (byte == b'_' && other == b'-');
-    name.first() == Some(&b'x')
-        && name.contains(&b'_')
-        && FORWARDING.iter().any(|forwarding| {
-            let forwarding = forwarding.as_str().as_bytes();
-            forwarding.len() == name.len() && name.iter().zip(forwarding).all(same)
-        })
+    let name = name.as_str();
+    may_say_forwarding(name) && name.contains('_') && says_forwarding(&name.replace('_', "-"))
 }
 
 /// Removes from a server's response what belongs to its connection.

@@ -50,16 +50,81 @@ fn the_body_of_a_get_is_not_answered_to_others() {
     assert_eq!(proxy.get("/").text_body(), "");
 }
 
+/// Fields that frameworks and servers build links, redirects and host names of, and that are in no key.
+const UNKEYED: [&str; 18] = [
+    "Forwarded",
+    "Front-End-Https",
+    "X-Forwarded",
+    "X-Forwarded-By",
+    "X-Forwarded-Host",
+    "X-Forwarded-Path",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Server",
+    "X-Forwarded-Ssl",
+    "X-Forwarded-Uri",
+    "X-Host",
+    "X-HTTP-Host-Override",
+    "X-Original-Host",
+    "X-Real-IP",
+    "X-Url-Scheme",
+];
+
 #[test]
-fn forwarded_hosts_of_clients_do_not_reach_the_origin() {
+fn what_a_client_says_of_itself_is_written_into_nobody_elses_page() {
     let origin = Origin::start(|request| {
-        let host = request.headers.get("x-forwarded-host").unwrap_or_default().to_owned();
-        Response::text(host).header("Cache-Control", "max-age=60")
+        let said: Vec<_> = UNKEYED
+            .iter()
+            .filter_map(|name| request.headers.get(name))
+            .filter(|value| value.contains("evil"))
+            .collect();
+        Response::text(said.join(" ")).header("Cache-Control", "max-age=60")
     });
     let proxy = caching(&origin);
-    let poisoned = proxy.fetch(&Request::get("/").header("X-Forwarded-Host", "evil.test"));
-    assert_eq!(poisoned.text_body(), "weir.test");
-    assert_eq!(proxy.get("/").text_body(), "weir.test");
+    for name in UNKEYED {
+        let path = format!("/{name}");
+        proxy.fetch(&Request::get(&path).header(name, "host=evil.test"));
+        assert_eq!(proxy.get(&path).text_body(), "", "{name}");
+    }
+}
+
+#[test]
+fn range_bombs_get_the_whole_once() {
+    let origin = Origin::counting(&[FRESH]);
+    let proxy = caching(&origin);
+    let whole = proxy.get("/").body;
+    for ranges in [
+        "bytes=0-,0-,0-,0-,0-,0-,0-,0-".to_owned(),
+        format!("bytes={}", vec!["0-0"; 1000].join(",")),
+        format!("bytes=0-{}", "9".repeat(4000)),
+    ] {
+        let answer = proxy.fetch(&Request::get("/").header("Range", &ranges));
+        assert!(
+            answer.body.len() <= whole.len(),
+            "{} for {} bytes",
+            answer.body.len(),
+            whole.len()
+        );
+    }
+    assert_eq!(origin.requests(), 1);
+}
+
+#[test]
+fn an_origin_without_an_end_of_header_lines_is_given_up() {
+    let origin = Origin::scripted(|connection| {
+        connection.request()?;
+        connection.send(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n")?;
+        while connection
+            .send(b"X-Endless: and so on and so forth, for as long as anybody listens\r\n")
+            .is_ok()
+        {}
+        Ok(())
+    });
+    let proxy = caching(&origin);
+    assert_eq!(proxy.get("/").status, 502);
+    assert_eq!(proxy.metric("weir_cache_objects", &[]), 0.0);
 }
 
 #[test]
