@@ -106,6 +106,15 @@ fn a_ban_outlives_the_process_and_spares_what_comes_after_it() {
 }
 
 #[test]
+fn what_is_in_memory_and_on_the_disk_counts_once() {
+    let origin = validating();
+    let proxy = caching(&origin);
+    assert_eq!(asked(&origin, &proxy, &["/a", "/b"]).len(), 2);
+    let banned = cache(&proxy, &["ban", "req.url ~ ^/"]);
+    assert!(banned.contains("2 responses removed"), "{banned}");
+}
+
+#[test]
 fn what_the_disk_has_is_shown() {
     let origin = validating();
     let proxy = caching(&origin);

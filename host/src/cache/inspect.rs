@@ -7,7 +7,6 @@ use http::HeaderMap;
 use http::header::{EXPIRES, LAST_MODIFIED};
 use serde::Serialize;
 
-use super::Cache;
 use super::bans::Fate;
 use super::body::Body;
 use super::directives::{self, Source};
@@ -19,6 +18,7 @@ use super::policy::{Policy, Verdict};
 use super::purge::Address;
 use super::slices::SlicesHeld;
 use super::tags;
+use super::{Cache, Tier};
 use crate::config::CacheRules;
 
 /// One stored response, as an operator sees it. Times are in seconds.
@@ -138,7 +138,7 @@ impl Cache {
                 Some(since) => entry.expired(since),
                 None => entry,
             });
-            match self.store.bans.test(&key, &entry, Some(request), now) {
+            match self.store.bans.test(Tier::Disk, &key, &entry, Some(request), now) {
                 Fate::Keep => Some(entry),
                 Fate::Replace(stale) => Some(stale),
                 Fate::Remove => None,

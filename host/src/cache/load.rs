@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 
+use super::Tier;
 use super::bans::Fate;
 use super::body::Body;
 use super::disk::{Disk, Id, Which};
@@ -77,7 +78,11 @@ impl Load {
     fn tested(&self, entry: Arc<Entry>, request: &HeaderMap) -> Option<Arc<Entry>> {
         let now = SystemTime::now();
         let variant = || persist::variant(&entry);
-        match self.store.bans.test(&self.place.key, &entry, Some(request), now) {
+        match self
+            .store
+            .bans
+            .test(Tier::Disk, &self.place.key, &entry, Some(request), now)
+        {
             Fate::Keep => Some(entry),
             Fate::Replace(stale) => {
                 self.disk.expire(self.id, Which::Variant(variant()), now);

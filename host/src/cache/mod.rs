@@ -110,7 +110,7 @@ pub struct Cache {
     bypassed: AtomicU64,
 }
 
-/// Where a body is stored.
+/// Where a response, or its body, is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tier {
     /// In memory, and on the disk as well where that takes it.

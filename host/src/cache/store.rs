@@ -19,6 +19,7 @@ use lru::LruCache;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
+use super::Tier;
 use super::bans::{Bans, Fate, Manner};
 use super::disk::{self, Disk, Id};
 use super::entry::Entry;
@@ -242,7 +243,7 @@ impl Store {
         let entry = if *bans == self.bans.latest() {
             entry
         } else {
-            match self.bans.test(key, &entry, None, SystemTime::now()) {
+            match self.bans.test(Tier::Memory, key, &entry, None, SystemTime::now()) {
                 Fate::Replace(stale) => stale,
                 Fate::Keep if entry.marks.tested() == self.bans.latest() => entry,
                 // A ban that only a request can judge came meanwhile: not worth a second test for what is hardly ever so.
@@ -392,7 +393,9 @@ impl Store {
     /// Tests what is stored for a URI by the bans that are newer than its last test. Nearly always there is none.
     pub(super) fn test(&self, contents: &mut Contents, hash: u64, request: &HeaderMap, now: SystemTime) {
         if contents.tested != self.bans.latest() {
-            let revised = contents.revise(hash, |key, entry| self.bans.test(key, entry, Some(request), now));
+            let revised = contents.revise(hash, |key, entry| {
+                self.bans.test(Tier::Memory, key, entry, Some(request), now)
+            });
             self.settle(revised);
         }
     }
@@ -411,7 +414,7 @@ impl Store {
                 let mut contents = shard.0.lock();
                 for hash in hashes {
                     let revised = contents.revise(*hash, |key, entry| {
-                        let fate = self.bans.test(key, entry, None, now);
+                        let fate = self.bans.test(Tier::Memory, key, entry, None, now);
                         match &fate {
                             Fate::Keep => tested = tested.min(entry.marks.tested()),
                             Fate::Replace(entry) => tested = tested.min(entry.marks.tested()),
@@ -442,7 +445,7 @@ impl Store {
                 return disk::Fate::Remove;
             };
             let entry = Arc::new(entry);
-            let (fate, tested) = match self.bans.test(&key, &entry, None, now) {
+            let (fate, tested) = match self.bans.test(Tier::Disk, &key, &entry, None, now) {
                 Fate::Remove => return disk::Fate::Remove,
                 Fate::Keep => (disk::Fate::Keep, entry.marks.tested()),
                 Fate::Replace(stale) => (disk::Fate::Expire(now), stale.marks.tested()),

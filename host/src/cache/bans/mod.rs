@@ -25,6 +25,7 @@ use http::HeaderMap;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde::{Deserialize, Serialize};
 
+use super::Tier;
 use super::entry::Entry;
 pub use expression::Expression;
 use expression::{Judgement, Object};
@@ -67,8 +68,15 @@ pub struct Ban {
     /// When it was made.
     pub made: SystemTime,
     age: Instant,
-    matched: AtomicU64,
+    matched: Matched,
     done: AtomicBool,
+}
+
+/// How many responses a ban was about, in each tier.
+#[derive(Debug, Default)]
+struct Matched {
+    memory: AtomicU64,
+    disk: AtomicU64,
 }
 
 /// What a purge or a ban does to a stored response.
@@ -97,7 +105,7 @@ impl Ban {
             manner: line.manner,
             made: line.made(),
             age: Instant::now(),
-            matched: AtomicU64::new(0),
+            matched: Matched::default(),
             done: AtomicBool::new(false),
         }
     }
@@ -111,10 +119,19 @@ impl Ban {
         }
     }
 
-    /// Responses that it has removed or made stale so far.
+    /// Responses that it has removed or made stale so far. What memory has is on the disk as well, where there is one, and counts once.
     #[must_use]
     pub fn matched(&self) -> u64 {
-        self.matched.load(Ordering::Relaxed)
+        let Matched { memory, disk } = &self.matched;
+        memory.load(Ordering::Relaxed).max(disk.load(Ordering::Relaxed))
+    }
+
+    fn count(&self, tier: Tier) {
+        let count = match tier {
+            Tier::Memory => &self.matched.memory,
+            Tier::Disk => &self.matched.disk,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether everything that was stored when it was made has been tested.
@@ -236,9 +253,16 @@ impl Bans {
         }
     }
 
-    /// Tests a stored response by the bans that are newer than its last test. `request` is that of a lookup; without one,
+    /// Tests a stored response of a tier by the bans that are newer than its last test. `request` is that of a lookup; without one,
     /// bans that ask for a request are left for later.
-    pub(super) fn test(&self, key: &[u8], entry: &Arc<Entry>, request: Option<&HeaderMap>, now: SystemTime) -> Fate {
+    pub(super) fn test(
+        &self,
+        tier: Tier,
+        key: &[u8],
+        entry: &Arc<Entry>,
+        request: Option<&HeaderMap>,
+        now: SystemTime,
+    ) -> Fate {
         let mut tested = entry.marks.tested();
         if tested == self.latest() {
             return Fate::Keep;
@@ -253,7 +277,7 @@ impl Bans {
         for ban in list.range(first..) {
             match ban.expression.judge(&object, request) {
                 Judgement::Banned => {
-                    ban.matched.fetch_add(1, Ordering::Relaxed);
+                    ban.count(tier);
                     match ban.manner {
                         Manner::Hard => return Fate::Remove,
                         Manner::Soft => stale = true,
@@ -340,7 +364,7 @@ mod tests {
     const KEY: &[u8] = b"http://example.org /a";
 
     fn is_kept(bans: &Bans, entry: &Arc<Entry>) -> bool {
-        matches!(bans.test(KEY, entry, None, at(0)), Fate::Keep)
+        matches!(bans.test(Tier::Memory, KEY, entry, None, at(0)), Fate::Keep)
     }
 
     #[test]
@@ -369,7 +393,7 @@ mod tests {
         let bans = Bans::new();
         let entry = Arc::new(stored_entry(200, &[("cache-control", "max-age=60")]));
         bans.add(expression("req.url == /a"), Manner::Soft);
-        let Fate::Replace(stale) = bans.test(KEY, &entry, None, at(5)) else {
+        let Fate::Replace(stale) = bans.test(Tier::Memory, KEY, &entry, None, at(5)) else {
             unreachable!("it is replaced");
         };
         assert_eq!(stale.policy.freshness.lifetime(), Duration::from_secs(5));
@@ -384,7 +408,7 @@ mod tests {
         bans.add(expression("obj.status == 404"), Manner::Hard);
         assert!(is_kept(&bans, &entry));
         assert_eq!(entry.marks.tested(), 0);
-        let asked = |value| bans.test(KEY, &entry, Some(&header_map(&[("x", value)])), at(0));
+        let asked = |value| bans.test(Tier::Memory, KEY, &entry, Some(&header_map(&[("x", value)])), at(0));
         assert!(matches!(asked("2"), Fate::Keep));
         assert_eq!(entry.marks.tested(), 2);
         assert!(matches!(asked("1"), Fate::Keep), "it has been tested");
