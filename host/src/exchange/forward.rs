@@ -65,7 +65,7 @@ pub(super) async fn forward(exchange: &mut Exchange, conditions: &Conditions) ->
         let key = || key(exchange, group);
         let picked = match &group.gate {
             None => group.balancer.pick(key, &tried).map(|server| (server, None)),
-            Some(gate) => pass(gate, exchange, group, &tried).await?,
+            Some(gate) => Box::pin(pass(gate, exchange, group, &tried)).await?,
         };
         let Some((server, permit)) = picked else {
             return Err(last.into());
@@ -167,7 +167,11 @@ async fn attempt(
         // The new protocol begins behind the request (RFC 9110 §7.8): content on the way would be taken for it.
         upgrade: coding == Framing::None && headers::wants_upgrade(&exchange.subject),
     };
-    let way = attempt.open(exchange).await?;
+    let way = match attempt.kept() {
+        Some(way) => way,
+        // Connecting takes thousands of bytes, which are not to be moved about for each request.
+        None => Box::pin(attempt.open(exchange)).await?,
+    };
     let body = std::mem::replace(&mut exchange.body, RequestBody::none());
     let idle = route.timeouts.idle;
     let sent = Instant::now();
@@ -260,7 +264,18 @@ impl Asked {
 }
 
 impl Attempt<'_> {
-    /// A connection or a stream to the server.
+    /// A connection that is there already.
+    fn kept(&self) -> Option<Way> {
+        match self.group.protocol() {
+            Protocol::Http1 => {
+                let connection = self.group.kept(self.server)?;
+                Some(Way::Connection(connection, Origin::Kept))
+            }
+            Protocol::Http2 => None,
+        }
+    }
+
+    /// A connection or a stream to the server, where none is [kept](Self::kept).
     async fn open(&self, exchange: &Exchange) -> Result<Way, Fault> {
         let Self { group, server, .. } = *self;
         let (limit, timer) = (self.route.timeouts.connect, &exchange.worker.timer);

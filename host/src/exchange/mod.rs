@@ -113,6 +113,13 @@ enum Ending {
     Switched(Box<Forwarded>),
 }
 
+/// Whether the cache has a part in an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caching {
+    Asked,
+    PassedBy,
+}
+
 impl<R: Into<Refusal>> From<R> for Ending {
     fn from(refusal: R) -> Self {
         Self::Refused(refusal.into())
@@ -214,17 +221,29 @@ impl Exchange {
     }
 
     /// The life of a request.
+    ///
+    /// A future is moved as a whole before it is first polled, and the compiler moves it twice. Phases that may wait for a plugin or
+    /// the cache are thousands of bytes, so those that have nothing to do are not made at all, and those that have get a box.
     async fn answer(&mut self) -> Result<ResponseBody, Ending> {
         self.admit()?;
         self.route()?;
-        self.request_plugins().await?;
-        if let Some(body) = self.look_up().await? {
+        self.begin_session()?;
+        if self.session.wants(Phase::OnRequest) {
+            Box::pin(self.request_plugins()).await?;
+        }
+        if self.before_cache()? == Caching::Asked
+            && let Some(body) = self.look_up().await?
+        {
             return Ok(body);
         }
         let mut body = self.forward().await?;
-        self.response_plugins(&mut body).await?;
+        if self.session.wants(Phase::OnResponse) {
+            Box::pin(self.response_plugins(&mut body)).await?;
+        }
         self.compress(&mut body);
-        self.store(&mut body).await;
+        if self.concerns_cache() {
+            Box::pin(self.store(&mut body)).await;
+        }
         Ok(body)
     }
 
@@ -299,16 +318,16 @@ impl Exchange {
         }
     }
 
+    /// Finds the plugins that have something to say about this request.
+    fn begin_session(&mut self) -> Result<(), Ending> {
+        if route_of(&self.state, self.route)?.plugins {
+            self.session = self.state.chain.begin(&self.subject);
+        }
+        Ok(())
+    }
+
     /// The phases `on_request` and, where a plugin held the request, `on_request_body`.
     async fn request_plugins(&mut self) -> Result<(), Ending> {
-        let state = self.state.clone();
-        if !route_of(&state, self.route)?.plugins {
-            return Ok(());
-        }
-        self.session = state.chain.begin(&self.subject);
-        if !self.session.wants(Phase::OnRequest) {
-            return Ok(());
-        }
         let limit = match self.consult(Phase::OnRequest, None).await {
             Decision::Hold(limit) => limit,
             decision => return settle(decision),
@@ -347,8 +366,8 @@ impl Exchange {
         decision
     }
 
-    /// The cache: an answer, or `None` when a server has to be asked.
-    async fn look_up(&mut self) -> Result<Option<ResponseBody>, Ending> {
+    /// Whether the cache is to be asked. A purge ends here.
+    fn before_cache(&mut self) -> Result<Caching, Ending> {
         let state = self.state.clone();
         if purge::is_purge(&self.subject.request.method) && self.route_uses_cache() {
             let allowed = &state.snapshot.config.cache.purge_from;
@@ -363,15 +382,22 @@ impl Exchange {
         let ours = route.cache && self.body.is_none();
         if !ours || headers::wants_upgrade(&self.subject) {
             self.cache_status = route.cache.then(|| Status::bypassed("content"));
-            return Ok(None);
+            return Ok(Caching::PassedBy);
         }
         if self.subject.caching.storing == Storing::Bypassed {
             self.cache = "bypass";
             self.cache_status = Some(Status::bypassed("plugin"));
-            return Ok(None);
+            return Ok(Caching::PassedBy);
         }
         query::tidy(&mut self.subject, &route.cache_rules);
         self.allow_slices();
+        Ok(Caching::Asked)
+    }
+
+    /// The cache: an answer, or `None` when a server has to be asked.
+    async fn look_up(&mut self) -> Result<Option<ResponseBody>, Ending> {
+        let state = self.state.clone();
+        let route = route_of(&state, self.route)?;
         let mut attempts = 0;
         let (mut waited, mut before) = (None, Before::default());
         loop {
@@ -379,7 +405,8 @@ impl Exchange {
             let now = SystemTime::now();
             match cache.lookup_with(&self.subject, &before, now) {
                 Lookup::Load(load) => {
-                    before.loaded = Some(load.done(&route.cache_rules, &self.subject.request.headers).await);
+                    let loading = load.done(&route.cache_rules, &self.subject.request.headers);
+                    before.loaded = Some(Box::pin(loading).await);
                 }
                 Lookup::Bypass(reason) => {
                     self.cache = "bypass";
@@ -391,7 +418,7 @@ impl Exchange {
                     let Content::Sliced(sliced) = body.content_mut() else {
                         return Ok(Some(body));
                     };
-                    match sliced.prepare().await {
+                    match Box::pin(sliced.prepare()).await {
                         Ok(()) => return Ok(Some(body)),
                         // Once more: another version may be there now.
                         Err(_) if attempts == 0 => attempts += 1,
@@ -406,7 +433,7 @@ impl Exchange {
                 }
                 Lookup::Wait(wait) => {
                     let reason = Status::forwarded(wait.reason());
-                    match wait.done().await {
+                    match Box::pin(wait.done()).await {
                         Waited::LookUp => waited = Some(reason),
                         Waited::LookUpWaited => {
                             waited = Some(reason);
@@ -455,10 +482,12 @@ impl Exchange {
 
     /// `forward`: the request to a server, its response head into the subject.
     async fn forward(&mut self) -> Result<ResponseBody, Ending> {
-        if let Err(refusal) = self.take_turn().await {
-            return self.without_origin(refusal);
+        if self.fetch.is_some() {
+            if let Err(refusal) = Box::pin(self.take_turn()).await {
+                return self.without_origin(refusal);
+            }
+            self.begin_slicing();
         }
-        self.begin_slicing();
         loop {
             let body = self.send().await?;
             match self.judge_slice() {
@@ -509,7 +538,7 @@ impl Exchange {
     /// The phases `on_response` and, where a plugin held the response, `on_response_body`.
     async fn response_plugins(&mut self, body: &mut ResponseBody) -> Result<(), Ending> {
         // A 304 to a condition of our own is between the cache and the server.
-        if !self.session.wants(Phase::OnResponse) || self.is_revalidation() {
+        if self.is_revalidation() {
             return Ok(());
         }
         let limit = match self.consult(Phase::OnResponse, None).await {
@@ -566,6 +595,11 @@ impl Exchange {
         for tag in caching.tags.drain(..) {
             response.headers.append(tags::SURROGATE_KEY, tag);
         }
+    }
+
+    /// Whether the cache has something to do with the response, if only to forget what it makes untrue.
+    fn concerns_cache(&self) -> bool {
+        self.fetch.is_some() || self.route_uses_cache()
     }
 
     /// `store`: what the cache makes of the response.
@@ -770,3 +804,29 @@ fn route_of(state: &State, route: Option<usize>) -> Result<&Route, Refusal> {
 
 /// Conditions that Weir adds to a request.
 pub type Conditions = Vec<(HeaderName, HeaderValue)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the future that a function returns.
+    fn size<A, F: Future>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_exchange_is_cheap_to_move() {
+        type Given = (
+            &'static Rc<Worker>,
+            &'static Rc<Client>,
+            http::request::Parts,
+            RequestBody,
+            Interim,
+        );
+        let whole = size(|(worker, client, parts, body, interim): Given| run(worker, client, parts, body, interim));
+        assert!(
+            whole <= 2560,
+            "{whole} bytes: does each phase that seldom waits have a box?"
+        );
+    }
+}

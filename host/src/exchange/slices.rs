@@ -53,6 +53,9 @@ impl Exchange {
 
     /// The head came of an answer to a request for a slice. `Err` when the client's own request has to be sent in its place.
     pub(super) fn judge_slice(&mut self) -> Result<(), Unusable> {
+        if matches!(self.slicing, Slicing::No | Slicing::Came(..)) {
+            return Ok(());
+        }
         let now = SystemTime::now();
         let state = self.state.clone();
         let Ok(route) = route_of(&state, self.route) else {

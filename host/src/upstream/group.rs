@@ -204,6 +204,12 @@ impl Group {
         self.members[index].pool.clone()
     }
 
+    /// A kept connection to a server.
+    #[must_use]
+    pub fn kept(&self, index: usize) -> Option<Connection> {
+        self.members[index].pool.take()
+    }
+
     /// A kept connection to a server, or a new one within `limit`. Where servers are told of clients, `client` is whom.
     ///
     /// # Errors
@@ -215,7 +221,7 @@ impl Group {
         limit: Duration,
         timer: &Timer,
     ) -> Result<(Connection, Origin), Fault> {
-        if let Some(connection) = self.members[index].pool.take() {
+        if let Some(connection) = self.kept(index) {
             return Ok((connection, Origin::Kept));
         }
         let connection = self.dial(index, client, limit, timer).await?;
