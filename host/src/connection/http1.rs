@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 
 use super::age::Age;
-use super::{Client, tunnel};
+use super::{Client, http2, tunnel};
 use crate::config::Config;
 use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Interim, Refusal};
@@ -122,16 +122,19 @@ enum Next {
     Close,
     /// Without a proper end, which the client would take for the end of its response.
     Reset,
-    Tunnel(Far, BytesMut),
+    /// The server's end, and what it has sent on it.
+    Tunnel(Box<(Far, BytesMut)>),
 }
 
-/// What the client turned out to speak.
+/// How HTTP/1.1 ended on a connection.
 #[derive(Debug)]
-pub enum Spoke {
-    /// HTTP/1.1; the connection is over.
-    Http1,
-    /// HTTP/2, of which nothing has been answered.
-    Http2(Stream, BytesMut),
+pub enum Ended {
+    /// The connection is over.
+    Closed,
+    /// The first bytes were those of HTTP/2.
+    Http2,
+    /// Both sides have switched protocols: the server's end, and what it has sent on it.
+    Switched(Box<(Far, BytesMut)>),
 }
 
 /// Whether a client may speak HTTP/2 without having asked (RFC 9113 §3.3).
@@ -144,51 +147,98 @@ pub enum PriorKnowledge {
 }
 
 /// Serves a client until either side closes, unless its first bytes are those of HTTP/2.
-pub async fn serve(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, mut prior: PriorKnowledge) -> Spoke {
-    let (link, mut age) = begin(&worker, stream);
-    let mut place = Place::First;
+///
+/// Most connections are idle most of the time, and what they hold then is this future: it is kept small. Whatever is only needed
+/// while something happens has a box of its own, and nothing large is named here, because what a match takes apart keeps its
+/// place for as long as the match waits.
+pub async fn serve(conversation: &mut Conversation) -> Ended {
     loop {
-        let head = read_head(&worker, &client, &link, place, prior).await;
-        place = Place::Later;
-        prior = PriorKnowledge::Refused;
-        let next = match head {
-            Head::Request(request) => {
-                // An idle connection is not to be as large as one with an exchange.
-                Box::pin(exchange(&worker, &client, &link, request, age.of_next(&worker.timer))).await
-            }
-            Head::Refused(refusal) => {
-                Box::pin(refuse(&worker, &client, &link, refusal)).await;
-                Next::Close
-            }
-            Head::Gone => return Spoke::Http1,
-            Head::Http2 => {
-                let Some(link) = Rc::into_inner(link) else {
-                    return Spoke::Http1;
-                };
-                let (stream, received) = link.into_inner().io.into_parts();
-                return Spoke::Http2(stream, received);
-            }
+        let next = match read_head(conversation).await {
+            Head::Then(act) => act.await,
+            Head::Gone => return Ended::Closed,
+            Head::Http2 => return Ended::Http2,
         };
         match next {
-            Next::Again if client.draining.get() && link.borrow_mut().io.input().is_empty() => break,
+            Next::Again if conversation.is_over() => break,
             Next::Again => {}
             Next::Close => break,
             Next::Reset => {
-                link.borrow_mut().io.reset_on_close();
-                return Spoke::Http1;
+                conversation.link.borrow_mut().io.reset_on_close();
+                return Ended::Closed;
             }
-            Next::Tunnel(server, sent) => {
-                if let Some(link) = Rc::into_inner(link) {
-                    let link = link.into_inner();
-                    let idle = link.waits.tunnel;
-                    Box::pin(tunnel::run(&worker, link.io.into_parts(), (server, sent), idle)).await;
-                }
-                return Spoke::Http1;
-            }
+            Next::Tunnel(server) => return Ended::Switched(server),
         }
     }
-    close(&link).await;
-    Spoke::Http1
+    close(&conversation.link).await;
+    Ended::Closed
+}
+
+/// A connection, as it is between two requests.
+pub struct Conversation {
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    link: Rc<RefCell<Link>>,
+    age: Age,
+    place: Place,
+    prior: PriorKnowledge,
+}
+
+/// Something that happens on a connection.
+pub type Act<T> = Pin<Box<dyn Future<Output = T>>>;
+
+impl Conversation {
+    /// With a client of whom nothing has been read.
+    #[must_use]
+    pub fn new(worker: Rc<Worker>, client: Rc<Client>, stream: Stream, prior: PriorKnowledge) -> Self {
+        let (link, age) = begin(&worker, stream);
+        Self {
+            worker,
+            client,
+            link,
+            age,
+            place: Place::First,
+            prior,
+        }
+    }
+
+    /// The exchange that a request begins.
+    fn exchange(&mut self, request: RequestHead) -> Act<Next> {
+        let age = self.age.of_next(&self.worker.timer);
+        let (worker, client, link) = (self.worker.clone(), self.client.clone(), self.link.clone());
+        Box::pin(exchange(worker, client, link, request, age))
+    }
+
+    /// The answer to what is no request.
+    fn refuse(&self, refusal: Refusal) -> Act<Next> {
+        let (worker, client, link) = (self.worker.clone(), self.client.clone(), self.link.clone());
+        Box::pin(async move {
+            refuse(&worker, &client, &link, refusal).await;
+            Next::Close
+        })
+    }
+
+    /// Whether a draining worker has nothing more to wait for.
+    fn is_over(&self) -> bool {
+        self.client.draining.get() && self.link.borrow_mut().io.input().is_empty()
+    }
+
+    /// What the connection is for after HTTP/1.1.
+    #[must_use]
+    pub fn afterwards(self, ended: Ended) -> Option<Act<()>> {
+        let Self { worker, client, .. } = self;
+        let link = Rc::into_inner(self.link)?.into_inner();
+        match ended {
+            Ended::Closed => None,
+            Ended::Http2 => {
+                let (stream, received) = link.io.into_parts();
+                Some(Box::pin(http2::serve(worker, client, stream, received)))
+            }
+            Ended::Switched(server) => Some(Box::pin(async move {
+                let idle = link.waits.tunnel;
+                tunnel::run(&worker, link.io.into_parts(), *server, idle).await;
+            })),
+        }
+    }
 }
 
 /// Everything that a connection has, as the configuration says at its start.
@@ -207,9 +257,10 @@ fn begin(worker: &Worker, stream: Stream) -> (Rc<RefCell<Link>>, Age) {
     (Rc::new(RefCell::new(link)), age)
 }
 
+/// What a client has said.
 enum Head {
-    Request(RequestHead),
-    Refused(Refusal),
+    /// Something that is to be acted on.
+    Then(Act<Next>),
     /// Not HTTP/1.1, but the first bytes of HTTP/2.
     Http2,
     /// The client closed between requests, or said nothing for too long: nobody to answer.
@@ -224,15 +275,9 @@ enum Place {
 }
 
 /// The next request head.
-async fn read_head(
-    worker: &Worker,
-    client: &Client,
-    link: &RefCell<Link>,
-    place: Place,
-    mut prior: PriorKnowledge,
-) -> Head {
+async fn read_head(conversation: &mut Conversation) -> Head {
     let bounds = {
-        let limits = &worker.state().snapshot.config.limits;
+        let limits = &conversation.worker.state().snapshot.config.limits;
         Bounds {
             bytes: limits.header_bytes,
             lines: limits.headers,
@@ -241,15 +286,18 @@ async fn read_head(
     };
     let mut scan = HeadScan::default();
     let mut begun = false;
+    let place = std::mem::replace(&mut conversation.place, Place::Later);
+    let mut prior = std::mem::replace(&mut conversation.prior, PriorKnowledge::Refused);
     {
-        let link = link.borrow();
+        let link = conversation.link.borrow();
         link.deadline.set(match place {
             Place::First => link.waits.header,
             Place::Later => link.waits.keep_alive,
         });
     }
     poll_fn(|cx| {
-        let mut link = link.borrow_mut();
+        let shared = conversation.link.clone();
+        let mut link = shared.borrow_mut();
         loop {
             if prior == PriorKnowledge::Accepted {
                 match preface(link.io.input()) {
@@ -266,19 +314,23 @@ async fn read_head(
             match progress {
                 Ok(Progress::Complete(head)) => {
                     link.deadline.clear();
-                    return Poll::Ready(Head::Request(head));
+                    return Poll::Ready(Head::Then(conversation.exchange(head)));
                 }
                 Ok(Progress::Begun) if !begun => {
                     begun = true;
                     link.deadline.set(link.waits.header);
                 }
                 Ok(Progress::Begun | Progress::Idle) => {}
-                Err(fault) => return Poll::Ready(Head::Refused(Refusal::Malformed(fault))),
+                Err(fault) => {
+                    let refusal = Refusal::Malformed(fault);
+                    return Poll::Ready(Head::Then(conversation.refuse(refusal)));
+                }
             }
             match link.io.poll_read_head(cx) {
                 Poll::Ready(Ok(Read::Data)) => {}
                 Poll::Ready(Ok(Read::End)) if begun => {
-                    return Poll::Ready(Head::Refused(Refusal::Malformed(Malformed::Truncated)));
+                    let refusal = Refusal::Malformed(Malformed::Truncated);
+                    return Poll::Ready(Head::Then(conversation.refuse(refusal)));
                 }
                 Poll::Ready(Ok(Read::End) | Err(_)) => return Poll::Ready(Head::Gone),
                 Poll::Pending => {
@@ -286,12 +338,12 @@ async fn read_head(
                         link.io.rest();
                     }
                     // A draining worker waits for requests that have begun, not for those that may never come.
-                    if !begun && client.draining.get() {
+                    if !begun && conversation.client.draining.get() {
                         return Poll::Ready(Head::Gone);
                     }
                     ready!(link.deadline.poll_elapsed(cx));
                     return Poll::Ready(if begun {
-                        Head::Refused(Refusal::RequestTimeout)
+                        Head::Then(conversation.refuse(Refusal::RequestTimeout))
                     } else {
                         Head::Gone
                     });
@@ -304,12 +356,13 @@ async fn read_head(
 
 /// Runs one exchange and writes its answer.
 async fn exchange(
-    worker: &Rc<Worker>,
-    client: &Rc<Client>,
-    link: &Rc<RefCell<Link>>,
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    link: Rc<RefCell<Link>>,
     head: RequestHead,
     age: Persistence,
 ) -> Next {
+    let (worker, client, link) = (&worker, &client, &link);
     let framing = match framing::of_request(head.version, &head.headers) {
         Ok(framing) => framing,
         Err(fault) => {
@@ -354,7 +407,11 @@ async fn exchange(
                 Persistence::KeepAlive if !worker.retiring.get() && may_drain(&link.borrow()) => Persistence::KeepAlive,
                 _ => Persistence::Close,
             };
-            match write_response(worker, link, response, &method, version, persistence).await {
+            let mut sending = Sending::begin(worker, link, response, &method, version, persistence);
+            let sent = sending.finish(link).await;
+            // The exchange finishes here, and not once the rest of the request has been read.
+            drop(sending);
+            match sent {
                 Ok(()) => {}
                 Err(Broken::Shows) => return Next::Close,
                 Err(Broken::LooksWhole) => return Next::Reset,
@@ -373,7 +430,7 @@ async fn exchange(
             let (parts, finish) = response.into_parts();
             switch_protocols(link, &parts.headers).await;
             drop(finish);
-            Next::Tunnel(stream, received)
+            Next::Tunnel(Box::new((stream, received)))
         }
         Answer::Close => Next::Close,
     }
@@ -488,52 +545,80 @@ enum Broken {
     LooksWhole,
 }
 
-/// Writes a response, its body as it comes. `Err` when the client is gone, too slow, or the body broke off.
-async fn write_response(
-    worker: &Worker,
-    link: &RefCell<Link>,
-    response: Response<ResponseBody>,
-    method: &Method,
-    version: Version,
-    persistence: Persistence,
-) -> Result<(), Broken> {
-    let (parts, mut body) = response.into_parts();
-    let framing = match body.length() {
-        Some(0) => Framing::None,
-        Some(length) => Framing::Length(length),
-        None if version >= Version::HTTP_11 => Framing::Chunked,
-        None => Framing::UntilClose,
-    };
-    let persistence = if framing == Framing::UntilClose {
-        Persistence::Close
-    } else {
-        persistence
-    };
-    let without_content = method == Method::HEAD || encode::has_no_content(parts.status);
-    let framing = if without_content { Framing::None } else { framing };
-    let told = match body.told_length() {
-        _ if !without_content => Told::Framing(framing),
-        Some(length) => Told::Length(length),
-        None => Told::Nothing,
-    };
-    let head = body.take_head();
-    let line = ResponseLine {
-        status: parts.status,
-        told,
-        persistence,
-        version,
-        date: &worker.timer.date(),
-        lines: head.as_ref().map(|head| head.lines()).unwrap_or_default(),
-    };
-    encode::response_head(link.borrow_mut().io.out(), &line, &parts.headers);
-    let mut state = if without_content { Writing::End } else { Writing::Body };
-    let mut taking = Taking::default();
-    let written = poll_fn(|cx| poll_write(cx, link, &mut body, framing, &mut state, &mut taking)).await;
-    link.borrow().deadline.clear();
-    written.map_err(|()| match framing {
-        Framing::UntilClose => Broken::LooksWhole,
-        _ => Broken::Shows,
-    })
+/// A response on its way to the client, its body as it comes.
+struct Sending {
+    body: ResponseBody,
+    framing: Framing,
+    writing: Writing,
+    taking: Taking,
+}
+
+impl Sending {
+    /// Queues the head.
+    fn begin(
+        worker: &Worker,
+        link: &RefCell<Link>,
+        response: Response<ResponseBody>,
+        method: &Method,
+        version: Version,
+        persistence: Persistence,
+    ) -> Self {
+        let (parts, mut body) = response.into_parts();
+        let framing = match body.length() {
+            Some(0) => Framing::None,
+            Some(length) => Framing::Length(length),
+            None if version >= Version::HTTP_11 => Framing::Chunked,
+            None => Framing::UntilClose,
+        };
+        let persistence = if framing == Framing::UntilClose {
+            Persistence::Close
+        } else {
+            persistence
+        };
+        let without_content = method == Method::HEAD || encode::has_no_content(parts.status);
+        let framing = if without_content { Framing::None } else { framing };
+        let told = match body.told_length() {
+            _ if !without_content => Told::Framing(framing),
+            Some(length) => Told::Length(length),
+            None => Told::Nothing,
+        };
+        let head = body.take_head();
+        let line = ResponseLine {
+            status: parts.status,
+            told,
+            persistence,
+            version,
+            date: &worker.timer.date(),
+            lines: head.as_ref().map(|head| head.lines()).unwrap_or_default(),
+        };
+        encode::response_head(link.borrow_mut().io.out(), &line, &parts.headers);
+        Self {
+            body,
+            framing,
+            writing: if without_content { Writing::End } else { Writing::Body },
+            taking: Taking::default(),
+        }
+    }
+
+    /// Writes everything. `Err` when the client is gone, too slow, or the body broke off.
+    async fn finish(&mut self, link: &RefCell<Link>) -> Result<(), Broken> {
+        let written = poll_fn(|cx| self.poll(cx, link)).await;
+        link.borrow().deadline.clear();
+        written.map_err(|()| match self.framing {
+            Framing::UntilClose => Broken::LooksWhole,
+            _ => Broken::Shows,
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, link: &RefCell<Link>) -> Poll<Result<(), ()>> {
+        let Self {
+            body,
+            framing,
+            writing,
+            taking,
+        } = self;
+        poll_write(cx, link, body, *framing, writing, taking)
+    }
 }
 
 /// How the client takes a response.
@@ -660,15 +745,9 @@ async fn switch_protocols(link: &RefCell<Link>, headers: &HeaderMap) {
 /// Answers a request that never became an exchange.
 async fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, link: &RefCell<Link>, refusal: Refusal) {
     let response = exchange::refuse(worker, client, &refusal);
-    let _ = write_response(
-        worker,
-        link,
-        response,
-        &Method::GET,
-        Version::HTTP_11,
-        Persistence::Close,
-    )
-    .await;
+    let (method, version) = (Method::GET, Version::HTTP_11);
+    let mut sending = Sending::begin(worker, link, response, &method, version, Persistence::Close);
+    let _ = sending.finish(link).await;
 }
 
 /// Whether what is left of the request body is worth reading to keep the connection. A client that still waits for its
@@ -730,4 +809,24 @@ async fn close(link: &RefCell<Link>) {
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the future that a function returns.
+    fn size<A, F: Future>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_holds_little() {
+        let serving = size(|conversation: &'static mut Conversation| serve(conversation));
+        let held = serving + size_of::<Conversation>() + size_of::<Link>() + size_of::<Client>();
+        assert!(
+            held <= 704,
+            "{held} bytes, {serving} to serve: is something large named there?"
+        );
+    }
 }

@@ -20,7 +20,7 @@ use super::listeners;
 use super::tls::ListenerTls;
 use super::worker::Worker;
 use crate::config;
-use crate::connection::http1::{PriorKnowledge, Spoke};
+use crate::connection::http1::{Act, Conversation, Ended, PriorKnowledge};
 use crate::connection::{Client, Policy, http1, http2, tcp};
 use crate::exchange::subject::Scheme;
 use crate::http1::stream::{Socket, Stream};
@@ -51,6 +51,23 @@ enum Protocol {
     Tcp,
     Http1(PriorKnowledge),
     Http2,
+}
+
+/// A connection whose client is known.
+enum Begun {
+    /// Without a box: most connections that are idle speak HTTP/1.1.
+    Http1(Conversation),
+    Other(Act<()>),
+}
+
+impl Begun {
+    /// What the connection is for after HTTP/1.1.
+    fn afterwards(self, ended: Ended) -> Option<Act<()>> {
+        match self {
+            Self::Http1(conversation) => conversation.afterwards(ended),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 /// Accepts until told to stop, and then what waits already.
@@ -128,22 +145,25 @@ impl Acceptor {
         // Small answers leave at once.
         stream.set_nodelay();
         // An idle connection is not to be as large as a handshake, so that has a box of its own.
-        let client = Box::pin(self.clone().introduce(stream, peer, place));
+        let introduced = Box::pin(self.clone().introduce(stream, peer, place));
         tokio::task::spawn_local(async move {
             let _open = open;
-            if let Some((client, stream)) = client.await {
-                self.serve(client, stream).await;
+            let Some(mut begun) = introduced.await else { return };
+            let ended = match &mut begun {
+                Begun::Http1(conversation) => http1::serve(conversation).await,
+                Begun::Other(served) => {
+                    served.await;
+                    return;
+                }
+            };
+            if let Some(served) = begun.afterwards(ended) {
+                served.await;
             }
         });
     }
 
     /// The client, once it is known and what comes before its first request is over.
-    async fn introduce(
-        self: Rc<Self>,
-        socket: Socket,
-        peer: SocketAddr,
-        mut place: Admitted,
-    ) -> Option<(Rc<Client>, Stream)> {
+    async fn introduce(self: Rc<Self>, socket: Socket, peer: SocketAddr, mut place: Admitted) -> Option<Begun> {
         let opened = match handshake::open(&self.worker, &self.listener, self.tls.as_ref(), socket, peer).await {
             Ok(opened) => opened,
             Err(failed) => {
@@ -178,28 +198,23 @@ impl Acceptor {
             running: Cell::new(0),
             active: self.requests.clone(),
         };
-        Some((Rc::new(client), opened.stream))
+        Some(self.begin(Rc::new(client), opened.stream))
+    }
+
+    /// Begins to speak what the two sides have agreed on.
+    fn begin(&self, client: Rc<Client>, stream: Stream) -> Begun {
+        let worker = self.worker.clone();
+        match self.protocol(&stream) {
+            Protocol::Tcp => Begun::Other(Box::pin(tcp::serve(worker, client, stream))),
+            Protocol::Http1(prior) => Begun::Http1(Conversation::new(worker, client, stream, prior)),
+            Protocol::Http2 => Begun::Other(Box::pin(http2::serve(worker, client, stream, BytesMut::new()))),
+        }
     }
 
     fn refuse(&self, overload: Overload) {
         let at = Overload::ALL.iter().position(|known| *known == overload);
         if let Some(refused) = at.and_then(|at| self.refused.get(at)) {
             refused.increment();
-        }
-    }
-
-    /// Of the protocols HTTP/1.1 alone is served without a box: most connections that are idle speak it.
-    async fn serve(&self, client: Rc<Client>, stream: Stream) {
-        let worker = self.worker.clone();
-        match self.protocol(&stream) {
-            Protocol::Tcp => Box::pin(tcp::serve(worker, client, stream)).await,
-            Protocol::Http1(prior) => {
-                let spoke = http1::serve(worker.clone(), client.clone(), stream, prior).await;
-                if let Spoke::Http2(stream, received) = spoke {
-                    Box::pin(http2::serve(worker, client, stream, received)).await;
-                }
-            }
-            Protocol::Http2 => Box::pin(http2::serve(worker, client, stream, BytesMut::new())).await,
         }
     }
 
