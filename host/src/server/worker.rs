@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -60,17 +61,16 @@ impl Worker {
     /// Prepares a worker on its own thread.
     ///
     /// # Errors
-    /// When its first plugin instances cannot be made, or the system gives no random bytes.
+    /// When its first plugin instances cannot be made, or the system gives no random bytes for TLS.
     pub fn new(index: usize, control: Arc<Control>) -> anyhow::Result<Rc<Self>> {
-        let mut seed = [0_u8; 16];
-        rustls::crypto::aws_lc_rs::default_provider()
-            .secure_random
-            .fill(&mut seed)
-            .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-        let seed = u128::from_le_bytes(seed);
         let timer = Timer::new();
         let pools = RefCell::default();
         let snapshot = control.current();
+        if uses_tls(&snapshot) {
+            gather_entropy()?;
+        }
+        // Identifiers have to be unique among all processes, and nobody has to be kept from guessing them.
+        let seed = RandomState::new();
         let state = prepare(index, &control, snapshot, &timer, &pools)?;
         Ok(Rc::new(Self {
             index,
@@ -82,8 +82,8 @@ impl Worker {
             control,
             state: RefCell::new(Rc::new(state)),
             pools,
-            id_high: (seed >> 64) as u64,
-            id_low: Cell::new(seed as u64),
+            id_high: seed.hash_one("high"),
+            id_low: Cell::new(seed.hash_one("low")),
             vacant: RefCell::default(),
             listeners: RefCell::default(),
         }))
@@ -202,6 +202,20 @@ impl Worker {
         }
         UNROUTED.with(Arc::clone)
     }
+}
+
+fn uses_tls(snapshot: &Snapshot) -> bool {
+    let listens = snapshot.config.listeners.iter().any(|listener| listener.tls.is_some());
+    listens || snapshot.client_tls.iter().any(Option::is_some)
+}
+
+/// Seeds this thread's generator, which the cryptographic library does from the processor's jitter when it is first used: that
+/// takes 60 ms, which are better spent before the first handshake than in it.
+fn gather_entropy() -> anyhow::Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .secure_random
+        .fill(&mut [0])
+        .map_err(|_| anyhow::anyhow!("the system gives no random bytes"))
 }
 
 fn prepare(
