@@ -11,9 +11,11 @@
 //!
 //! Around them: [`config`] (what the operator wrote, made into what the workers read), [`bundle`] (plugins read, verified,
 //! activated and rolled back), [`snapshot`] (the one immutable state that a request takes and keeps), [`control`] (the one
-//! place that changes it), [`http1`] and [`http2`] (messages as bytes, on both sides), [`telemetry`], [`admin`] and [`cli`].
+//! place that changes it), [`http1`] and [`http2`] (messages as bytes, on both sides), [`telemetry`], [`admin`] and [`cli`], and under
+//! all of it [`allocator`].
 
 pub mod admin;
+pub mod allocator;
 pub mod bundle;
 pub mod cache;
 pub mod cli;

@@ -1,7 +1,7 @@
 //! Arguments to configuration to workers; no logic.
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: weir::allocator::Mimalloc = weir::allocator::Mimalloc;
 
 fn main() -> std::process::ExitCode {
     weir::cli::run()
