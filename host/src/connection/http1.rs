@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 
 use super::age::Age;
-use super::{Client, http2, tunnel};
+use super::{Client, http2, on_heap, tunnel};
 use crate::config::Config;
 use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Interim, Refusal};
@@ -205,7 +205,7 @@ impl Conversation {
     fn exchange(&mut self, request: RequestHead) -> Act<Next> {
         let age = self.age.of_next(&self.worker.timer);
         let (worker, client, link) = (self.worker.clone(), self.client.clone(), self.link.clone());
-        Box::pin(exchange(worker, client, link, request, age))
+        on_heap(|| exchange(worker, client, link, request, age))
     }
 
     /// The answer to what is no request.
@@ -354,7 +354,8 @@ async fn read_head(conversation: &mut Conversation) -> Head {
     .await
 }
 
-/// Runs one exchange and writes its answer.
+/// Runs one exchange and writes its answer. (Inlined where it is made: only then is it made in its place.)
+#[inline]
 async fn exchange(
     worker: Rc<Worker>,
     client: Rc<Client>,

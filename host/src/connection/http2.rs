@@ -13,9 +13,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, Version};
 
-use super::Client;
 use super::age::Age;
 use super::websocket::{self, Translated};
+use super::{Client, on_heap};
 use crate::config::Config;
 use crate::exchange::body::{RequestBody, ResponseBody};
 use crate::exchange::{self, Answer, Interim, Refusal};
@@ -216,9 +216,9 @@ impl Patience {
 fn act(worker: &Rc<Worker>, client: &Rc<Client>, link: &Link, event: Event) {
     match event {
         Event::Request { stream, head, content } => {
-            let exchange = exchange(worker.clone(), client.clone(), link.clone(), stream, head, content);
+            let (worker, client, link) = (worker.clone(), client.clone(), link.clone());
             // A task is moved when it is made and overwritten when it ends, and an exchange is thousands of bytes.
-            tokio::task::spawn_local(Box::pin(exchange));
+            tokio::task::spawn_local(on_heap(|| exchange(worker, client, link, stream, head, content)));
         }
         Event::TooLarge(stream, fault) => {
             let response = exchange::refuse(worker, client, &Refusal::Malformed(fault));
@@ -234,7 +234,8 @@ async fn refuse(worker: Rc<Worker>, stream: Stream, response: Response<ResponseB
     let _ = respond(&worker, &stream, response, &Method::GET, taking).await;
 }
 
-/// Runs one exchange and writes its answer.
+/// Runs one exchange and writes its answer. (Inlined where it is made: only then is it made in its place.)
+#[inline]
 async fn exchange(
     worker: Rc<Worker>,
     client: Rc<Client>,

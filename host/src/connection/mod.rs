@@ -9,6 +9,7 @@ mod websocket;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,6 +21,13 @@ use crate::proxy_protocol::{Addresses, Announced};
 use crate::server::clients::Admitted;
 use crate::server::tls::client::Identity;
 use crate::telemetry::Gauge;
+
+/// A future on the heap that is made there. `Box::pin` makes it on the stack and copies all of its bytes, of which only the arguments mean
+/// anything yet: for an exchange that was several kilobytes with every request.
+fn on_heap<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    // The place comes first: what is made before it would have to be dropped if there were none, and so is kept on the stack.
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
+}
 
 /// What is known about a client from its connection.
 #[derive(Debug)]

@@ -159,9 +159,11 @@ fn host_field(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
 
 /// `uri-host [ ":" port ]` without the port, in lower case and without a trailing dot.
 fn normalise(named: &[u8]) -> Option<Bytes> {
+    // Nearly every one: nothing to parse.
     let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-    if !named.is_empty() && named.iter().all(plain) && named.last() != Some(&b'.') {
-        return Some(Bytes::copy_from_slice(named));
+    let (host, port) = named.split_at(memchr::memchr(b':', named).unwrap_or(named.len()));
+    if host.last().is_some_and(|last| *last != b'.') && host.iter().all(plain) && is_port(port) {
+        return Some(Bytes::copy_from_slice(host));
     }
     let text = str::from_utf8(named).ok()?;
     if text.contains('@') {
@@ -188,6 +190,19 @@ fn normalise(named: &[u8]) -> Option<Bytes> {
     }
     let host = host.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(host);
     Some(Bytes::from(host.to_ascii_lowercase()))
+}
+
+/// Whether it is nothing, or a colon and at most five digits of a port.
+fn is_port(text: &[u8]) -> bool {
+    let Some(digits) = text.strip_prefix(b":") else {
+        return text.is_empty();
+    };
+    let number = || {
+        digits
+            .iter()
+            .fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+    };
+    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number() <= u32::from(u16::MAX)
 }
 
 /// The client's address: the peer's, unless the peer is a trusted proxy; then the last address in `X-Forwarded-For`, or where
@@ -277,6 +292,8 @@ mod tests {
         for (field, expected) in [
             ("example.org", "example.org"),
             ("Example.ORG:8080", "example.org"),
+            ("example.org:65535", "example.org"),
+            ("example.org:", "example.org"),
             ("example.org.", "example.org"),
             ("[::1]:80", "[::1]"),
             ("127.0.0.1:9", "127.0.0.1"),
@@ -284,7 +301,8 @@ mod tests {
             assert_eq!(host(&parts("/", &[field])).unwrap(), expected, "{field}");
         }
         for refused in [
-            "", "a b", "a@b", "a/b", "a:b", "a:99999", "a,b", ":80", "[::1", "[::g]", "[v1.a]", "a\\b",
+            "", "a b", "a@b", "a/b", "a:b", "a:65536", "a:99999", "a:100000", "a,b", ":80", "[::1", "[::g]", "[v1.a]",
+            "a\\b",
         ] {
             assert!(host(&parts("/", &[refused])).is_err(), "{refused:?}");
         }

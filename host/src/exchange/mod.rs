@@ -159,10 +159,7 @@ pub async fn run(
     body: RequestBody,
     interim: Interim,
 ) -> Answer {
-    let exchange = Exchange {
-        interim,
-        ..Exchange::new(worker, client, parts, body)
-    };
+    let exchange = Exchange::new(worker, client, parts, body, interim);
     let mut running = scopeguard::guard(exchange, Exchange::abandon);
     let answered = running.answer().await;
     let exchange = ScopeGuard::into_inner(running);
@@ -186,18 +183,24 @@ pub async fn run(
 /// Answers a request that did not become an exchange, because its head could not be read.
 pub fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, refusal: &Refusal) -> Response<ResponseBody> {
     let (parts, ()) = http::Request::new(()).into_parts();
-    match Exchange::new(worker, client, parts, RequestBody::none()).conclude_refusal(refusal) {
+    match Exchange::new(worker, client, parts, RequestBody::none(), Interim::Nowhere).conclude_refusal(refusal) {
         Answer::Response(response) | Answer::Last(response) => response,
         _ => Response::new(ResponseBody::new(Content::Empty)),
     }
 }
 
 impl Exchange {
-    fn new(worker: &Rc<Worker>, client: &Rc<Client>, parts: http::request::Parts, body: RequestBody) -> Self {
-        Self::of(worker, client.begin(), worker.subject(client, parts), body)
+    fn new(
+        worker: &Rc<Worker>,
+        client: &Rc<Client>,
+        parts: http::request::Parts,
+        body: RequestBody,
+        interim: Interim,
+    ) -> Self {
+        Self::of(worker, client.begin(), worker.subject(client, parts), body, interim)
     }
 
-    fn of(worker: &Rc<Worker>, busy: Busy, subject: Box<Subject>, body: RequestBody) -> Self {
+    fn of(worker: &Rc<Worker>, busy: Busy, subject: Box<Subject>, body: RequestBody, interim: Interim) -> Self {
         Self {
             worker: worker.clone(),
             state: worker.state(),
@@ -206,7 +209,7 @@ impl Exchange {
             session: Session::none(),
             received: body.received(),
             body,
-            interim: Interim::Nowhere,
+            interim,
             started: Instant::now(),
             route: None,
             fetch: None,

@@ -5,9 +5,9 @@ use std::future::poll_fn;
 
 use http::Method;
 
-use super::Exchange;
 use super::body::{Content, RequestBody, ResponseBody};
 use super::subject::Subject;
+use super::{Exchange, Interim};
 use crate::cache::Fetch;
 
 /// Begins it. The request is the one that found the stale response, as the plugins have left it.
@@ -29,7 +29,13 @@ pub(super) fn in_background(exchange: &Exchange, fetch: Option<Box<Fetch>>) -> E
         state: exchange.state.clone(),
         route: exchange.route,
         fetch,
-        ..Exchange::of(&exchange.worker, exchange.busy.again(), subject, RequestBody::none())
+        ..Exchange::of(
+            &exchange.worker,
+            exchange.busy.again(),
+            subject,
+            RequestBody::none(),
+            Interim::Nowhere,
+        )
     }
 }
 
