@@ -15,8 +15,13 @@ use crate::http1::buffer::FilePart;
 
 pub use super::arrival::Broken;
 
+/// Bodies in memory up to this many bytes have one owner, their entry, which lends them ([`super::entry::Entry::bytes`]). `Bytes` that were
+/// ever cloned count their owners in an allocation of its own, nearly a hundredth of an object of 4 KiB; larger ones are not worth a copy
+/// to do without.
+pub(super) const LENT: usize = 16 * 1024;
+
 /// Where a stored response's content is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Body {
     /// In memory, all of it.
     Memory(Bytes),
@@ -29,6 +34,15 @@ pub(super) enum Body {
 }
 
 impl Body {
+    /// A body that stays in memory.
+    pub(super) fn kept(data: &Bytes) -> Self {
+        Self::Memory(if data.len() <= LENT {
+            Bytes::copy_from_slice(data)
+        } else {
+            data.clone()
+        })
+    }
+
     /// Its length, where it is known.
     pub(super) fn length(&self) -> Option<u64> {
         match self {
@@ -42,6 +56,7 @@ impl Body {
     /// Bytes of memory that the entry which has it answers for; those that arrive are whoever fetches' to reserve.
     pub(super) fn in_memory(&self) -> usize {
         match self {
+            Self::Memory(data) if data.len() <= LENT => allocated(data.len()),
             // The content, and the count of those who send it.
             Self::Memory(data) => allocated(data.len()) + allocated(3 * size_of::<usize>()),
             Self::Arriving(_) | Self::Disk(_) => 0,
@@ -60,7 +75,7 @@ impl Body {
 
     /// The same content; what has arrived meanwhile is in memory like any other.
     pub(super) fn settled(&self) -> Self {
-        self.bytes().map_or_else(|| self.clone(), Self::Memory)
+        self.bytes().map_or_else(|| self.clone(), |data| Self::kept(&data))
     }
 
     /// Reads it from its first byte.
@@ -72,6 +87,17 @@ impl Body {
             // Whoever sends slices reads them one by one.
             Self::Sliced(_) => Source::Elsewhere,
         })
+    }
+}
+
+impl Clone for Body {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Memory(data) => Self::kept(data),
+            Self::Arriving(arrival) => Self::Arriving(Arc::clone(arrival)),
+            Self::Disk(open) => Self::Disk(open.clone()),
+            Self::Sliced(layout) => Self::Sliced(Arc::clone(layout)),
+        }
     }
 }
 

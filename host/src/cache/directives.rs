@@ -8,6 +8,8 @@ use http::HeaderMap;
 use http::header::{AsHeaderName, CACHE_CONTROL, HeaderName, PRAGMA};
 use smallvec::SmallVec;
 
+use super::span::Seconds;
+
 /// What a client asks of caches (§5.2.1). They are wishes; Weir grants them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Request {
@@ -55,6 +57,29 @@ pub(super) enum Source {
     CacheControl,
     /// A field for caches like this one (RFC 9213), beside which `Cache-Control` and `Expires` say nothing.
     Targeted,
+}
+
+/// What serving needs of what an origin said: a stored response has nothing but that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) no_cache: bool,
+    pub(super) forbids_stale: bool,
+    pub(super) lifetime: Lifetime,
+    pub(super) stale_while_revalidate: Seconds,
+    pub(super) stale_if_error: Seconds,
+}
+
+/// What the directives say of a response's lifetime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifetime {
+    /// `s-maxage` or `max-age` of a targeted field.
+    Targeted,
+    SMaxage,
+    MaxAge,
+    /// Nothing; `Expires` may.
+    Unsaid,
+    /// Nothing, in a targeted field, beside which `Expires` does not count.
+    UnsaidByTargeted,
 }
 
 /// The longest delta in seconds; RFC 9111 §1.2.2 has larger ones count as this.
@@ -117,8 +142,24 @@ impl Response {
         response
     }
 
-    /// Whether a stale response may be served at all (§4.2.4): `s-maxage` means `proxy-revalidate` (§5.2.2.10).
-    pub(super) fn forbids_stale(&self) -> bool {
+    pub(super) fn kept(&self) -> Kept {
+        Kept {
+            no_cache: self.no_cache,
+            forbids_stale: self.forbids_stale(),
+            lifetime: match (self.source, self.s_maxage, self.max_age) {
+                (Source::Targeted, None, None) => Lifetime::UnsaidByTargeted,
+                (Source::Targeted, ..) => Lifetime::Targeted,
+                (Source::CacheControl, Some(_), _) => Lifetime::SMaxage,
+                (Source::CacheControl, None, Some(_)) => Lifetime::MaxAge,
+                (Source::CacheControl, None, None) => Lifetime::Unsaid,
+            },
+            stale_while_revalidate: self.stale_while_revalidate.into(),
+            stale_if_error: self.stale_if_error.into(),
+        }
+    }
+
+    /// Whether a stale response must not be served at all (§4.2.4): `s-maxage` means `proxy-revalidate` (§5.2.2.10).
+    fn forbids_stale(&self) -> bool {
         self.no_cache || self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some()
     }
 }

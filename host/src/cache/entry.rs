@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::body::{Body, Reader};
+use super::body::{Body, LENT, Reader};
 use super::conditions::Conditions;
 use super::footprint::allocated;
 use super::head::{self, Head};
@@ -83,7 +83,7 @@ impl Hit {
         } else {
             let parts = body.length().map(|length| conditions.parts(*status, head, length));
             // Several parts are put together from what is at hand.
-            let at_hand = |parts: &Parts| !matches!(parts, Parts::Many(..)) || body.bytes().is_some();
+            let at_hand = |parts: &Parts| !matches!(parts, Parts::Many(..)) || self.entry.bytes().is_some();
             Sends::Parts(parts.filter(at_hand).unwrap_or(Parts::Whole))
         };
         Self { sends, ..self }
@@ -178,7 +178,7 @@ impl Hit {
         match &self.sends {
             Sends::Parts(Parts::None) => Some(Bytes::new()),
             Sends::Parts(parts) => {
-                let whole = self.entry.body.bytes()?;
+                let whole = self.entry.bytes()?;
                 Some(match parts {
                     Parts::Whole => whole,
                     parts => parts.cut(&whole, self.entry.head.value(&CONTENT_TYPE).as_ref()),
@@ -274,6 +274,9 @@ pub(super) struct Entry {
     pub(super) marks: Marks,
 }
 
+/// Every stored response pays for what an entry has: a field that takes it to the allocator's next size is to be worth it.
+const _: () = assert!(allocated(size_of::<Entry>() + 2 * size_of::<usize>()) <= 192);
+
 /// What changes while a response is stored. Whoever serves it counts a reference in the same cache line.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
@@ -306,6 +309,14 @@ impl Marks {
 }
 
 impl Entry {
+    /// All of its body, where it is in memory.
+    pub(super) fn bytes(self: &Arc<Self>) -> Option<Bytes> {
+        match &self.body {
+            Body::Memory(data) if data.len() <= LENT => Some(Bytes::from_owner(Loan(Arc::clone(self)))),
+            body => body.bytes(),
+        }
+    }
+
     /// Whether its body is there from the first byte to the last.
     pub(super) fn is_whole(&self) -> bool {
         !matches!(self.body, Body::Arriving(_))
@@ -363,6 +374,18 @@ impl Entry {
             }
         }
         headers
+    }
+}
+
+/// A body in memory that its entry lends to whoever sends it.
+struct Loan(Arc<Entry>);
+
+impl AsRef<[u8]> for Loan {
+    fn as_ref(&self) -> &[u8] {
+        match &self.0.body {
+            Body::Memory(data) => data,
+            Body::Arriving(_) | Body::Disk(_) | Body::Sliced(_) => &[],
+        }
     }
 }
 

@@ -281,7 +281,7 @@ impl Fetch {
             headers.insert(AGE, age.clone());
         }
         let asked = Asked {
-            lifetime: stale.policy.decided,
+            lifetime: stale.policy.decided.get(),
             ..self.asked
         };
         let policy = policy::store(asked, stale.status, &headers, rules, (self.requested, now)).ok()?;
@@ -316,7 +316,7 @@ impl Fetch {
         let body = match &entry.body {
             // Its head leads to the slices, which are written each on its own.
             Body::Sliced(_) => Bytes::new(),
-            body => body.bytes().filter(|body| disk.takes(body.len() as u64))?,
+            _ => entry.bytes().filter(|body| disk.takes(body.len() as u64))?,
         };
         Some(Written {
             done: disk.write(self.object(entry, body)),
@@ -537,7 +537,7 @@ impl Writer {
             return Some((None, content.finish_file(last, &self.arrival)));
         }
         let body = self.arrival.joined(last);
-        let written = content.store(body.clone());
+        let written = content.store(&body);
         Some((Some(body), written))
     }
 
@@ -717,9 +717,9 @@ impl Content {
         }
     }
 
-    fn store(mut self, body: Bytes) -> Option<Written> {
+    fn store(mut self, body: &Bytes) -> Option<Written> {
         let reservation = std::mem::replace(&mut self.reservation, Reservation::nothing(&self.fetch.cache.store));
-        let entry = Arc::new(self.entry(Body::Memory(body)));
+        let entry = Arc::new(self.entry(Body::kept(body)));
         let store = Arc::clone(&self.fetch.cache.store);
         let written = match store.insert(&self.fetch.place, Arc::clone(&entry), reservation, Precedence::Newer) {
             Inserted::Stored => self.fetch.write(&entry),
@@ -749,7 +749,7 @@ impl Content {
     fn release(&mut self) {
         let control = &self.policy.control;
         let never_fresh = control.no_cache || self.policy.freshness.lifetime().is_zero();
-        if never_fresh && control.stale_while_revalidate.is_none() {
+        if never_fresh && control.stale_while_revalidate.get().is_none() {
             self.fetch.release_those_who_wait(self.received);
         } else {
             self.fetch.land(Landing::NotStorable);

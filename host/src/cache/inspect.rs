@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::bans::Fate;
 use super::body::Body;
-use super::directives::{self, Source};
+use super::directives::{self, Lifetime};
 use super::disk::Id;
 use super::entry::Entry;
 use super::key::Key;
@@ -205,23 +205,21 @@ fn arithmetic(entry: &Entry, now: SystemTime) -> Arithmetic {
 /// In the order of §4.2.1, after what outranks it.
 fn source(entry: &Entry) -> &'static str {
     let Policy { control, decided, .. } = &entry.policy;
-    let has_lifetime = control.s_maxage.is_some() || control.max_age.is_some();
-    if decided.is_some() {
-        "a plugin"
-    } else if control.source == Source::Targeted && has_lifetime {
-        "a targeted field (RFC 9213)"
-    } else if control.s_maxage.is_some() {
-        "s-maxage"
-    } else if control.max_age.is_some() {
-        "max-age"
-    } else if control.source == Source::CacheControl && entry.head.get(&EXPIRES).is_some() {
-        "Expires"
-    } else if entry.policy.freshness.lifetime().is_zero() {
-        "nothing"
-    } else if entry.head.get(&LAST_MODIFIED).is_some() {
-        "Last-Modified (heuristic)"
-    } else {
-        "cache.rules"
+    match control.lifetime {
+        _ if decided.get().is_some() => "a plugin",
+        Lifetime::Targeted => "a targeted field (RFC 9213)",
+        Lifetime::SMaxage => "s-maxage",
+        Lifetime::MaxAge => "max-age",
+        Lifetime::Unsaid if entry.head.get(&EXPIRES).is_some() => "Expires",
+        Lifetime::Unsaid | Lifetime::UnsaidByTargeted => {
+            if entry.policy.freshness.lifetime().is_zero() {
+                "nothing"
+            } else if entry.head.get(&LAST_MODIFIED).is_some() {
+                "Last-Modified (heuristic)"
+            } else {
+                "cache.rules"
+            }
+        }
     }
 }
 
@@ -234,7 +232,7 @@ fn why(policy: &Policy, wishes: &directives::Request, verdict: Verdict, ttl: i64
         Verdict::Validate if policy.control.no_cache => "it says no-cache: the origin is asked every time".to_owned(),
         Verdict::Validate if wishes.no_cache => "the request says no-cache".to_owned(),
         Verdict::Validate if ttl > 0 => "fresh, but not as fresh as the request wants it".to_owned(),
-        Verdict::Validate if policy.control.forbids_stale() => {
+        Verdict::Validate if policy.control.forbids_stale => {
             format!("stale for {stale} s, and must not be served without asking (must-revalidate or alike)")
         }
         Verdict::Validate => format!("stale for {stale} s"),

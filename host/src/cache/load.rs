@@ -98,7 +98,7 @@ impl Load {
     async fn to_memory(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let entry = match &entry.body {
             Body::Disk(open) if open.length() > self.max_object => return Some(entry),
-            Body::Disk(open) => Arc::new(entry.with_body(Body::Memory(open.read_whole().await.ok()?))),
+            Body::Disk(open) => Arc::new(entry.with_body(Body::kept(&open.read_whole().await.ok()?))),
             // The head of slices, each of which is loaded when it is wanted.
             Body::Sliced(_) | Body::Memory(_) | Body::Arriving(_) => entry,
         };

@@ -59,7 +59,7 @@ pub(super) fn encode(key: &[u8], entry: &Entry, bans: u64, now: SystemTime) -> V
     head.extend_from_slice(&entry.policy.freshness.age(now).as_secs().to_le_bytes());
     head.extend_from_slice(&bans.to_le_bytes());
     head.extend_from_slice(&entry.marks.tested().to_le_bytes());
-    let decided = entry.policy.decided.map_or(UNDECIDED, u64::from);
+    let decided = entry.policy.decided.get().map_or(UNDECIDED, u64::from);
     head.extend_from_slice(&decided.to_le_bytes());
     let sliced = match &entry.body {
         Body::Sliced(layout) => layout.to_words(),

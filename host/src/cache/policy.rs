@@ -7,19 +7,19 @@ use http::{HeaderMap, StatusCode};
 
 use super::directives::{self, FOR_EVER};
 use super::freshness::{Freshness, heuristically_cacheable, is_explicit, is_negative};
-use super::span::Span;
+use super::span::{Seconds, Span};
 use super::targeted;
 use crate::config::{CacheRules, SetCookie};
 
 /// What a cache may do with a response that it stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Policy {
-    pub(super) control: directives::Response,
+    pub(super) control: directives::Kept,
     pub(super) freshness: Freshness,
     /// How long after its freshness it is served in trouble or while it is asked about, where it says nothing itself.
     pub(super) leeway: Leeway,
     /// Seconds of freshness, where a plugin has decided it: what the origin says when it is asked again does not change it.
-    pub(super) decided: Option<u32>,
+    pub(super) decided: Seconds,
 }
 
 /// The operator's word on stale responses; zero where they are not to be served.
@@ -156,10 +156,10 @@ pub(super) fn store(
         return Err(Refused::Useless);
     }
     Ok(Policy {
-        control,
+        control: control.kept(),
         freshness,
         leeway: Leeway::of(rules),
-        decided: asked.lifetime,
+        decided: asked.lifetime.into(),
     })
 }
 
@@ -204,7 +204,7 @@ impl Policy {
                 Verdict::Serve
             };
         }
-        if self.control.forbids_stale() || wishes.min_fresh.is_some() {
+        if self.control.forbids_stale || wishes.min_fresh.is_some() {
             return Verdict::Validate;
         }
         let stale = age - lifetime;
@@ -214,7 +214,7 @@ impl Policy {
         {
             return Verdict::ServeStale;
         }
-        let revalidating = self.control.stale_while_revalidate.map(seconds);
+        let revalidating = self.control.stale_while_revalidate.duration();
         if revalidating
             .or(self.leeway.revalidating.unless_zero())
             .is_some_and(|most| stale <= most)
@@ -235,11 +235,11 @@ impl Policy {
 
     /// Whether the response may be served although it is stale, because of `trouble` (§4.2.4, RFC 5861 §4).
     pub(super) fn serves_in_trouble(&self, wishes: &directives::Request, trouble: Trouble, now: SystemTime) -> bool {
-        if self.control.forbids_stale() {
+        if self.control.forbids_stale {
             return false;
         }
         let stale = self.freshness.age(now).saturating_sub(self.freshness.lifetime());
-        let allowed = match (self.control.stale_if_error, wishes.stale_if_error) {
+        let allowed = match (self.control.stale_if_error.get(), wishes.stale_if_error) {
             (Some(origin), Some(client)) => Some(seconds(origin.max(client))),
             (origin, client) => origin.or(client).map(seconds),
         };

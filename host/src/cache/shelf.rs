@@ -11,10 +11,9 @@
 //!
 //! All operations are constant time. Places are indices into one table, linked as lists.
 
-use std::collections::HashMap;
+use hashbrown::HashTable;
 
 use super::sketch::Sketch;
-use super::store::Identity;
 
 /// The window's share of the weight is one part in this many.
 const WINDOW: u64 = 10;
@@ -29,7 +28,8 @@ const NONE: u32 = u32::MAX;
 /// Things by their hashes, with a weight each.
 #[derive(Debug)]
 pub(super) struct Shelf<V> {
-    index: HashMap<u64, u32, Identity>,
+    /// Where things are, by their hashes. Those stand in the places, and are not repeated here.
+    index: HashTable<u32>,
     places: Vec<Place<V>>,
     /// The first of the places that are empty, linked by `next`.
     vacant: u32,
@@ -68,7 +68,7 @@ impl<V> Shelf<V> {
     /// Nothing yet.
     pub(super) fn new() -> Self {
         Self {
-            index: HashMap::default(),
+            index: HashTable::new(),
             places: Vec::new(),
             vacant: NONE,
             window: List::EMPTY,
@@ -82,25 +82,25 @@ impl<V> Shelf<V> {
     /// get after they have grown.
     pub(super) const OVERHEAD: usize = size_of::<Place<V>>() - size_of::<Option<V>>()
         + size_of::<Place<V>>() / SLACK
-        + 2 * (size_of::<(u64, u32)>() + 1)
+        + (size_of::<u32>() + 1) * 16 / 7
         + 4;
 
     /// Looks something up for use; that it was asked for counts, whether it is there or not.
     pub(super) fn get(&mut self, hash: u64) -> Option<&mut V> {
         self.sketch.count(hash);
-        let at = *self.index.get(&hash)?;
+        let at = self.find(hash)?;
         self.used(at);
         self.place_mut(at)?.value.as_mut()
     }
 
     /// Looks something up without using it.
     pub(super) fn peek(&self, hash: u64) -> Option<&V> {
-        self.place(*self.index.get(&hash)?)?.value.as_ref()
+        self.place(self.find(hash)?)?.value.as_ref()
     }
 
     /// The same, to be changed.
     pub(super) fn peek_mut(&mut self, hash: u64) -> Option<&mut V> {
-        let at = *self.index.get(&hash)?;
+        let at = self.find(hash)?;
         self.place_mut(at)?.value.as_mut()
     }
 
@@ -129,7 +129,9 @@ impl<V> Shelf<V> {
                 u32::try_from(self.places.len() - 1).unwrap_or(NONE)
             }
         };
-        self.index.insert(hash, at);
+        let places = &self.places;
+        let hash_of = |at: &u32| places.get(*at as usize).map_or(0, |place| place.hash);
+        self.index.insert_unique(hash, at, hash_of);
         self.sketch.fit(self.index.len());
         self.link(at, Segment::Window);
         before
@@ -137,9 +139,7 @@ impl<V> Shelf<V> {
 
     /// Something weighs another amount now.
     pub(super) fn reweigh(&mut self, hash: u64, weight: u64) {
-        let Some(at) = self.index.get(&hash).copied() else {
-            return;
-        };
+        let Some(at) = self.find(hash) else { return };
         let Some(place) = self.place_mut(at) else { return };
         let before = std::mem::replace(&mut place.weight, weight);
         let list = place.segment;
@@ -149,7 +149,9 @@ impl<V> Shelf<V> {
 
     /// Takes something out.
     pub(super) fn pop(&mut self, hash: u64) -> Option<V> {
-        let at = self.index.remove(&hash)?;
+        let places = &self.places;
+        let is = |at: &u32| places.get(*at as usize).is_some_and(|place| place.hash == hash);
+        let (at, _) = self.index.find_entry(hash, is).ok()?.remove();
         self.unlink(at);
         let vacant = self.vacant;
         let place = self.place_mut(at)?;
@@ -204,6 +206,11 @@ impl<V> Shelf<V> {
     /// The weight of all there is.
     pub(super) fn weight(&self) -> u64 {
         self.window.weight + self.probation.weight + self.protected.weight
+    }
+
+    fn find(&self, hash: u64) -> Option<u32> {
+        let is = |at: &u32| self.place(*at).is_some_and(|place| place.hash == hash);
+        self.index.find(hash, is).copied()
     }
 
     /// Moves something to where it belongs after it was used.

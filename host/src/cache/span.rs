@@ -1,4 +1,4 @@
-//! Durations and moments in eight bytes each, for what every stored response has several of.
+//! Durations and moments in as few bytes as they need, for what every stored response has several of.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +9,10 @@ pub(super) struct Span(u64);
 /// A moment between 1970 and 2554; others count as the nearest of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment(Span);
+
+/// Seconds, where there are any: fewer than 136 years of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seconds(u32);
 
 impl From<Duration> for Span {
     fn from(duration: Duration) -> Self {
@@ -24,6 +28,24 @@ impl Span {
     /// The duration, where there is any.
     pub(super) fn unless_zero(self) -> Option<Duration> {
         (self.0 != 0).then(|| self.get())
+    }
+}
+
+impl Seconds {
+    const NONE: Self = Self(u32::MAX);
+
+    pub(super) fn get(self) -> Option<u32> {
+        (self != Self::NONE).then_some(self.0)
+    }
+
+    pub(super) fn duration(self) -> Option<Duration> {
+        self.get().map(|seconds| Duration::from_secs(seconds.into()))
+    }
+}
+
+impl From<Option<u32>> for Seconds {
+    fn from(seconds: Option<u32>) -> Self {
+        seconds.map_or(Self::NONE, |seconds| Self(seconds.min(u32::MAX - 1)))
     }
 }
 
@@ -51,5 +73,9 @@ mod tests {
         let now = UNIX_EPOCH + Duration::new(1_700_000_000, 1);
         assert_eq!(Moment::from(now).get(), now);
         assert_eq!(Moment::from(UNIX_EPOCH - duration).get(), UNIX_EPOCH);
+        for seconds in [None, Some(0), Some(1 << 31)] {
+            assert_eq!(Seconds::from(seconds).get(), seconds);
+        }
+        assert_eq!(Seconds::from(Some(u32::MAX)).get(), Some(u32::MAX - 1));
     }
 }
