@@ -214,8 +214,12 @@ impl Buffered {
             let written = if self.queue.is_empty() && self.lead.is_empty() {
                 // The common case, a small message in one piece.
                 ready!(Pin::new(&mut self.stream).poll_write(cx, &self.tail))?
-            } else if let (Some(Piece::File(part)), true) = (self.queue.front(), self.lead.is_empty()) {
-                ready!(self.stream.poll_send_file(cx, part))?
+            } else if let Some(Piece::File(part)) = self.queue.front() {
+                if self.lead.is_empty() {
+                    ready!(self.stream.poll_send_file(cx, part))?
+                } else {
+                    ready!(self.stream.poll_send_more(cx, &self.lead))?
+                }
             } else {
                 ready!(self.poll_write_pieces(cx))?
             };

@@ -173,6 +173,22 @@ impl Stream {
         }
     }
 
+    /// Sends bytes that a part of a file follows at once: the system is told, so that a head does not go out in a packet of its own,
+    /// which would wake the client for nothing. A stream that is not in clear has no way to.
+    pub fn poll_send_more(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let Self::Plain(socket) = self else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        loop {
+            each_socket!(socket, stream => ready!(stream.poll_write_ready(cx)))?;
+            let send = || SockRef::from(socket).send_with_flags(data, libc::MSG_MORE | libc::MSG_NOSIGNAL);
+            match each_socket!(socket, stream => stream.try_io(Interest::WRITABLE, send)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
     /// Makes the coming close a reset. A socket that cannot be told so is closed as usual.
     pub fn reset_on_close(&self) {
         let socket = match self {
