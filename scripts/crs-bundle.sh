@@ -44,6 +44,7 @@ on_failure = "closed"
 memory = "256MiB"
 body = "1MiB"
 time = "250ms"
+refused = 100
 
 [plugin.data]
 HEAD

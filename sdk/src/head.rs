@@ -30,22 +30,24 @@ impl Head {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
+        let head = Self::read(&mut reader)?;
+        reader.0.is_empty().then_some(head)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let client = reader.take::<16>()?;
         let method = reader.text()?;
         let version = reader.text()?;
         let host = reader.text()?;
         let id = reader.text()?;
         let path = reader.bytes()?.to_vec();
-        let query = match reader.take::<1>()? {
-            [0] => None,
-            _ => Some(reader.bytes()?.to_vec()),
-        };
+        let query = reader.optional()?.map(<[u8]>::to_vec);
         let count = reader.number()?;
         let mut headers = Vec::with_capacity(count.min(MOST_AT_ONCE));
         for _ in 0..count {
             headers.push((reader.text()?, reader.bytes()?.to_vec()));
         }
-        reader.0.is_empty().then_some(Self {
+        Some(Self {
             client: Ipv6Addr::from(client).to_canonical(),
             method,
             version,
@@ -54,6 +56,33 @@ impl Head {
             path,
             query,
             headers,
+        })
+    }
+}
+
+/// A head as it came, with what is told of it besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// The head; names of headers are in the case in which an HTTP/1 client wrote them.
+    pub head: Head,
+    /// The request target, where the client sent more than path and query: a URL, a fragment.
+    pub target: Option<Vec<u8>>,
+    /// Why Weir refuses the request by itself, where it does: see [`crate::Request::refused`].
+    pub refused: Option<String>,
+}
+
+impl Received {
+    /// Reads what [`encode`] and [`append_received`] wrote; nothing where it is something else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let head = Head::read(&mut reader)?;
+        let target = reader.optional()?.map(<[u8]>::to_vec);
+        let refused = reader.optional()?;
+        reader.0.is_empty().then(|| Self {
+            head,
+            target,
+            refused: refused.map(|word| String::from_utf8_lossy(word).into_owned()),
         })
     }
 }
@@ -99,19 +128,29 @@ pub fn encode<'a>(parts: &Parts<'_>, headers: impl ExactSizeIterator<Item = (&'a
         write(&mut out, text.as_bytes());
     }
     write(&mut out, parts.path);
-    match parts.query {
-        None => out.push(0),
-        Some(query) => {
-            out.push(1);
-            write(&mut out, query);
-        }
-    }
+    write_optional(&mut out, parts.query);
     out.extend_from_slice(&(headers.len() as u32).to_le_bytes());
     for (name, value) in headers {
         write(&mut out, name.as_bytes());
         write(&mut out, value);
     }
     out
+}
+
+/// Writes what [`Received`] has beyond a head, behind it.
+pub fn append_received(out: &mut Vec<u8>, target: Option<&[u8]>, refused: Option<&str>) {
+    write_optional(out, target);
+    write_optional(out, refused.map(str::as_bytes));
+}
+
+fn write_optional(out: &mut Vec<u8>, text: Option<&[u8]>) {
+    match text {
+        None => out.push(0),
+        Some(text) => {
+            out.push(1);
+            write(out, text);
+        }
+    }
 }
 
 /// No part of a head is longer than the limits of heads, which are far below 4 GiB.
@@ -138,6 +177,14 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
+    }
+
+    /// The outer `None` is the end of what there is to read.
+    fn optional(&mut self) -> Option<Option<&'a [u8]>> {
+        match self.take::<1>()? {
+            [0] => Some(None),
+            _ => self.bytes().map(Some),
+        }
     }
 
     fn text(&mut self) -> Option<String> {

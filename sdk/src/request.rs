@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::head::Received;
 use crate::{EditError, Head, host};
 
 /// The request, as the client sent it and as earlier plugins changed it.
@@ -21,6 +22,22 @@ impl Request {
     #[must_use]
     pub fn head(&self) -> Head {
         host::head()
+    }
+
+    /// As [`head`](Self::head), with what else was received: names of headers in their own case, and all of the target.
+    #[must_use]
+    pub fn received(&self) -> Received {
+        host::received()
+    }
+
+    /// Why Weir refuses this request by itself, where it does: a word of its access log, for example `host`.
+    ///
+    /// A plugin is shown such requests when its manifest has `limits.refused`, and in `on_request` and `on_finish` alone. They broke
+    /// HTTP, or no route takes them: each part is as much as could be made out of it, there is no body, and nothing can be changed.
+    /// Whatever the plugin answers, the request is refused; notes and events are kept.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        host::refused()
     }
 
     /// The client's address, after trusted proxies were believed.

@@ -33,6 +33,7 @@ mod observed;
 mod policy;
 mod proxy_protocol;
 mod purging;
+mod refused;
 mod reload;
 mod replace;
 mod retries;

@@ -161,6 +161,8 @@ pub struct Limits {
     pub reuse: u32,
     /// Log lines per second and worker. Default 100.
     pub log_lines: u32,
+    /// Requests per second and worker that Weir refuses by itself and the plugin is shown. Default 0: none.
+    pub refused: u32,
 }
 
 impl Default for Limits {
@@ -172,6 +174,7 @@ impl Default for Limits {
             instances: 256,
             reuse: 0,
             log_lines: 100,
+            refused: 0,
         }
     }
 }

@@ -275,6 +275,7 @@ impl<'t> Reader<'_, 't> {
         let instances = number_within(&mut section, document, "instances", 1, 65_536);
         let reuse = number_within(&mut section, document, "reuse", 0, u32::MAX);
         let log_lines = number_within(&mut section, document, "log_lines", 0, 1_000_000);
+        let refused = number_within(&mut section, document, "refused", 0, 1_000_000);
         section.finish(document);
         Limits {
             time: time.map_or(default.time, |placed| placed.value),
@@ -283,6 +284,7 @@ impl<'t> Reader<'_, 't> {
             instances: instances.unwrap_or(default.instances),
             reuse: reuse.unwrap_or(default.reuse),
             log_lines: log_lines.unwrap_or(default.log_lines),
+            refused: refused.unwrap_or(default.refused),
         }
     }
 
@@ -527,6 +529,7 @@ mod tests {
             instances = 4
             reuse = 1
             log_lines = 5
+            refused = 7
             [plugin.config]
             list = [1, 2.5, true, "x", 2026-01-01T00:00:00Z]
             [[plugin.table]]
@@ -558,6 +561,7 @@ mod tests {
             instances: 4,
             reuse: 1,
             log_lines: 5,
+            refused: 7,
         };
         assert_eq!(plugin.limits, limits);
         assert_eq!(

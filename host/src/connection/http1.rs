@@ -212,7 +212,7 @@ impl Conversation {
     fn refuse(&self, refusal: Refusal) -> Act<Next> {
         let (worker, client, link) = (self.worker.clone(), self.client.clone(), self.link.clone());
         Box::pin(async move {
-            refuse(&worker, &client, &link, refusal).await;
+            refuse(&worker, &client, &link, refusal, || begun(&worker, &link)).await;
             Next::Close
         })
     }
@@ -367,7 +367,7 @@ async fn exchange(
     let framing = match framing::of_request(head.version, &head.headers) {
         Ok(framing) => framing,
         Err(fault) => {
-            refuse(worker, client, link, Refusal::Malformed(fault)).await;
+            refuse(worker, client, link, Refusal::Malformed(fault), || head.received).await;
             return Next::Close;
         }
     };
@@ -390,7 +390,7 @@ async fn exchange(
     parts.headers = head.headers;
 
     let answer = {
-        let exchange = pin!(exchange::run(worker, client, parts, body, interim));
+        let exchange = pin!(exchange::run(worker, client, parts, head.received, body, interim));
         unless_gone(link, exchange).await
     };
     let Some(answer) = answer else {
@@ -744,11 +744,25 @@ async fn switch_protocols(link: &RefCell<Link>, headers: &HeaderMap) {
 }
 
 /// Answers a request that never became an exchange.
-async fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, link: &RefCell<Link>, refusal: Refusal) {
-    let response = exchange::refuse(worker, client, &refusal);
+async fn refuse(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    link: &RefCell<Link>,
+    refusal: Refusal,
+    received: impl FnOnce() -> Bytes,
+) {
+    let response = exchange::refused::refuse(worker, client, &refusal, received).await;
     let (method, version) = (Method::GET, Version::HTTP_11);
     let mut sending = Sending::begin(worker, link, response, &method, version, Persistence::Close);
     let _ = sending.finish(link).await;
+}
+
+/// The head that could not be read, and what came behind it: no more than a head may be.
+fn begun(worker: &Worker, link: &RefCell<Link>) -> Bytes {
+    let most = worker.state().snapshot.config.limits.header_bytes;
+    let mut link = link.borrow_mut();
+    let input = link.io.input();
+    Bytes::copy_from_slice(input.get(..most).unwrap_or(input))
 }
 
 /// Whether what is left of the request body is worth reading to keep the connection. A client that still waits for its

@@ -278,6 +278,7 @@ async fn exchange(
             &worker,
             &client,
             parts,
+            Bytes::new(),
             body,
             Interim::Http2(stream.interim())
         ));

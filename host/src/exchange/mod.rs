@@ -19,6 +19,7 @@ pub mod reasons;
 mod redirect;
 mod refresh;
 pub mod refusal;
+pub mod refused;
 pub mod route;
 mod slices;
 pub mod subject;
@@ -150,18 +151,23 @@ struct Exchange {
     refusal: Option<&'static str>,
 }
 
-/// Runs one exchange. Its `finish` phase comes when the body of the answer is dropped, or this future is: a client that is gone
-/// takes its request along.
+/// Runs one exchange; `received` are the bytes of an HTTP/1 head. Its `finish` phase comes when the body of the answer is dropped, or
+/// this future is: a client that is gone takes its request along.
 pub async fn run(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     parts: http::request::Parts,
+    received: Bytes,
     body: RequestBody,
     interim: Interim,
 ) -> Answer {
-    let exchange = Exchange::new(worker, client, parts, body, interim);
+    let mut exchange = Exchange::new(worker, client, parts, body, interim);
+    exchange.subject.received = received;
     let mut running = scopeguard::guard(exchange, Exchange::abandon);
     let answered = running.answer().await;
+    if let Err(Ending::Refused(refusal)) = &answered {
+        Box::pin(running.show_refused(refusal)).await;
+    }
     let exchange = ScopeGuard::into_inner(running);
     match answered {
         Ok(content) => exchange.conclude(content),
@@ -180,7 +186,7 @@ pub async fn run(
     }
 }
 
-/// Answers a request that did not become an exchange, because its head could not be read.
+/// Answers a request that did not become an exchange, because nothing is known of it: no plugin is shown it.
 pub fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, refusal: &Refusal) -> Response<ResponseBody> {
     let (parts, ()) = http::Request::new(()).into_parts();
     match Exchange::new(worker, client, parts, RequestBody::none(), Interim::Nowhere).conclude_refusal(refusal) {

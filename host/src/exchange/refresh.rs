@@ -52,6 +52,8 @@ fn copy(subject: &Subject) -> Subject {
         scheme: subject.scheme,
         host: subject.host.clone(),
         request,
+        received: bytes::Bytes::new(),
+        refused: None,
         response: None,
         upstream_target: subject.upstream_target.clone(),
         route: subject.route.clone(),

@@ -48,6 +48,15 @@ pub enum Refusal {
     Upstream(Fault),
 }
 
+/// When a refusal comes up in the life of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timing {
+    /// Before plugins are asked, because of what the request is; some of these can come up later as well, with the body.
+    BeforePlugins,
+    /// Later, or because of something else.
+    Elsewhere,
+}
+
 impl Refusal {
     /// The status that says it.
     #[must_use]
@@ -125,6 +134,31 @@ impl Refusal {
                 Fault::QueueTimeout => "queue_timeout",
                 Fault::Memory => "held_bodies",
             },
+        }
+    }
+
+    /// Whether plugins have had their say when this comes up. What says nothing of the request itself (it came too slowly, its
+    /// client asks too much) is nothing to be shown to them.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        match self {
+            Self::Malformed(_)
+            | Self::BodyTooLarge
+            | Self::NotFound
+            | Self::MethodNotAllowed(_)
+            | Self::Loop
+            | Self::Connect
+            | Self::NotImplemented
+            | Self::Expectation => Timing::BeforePlugins,
+            Self::RequestTimeout
+            | Self::TooManyRequests
+            | Self::Memory
+            | Self::ClientGone
+            | Self::PurgeForbidden
+            | Self::NotCached
+            | Self::Plugin(_)
+            | Self::OriginBusy
+            | Self::Upstream(_) => Timing::Elsewhere,
         }
     }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::http1::salvage::Salvaged;
+
 /// The heads of an exchange and the facts around them.
 ///
 /// It is boxed, so that a plugin call can take it into the plugin's store and give it back by moving one pointer: host
@@ -25,6 +27,10 @@ pub struct Subject {
     pub host: Bytes,
     /// The request head. What plugins and the spine change here is what goes upstream.
     pub request: http::request::Parts,
+    /// The bytes of the request head as the client sent it; empty in HTTP/2, and in exchanges of Weir's own.
+    pub received: Bytes,
+    /// Why Weir refuses the request, where plugins are shown it all the same.
+    pub refused: Option<Box<Refused>>,
     /// The response head, from the moment there is one.
     pub response: Option<http::response::Parts>,
     /// Path and query that go upstream, where a plugin or the route changed them; the request keeps what the client sent.
@@ -37,6 +43,15 @@ pub struct Subject {
     pub events: Vec<String>,
     /// What plugins have the cache do.
     pub caching: Caching,
+}
+
+/// A request that Weir refuses, as plugins are shown it.
+#[derive(Debug)]
+pub struct Refused {
+    /// A word of [`super::reasons::REASONS`].
+    pub reason: &'static str,
+    /// What could be made out of the head.
+    pub head: Salvaged,
 }
 
 /// What plugins have the cache do with an exchange, where its route caches.
@@ -77,6 +92,8 @@ impl Subject {
             scheme: Scheme::Http,
             host: Bytes::new(),
             request,
+            received: Bytes::new(),
+            refused: None,
             response: None,
             upstream_target: None,
             route: Arc::from(""),

@@ -37,6 +37,8 @@ pub struct RequestHead {
     pub version: Version,
     /// Every field, in order.
     pub headers: HeaderMap,
+    /// The bytes of the head, of which the parts above are slices.
+    pub received: Bytes,
 }
 
 /// A parsed response head.
@@ -158,14 +160,23 @@ pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Req
     let ranges = record_ranges(input, request.headers, &mut ranges);
 
     let head = input.split_to(length).freeze();
-    let uri = Uri::from_maybe_shared(head.slice(target)).map_err(|_| Malformed::Target)?;
-    let headers = build_headers(&head, ranges)?;
-    Ok(Some(RequestHead {
-        method,
-        uri,
-        version,
-        headers,
-    }))
+    let parts = Uri::from_maybe_shared(head.slice(target))
+        .map_err(|_| Malformed::Target)
+        .and_then(|uri| Ok((uri, build_headers(&head, ranges)?)));
+    match parts {
+        Ok((uri, headers)) => Ok(Some(RequestHead {
+            method,
+            uri,
+            version,
+            headers,
+            received: head,
+        })),
+        Err(fault) => {
+            // What is refused stays where it was, for those who want to look at it.
+            *input = BytesMut::from(&[&*head, &**input].concat()[..]);
+            Err(fault)
+        }
+    }
 }
 
 /// Takes a response head off the front of `input`; `None` while it is not complete.
@@ -315,6 +326,8 @@ fn has_method(input: &[u8]) -> bool {
 }
 
 /// Whether a request line ends in a version of HTTP as RFC 9112 §2.3 writes it, if not one that Weir speaks.
+///
+/// HTTP/0.9 never had one, so `HTTP/0.x` is no version that a server could fail to support (RFC 9110 §15.6.6).
 fn names_a_version(input: &[u8]) -> bool {
     let line = input
         .split(|&byte| byte == b'\r')
@@ -322,7 +335,7 @@ fn names_a_version(input: &[u8]) -> bool {
     let mut words = line.unwrap_or_default().trim_ascii().split(|&byte| byte == b' ');
     match (words.next(), words.next(), words.next(), words.next()) {
         (Some(_), Some(_), Some(version), None) => {
-            matches!(version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'])
+            matches!(version, [b'H', b'T', b'T', b'P', b'/', b'1'..=b'9', b'.', b'0'..=b'9'])
         }
         _ => false,
     }
@@ -386,7 +399,7 @@ fn record_ranges<'a>(
 }
 
 /// Where `part`, a slice of `whole`, lies in it. A slice from elsewhere gives an empty range.
-fn range_in(whole: &[u8], part: &[u8]) -> std::ops::Range<usize> {
+pub(crate) fn range_in(whole: &[u8], part: &[u8]) -> std::ops::Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
     match start.checked_add(part.len()) {
         Some(end) if end <= whole.len() => start..end,
@@ -470,6 +483,7 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", Malformed::Header),
             ("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", Malformed::Header),
             ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", Malformed::Version),
+            ("GET / HTTP/0.9\r\nHost: x\r\n\r\n", Malformed::StartLine),
             ("GET / HTTP/1\r\nHost: x\r\n\r\n", Malformed::StartLine),
             ("GET / HTTP/01.1\r\nHost: x\r\n\r\n", Malformed::StartLine),
             ("GET / http/1.1\r\nHost: x\r\n\r\n", Malformed::StartLine),
@@ -483,6 +497,15 @@ mod tests {
             ("GET / HTTP/1.1\r\ntransfer_Encoding: x\r\n\r\n", Malformed::Header),
         ] {
             assert_eq!(request(text).err(), Some(fault), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_stays_where_it_was() {
+        for text in ["GET http://[ HTTP/1.1\r\n\r\nbody", "GET /a#b HTTP/1.1\r\n\r\nbody"] {
+            let mut input = BytesMut::from(text);
+            assert_eq!(parse_request(&mut input, &BOUNDS).err(), Some(Malformed::Target));
+            assert_eq!(&input[..], text.as_bytes());
         }
     }
 

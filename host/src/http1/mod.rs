@@ -11,5 +11,6 @@ pub mod encode;
 pub mod framing;
 pub mod head;
 pub mod lines;
+pub mod salvage;
 pub mod spare;
 pub mod stream;

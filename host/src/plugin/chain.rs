@@ -84,6 +84,39 @@ impl Chain {
         Session {
             slots: self.seats.iter().enumerate().filter_map(fits).collect(),
             traces: Vec::new(),
+            course: Course::Open,
+            chain: Some(Rc::clone(self)),
+        }
+    }
+
+    /// Whether any plugin is to be shown requests that Weir refuses.
+    #[must_use]
+    pub fn wants_refused(&self) -> bool {
+        self.seats.iter().any(|seat| seat.services.refused.is_some())
+    }
+
+    /// The plugins that are to be shown a request that Weir refuses: as many of them as their limits allow.
+    #[must_use]
+    pub fn begin_refused(self: &Rc<Self>, subject: &Subject) -> Session {
+        let told = |phase: &Phase| matches!(phase, Phase::OnRequest | Phase::OnFinish);
+        let fits = |(index, seat): (usize, &Seat)| {
+            let shown = seat.services.refused.as_ref()?;
+            if !seat.plugin.matcher.fits(subject) || !shown.limit.admit() {
+                return None;
+            }
+            shown.count.increment();
+            Some(Slot {
+                seat: index,
+                phases: seat.plugin.mould.phases.iter().filter(told).collect(),
+                standing: Standing::New,
+                held: None,
+                instance: None,
+            })
+        };
+        Session {
+            slots: self.seats.iter().enumerate().filter_map(fits).collect(),
+            traces: Vec::new(),
+            course: Course::Settled,
             chain: Some(Rc::clone(self)),
         }
     }
@@ -298,8 +331,18 @@ pub struct Session {
     /// In the bundle's order.
     slots: Vec<Slot>,
     traces: Vec<Trace>,
+    course: Course,
     /// `None` where there are no plugins.
     chain: Option<Rc<Chain>>,
+}
+
+/// Whether plugins have a say in what becomes of the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// They decide.
+    Open,
+    /// Weir refuses the request: they are told, and what they answer changes nothing.
+    Settled,
 }
 
 /// A plugin in one exchange.
@@ -331,8 +374,15 @@ impl Session {
         Self {
             slots: Vec::new(),
             traces: Vec::new(),
+            course: Course::Open,
             chain: None,
         }
+    }
+
+    /// Whether no plugins have been chosen for the exchange.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.chain.is_none()
     }
 
     /// Whether any plugin wants this phase (for body phases: asked for it by holding).
@@ -385,7 +435,12 @@ impl Session {
     }
 
     async fn run(&mut self, phase: Phase, mut subject: Box<Subject>, input: Input<'_>) -> (Box<Subject>, Decision) {
-        let Self { slots, traces, chain } = self;
+        let Self {
+            slots,
+            traces,
+            course,
+            chain,
+        } = self;
         let Some(chain) = chain.as_ref().filter(|_| slots.iter().any(|slot| slot.wants(phase))) else {
             return (subject, Decision::Continue);
         };
@@ -403,7 +458,7 @@ impl Session {
             if !slot.takes_part(seat, &subject) {
                 continue;
             }
-            let (back, result) = slot.call(seat, phase, subject, input, &mut watch).await;
+            let (back, result) = slot.call(seat, phase, subject, input, *course, &mut watch).await;
             subject = back;
             let nanos = watch.lap();
             let verdict = match &result {
@@ -428,6 +483,7 @@ impl Session {
                 }
             }
             match result {
+                _ if *course == Course::Settled => {}
                 Ok(Step::Continue) => {}
                 Ok(Step::Hold(limit)) => held = held.max(Some(limit)),
                 Ok(Step::Reply(reply)) => return (subject, Decision::Reply(reply)),
@@ -502,6 +558,7 @@ impl Slot {
         phase: Phase,
         subject: Box<Subject>,
         input: Input<'_>,
+        course: Course,
         watch: &mut Stopwatch,
     ) -> (Box<Subject>, Result<Step, Failed>) {
         let instance = match self.instance.take() {
@@ -528,7 +585,11 @@ impl Slot {
             (input, _) => input,
         };
         let (subject, result) = instance.call(phase, &seat.manner, subject, input, watch).await;
-        let result = result.and_then(|answer| self.step(seat, phase, answer));
+        let result = result.and_then(|answer| match (course, answer) {
+            // There is no body to wait for.
+            (Course::Settled, Answer::Hold(_)) => Ok(Step::Continue),
+            (_, answer) => self.step(seat, phase, answer),
+        });
         self.phases = self.phases.after(phase);
         if result.is_err() {
             seat.discard(instance);

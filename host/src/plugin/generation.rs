@@ -15,7 +15,7 @@ use super::interest::Interest;
 use super::shared::clock::Clock;
 use super::shared::counters::Space;
 use super::shared::kv::{Budget, Namespace};
-use super::state::{LogLimit, NamedSpace, NamedTable, Services};
+use super::state::{NamedSpace, NamedTable, PerSecond, Services, Shown};
 use super::{Cause, Phase};
 use crate::bundle::manifest::{DataFile, Match};
 use crate::bundle::{CounterSpace, Limits, OnFailure};
@@ -172,10 +172,17 @@ impl Resources {
             spaces: self.spaces.clone(),
             kv: Arc::clone(&self.kv),
             metrics: CustomMetrics::new(name, registry, Arc::clone(&self.gauges)),
-            log: LogLimit::new(
+            log: PerSecond::new(
                 limits.log_lines,
                 registry.shared_counter(&families::PLUGIN_LOG_DROPPED, &[name]),
             ),
+            refused: (limits.refused > 0).then(|| {
+                let counter = |result| registry.shared_counter(&families::PLUGIN_REFUSED, &[name, result]);
+                Shown {
+                    limit: PerSecond::new(limits.refused, counter("dropped")),
+                    count: counter("shown"),
+                }
+            }),
             data: Arc::clone(&self.data),
         }
     }

@@ -111,9 +111,10 @@ impl State {
         self.activity == Activity::Configure
     }
 
-    /// Whether nothing has gone upstream yet.
+    /// Whether nothing has gone upstream yet, and something will.
     pub(super) fn request_is_open(&self) -> bool {
         matches!(self.activity, Activity::Call(Phase::OnRequest | Phase::OnRequestBody))
+            && self.subject.refused.is_none()
     }
 
     /// Whether there is a response of which the client has seen nothing yet.
@@ -217,7 +218,9 @@ pub(super) struct Services {
     pub(super) spaces: Vec<NamedSpace>,
     pub(super) kv: Arc<Namespace>,
     pub(super) metrics: CustomMetrics,
-    pub(super) log: LogLimit,
+    pub(super) log: PerSecond,
+    /// Refused requests that it is shown; `None` where it is shown none.
+    pub(super) refused: Option<Shown>,
     pub(super) data: Arc<BTreeMap<String, DataFile>>,
 }
 
@@ -235,16 +238,22 @@ pub(super) struct NamedSpace {
     pub(super) space: Arc<Space>,
 }
 
-/// So many log lines a second; what is over is counted.
-pub(super) struct LogLimit {
+/// What a plugin is shown of requests that Weir refuses.
+pub(super) struct Shown {
+    pub(super) limit: PerSecond,
+    pub(super) count: SharedCounter,
+}
+
+/// So many a second of something; what is over is counted.
+pub(super) struct PerSecond {
     per_second: u32,
     start: Instant,
-    /// The second, and the lines in it, in one word.
+    /// The second, and how many there were in it, in one word.
     window: AtomicU64,
     dropped: SharedCounter,
 }
 
-impl LogLimit {
+impl PerSecond {
     pub(super) fn new(per_second: u32, dropped: SharedCounter) -> Self {
         Self {
             per_second,
@@ -254,20 +263,20 @@ impl LogLimit {
         }
     }
 
-    /// Whether one more line may be written now. Only the worker's own thread asks.
+    /// Whether there may be one more now. Only the worker's own thread asks.
     pub(super) fn admit(&self) -> bool {
         let second = self.start.elapsed().as_secs() & 0xffff_ffff;
         let window = self.window.load(Ordering::Relaxed);
-        let lines = if window >> 32 == second {
+        let before = if window >> 32 == second {
             window & 0xffff_ffff
         } else {
             0
         };
-        if lines >= u64::from(self.per_second) {
+        if before >= u64::from(self.per_second) {
             self.dropped.increment();
             return false;
         }
-        self.window.store(second << 32 | (lines + 1), Ordering::Relaxed);
+        self.window.store(second << 32 | (before + 1), Ordering::Relaxed);
         true
     }
 }

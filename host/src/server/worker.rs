@@ -150,6 +150,8 @@ impl Worker {
             scheme: client.scheme,
             host: Bytes::new(),
             request,
+            received: Bytes::new(),
+            refused: None,
             response: None,
             upstream_target: None,
             route: self.unrouted(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::compile::plan::{Mode, Preset};
+use crate::compile::plan::{AuditFormat, Mode, Preset};
 use crate::compile::{Presets, compile, settings};
 use crate::evaluate::Engine;
 use crate::seclang::{Files, Source, parse};
@@ -40,6 +40,8 @@ pub struct Config {
     pub response_body_limit: Option<u64>,
     /// The most arguments that are looked at. Default: what the rules say, and 1000 where they say nothing.
     pub arguments_limit: Option<usize>,
+    /// How matches are written down. Default: as JSON.
+    pub audit_format: EventFormat,
 }
 
 /// What a match leads to.
@@ -52,6 +54,17 @@ pub enum EngineMode {
     DetectionOnly,
     /// Rules do not run.
     Off,
+}
+
+/// How matches are written down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventFormat {
+    /// A line of JSON for each request that is audited, with the fields of ModSecurity's own JSON log.
+    #[default]
+    Json,
+    /// A line for each match of a rule that logs, as ModSecurity writes it to its server's error log.
+    Lines,
 }
 
 /// What happens to a body that is longer than its limit.
@@ -89,6 +102,7 @@ impl Default for Config {
             request_body_overflow: None,
             response_body_limit: None,
             arguments_limit: None,
+            audit_format: EventFormat::default(),
         }
     }
 }
@@ -186,6 +200,10 @@ impl Config {
         settings.request_body_limit = self.request_body_limit.unwrap_or(settings.request_body_limit);
         settings.response_body_limit = self.response_body_limit.unwrap_or(settings.response_body_limit);
         settings.arguments_limit = self.arguments_limit.unwrap_or(settings.arguments_limit);
+        settings.audit_format = match self.audit_format {
+            EventFormat::Json => AuditFormat::Json,
+            EventFormat::Lines => AuditFormat::Lines,
+        };
     }
 }
 

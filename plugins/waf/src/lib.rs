@@ -23,9 +23,10 @@ pub mod transformations;
 pub mod variables;
 
 use weir_sdk::Head;
+use weir_sdk::head::Received;
 use weir_sdk::prelude::*;
 
-use compile::plan::{AuditMode, Mode, Phase};
+use compile::plan::{Mode, Phase};
 use config::Config;
 use evaluate::{Answer, Cause, Decision, Disruption, Engine, RequestHead, Transaction};
 use seclang::Files;
@@ -66,7 +67,13 @@ impl Plugin for Waf {
     }
 
     fn on_request(&self, exchange: &mut Exchange, request: &mut Request) -> Verdict {
-        let head = head(request);
+        let Received { head, target, refused } = request.received();
+        let head = understood(head, target);
+        if let Some(word) = refused {
+            self.look_at_refused(&mut exchange.transaction, head, word);
+            self.note(exchange, request);
+            return Verdict::Continue;
+        }
         let follows = body_may_follow(&head);
         let transaction = &mut exchange.transaction;
         let decision = self.engine.request_head(transaction, head);
@@ -124,7 +131,7 @@ impl Plugin for Waf {
     fn on_finish(&self, exchange: &mut Exchange, request: &Request, summary: &Summary) {
         self.engine.finish(&mut exchange.transaction);
         self.note(exchange, request);
-        if let Some(event) = self.engine.audit_event(&exchange.transaction, summary.status) {
+        for event in self.engine.audit_events(&exchange.transaction, summary.status) {
             request.event(&event);
         }
     }
@@ -158,6 +165,15 @@ impl Waf {
                     .header("cache-control", "no-store"),
             ),
         }
+    }
+
+    /// What Weir refuses is judged for the log alone. It has no body, and neither do its rules miss one.
+    fn look_at_refused(&self, transaction: &mut Transaction, head: RequestHead, word: String) {
+        if self.engine.request_head(transaction, head) == Decision::Pass {
+            self.engine
+                .request_body(transaction, b"", evaluate::Completeness::Complete);
+        }
+        self.engine.refuse(transaction, word);
     }
 
     /// The rules that matched since the last note, with the variable in which, and the score so far.
@@ -198,13 +214,13 @@ fn wanted(engine: &Engine) -> Phases {
         | has(Phase::ResponseHeaders, Phases::ON_RESPONSE)
         | has(Phase::ResponseBody, Phases::ON_RESPONSE | Phases::ON_RESPONSE_BODY)
         | has(Phase::Logging, Phases::ON_FINISH)
-        | match engine.plan().keeps_collections() || engine.plan().settings.audit != AuditMode::Off {
+        | match engine.plan().keeps_collections() || engine.plan().settings.writes_events() {
             true => Phases::ON_FINISH,
             false => Phases::NONE,
         }
 }
 
-fn head(request: &Request) -> RequestHead {
+fn understood(head: Head, target: Option<Vec<u8>>) -> RequestHead {
     let Head {
         client,
         method,
@@ -214,7 +230,7 @@ fn head(request: &Request) -> RequestHead {
         path,
         query,
         mut headers,
-    } = request.head();
+    } = head;
     // HTTP/2 says the host in a pseudo-header (RFC 9113 §8.3.1); rules look for the field of HTTP/1.1.
     if version == "2" && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         headers.insert(0, ("host".to_owned(), host.clone().into_bytes()));
@@ -226,7 +242,7 @@ fn head(request: &Request) -> RequestHead {
         host,
         path,
         query,
-        target: None,
+        target,
         headers,
         id,
     }

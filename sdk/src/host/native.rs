@@ -6,6 +6,7 @@ use crate::Condition;
 use crate::Head;
 use crate::contract::EditError;
 use crate::counters::{Outcome, Take};
+use crate::head::Received;
 use crate::log::Level;
 use crate::reply::Reply;
 use crate::testing::current as with;
@@ -21,6 +22,18 @@ pub(crate) fn head() -> Head {
         query: query(),
         headers: request_headers(),
     }
+}
+
+pub(crate) fn received() -> Received {
+    Received {
+        head: head(),
+        target: None,
+        refused: refused(),
+    }
+}
+
+pub(crate) fn refused() -> Option<String> {
+    with(|host| host.request.refused.clone())
 }
 
 pub(crate) fn client_ip() -> IpAddr {

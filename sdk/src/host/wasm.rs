@@ -6,6 +6,7 @@ use crate::Condition;
 use crate::Head;
 use crate::bindings::weir::plugin as wit;
 use crate::contract::EditError;
+use crate::head::Received;
 use crate::log::Level;
 use crate::reply::Reply;
 
@@ -23,14 +24,22 @@ pub(crate) fn head() -> Head {
     })
 }
 
+pub(crate) fn received() -> Received {
+    Received::decode(&wit::request::received()).unwrap_or_else(|| Received {
+        head: head(),
+        target: None,
+        refused: refused(),
+    })
+}
+
 pub(crate) fn client_ip() -> IpAddr {
     let wit::types::IpAddress { high, low } = wit::request::client_ip();
     Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).to_canonical()
 }
 
 pub(crate) use wit::request::{
-    header as request_header, header_values as request_header_values, host, id, method, path, query, route, scheme,
-    version,
+    header as request_header, header_values as request_header_values, host, id, method, path, query, refused, route,
+    scheme, version,
 };
 
 pub(crate) fn request_headers() -> Vec<(String, Vec<u8>)> {

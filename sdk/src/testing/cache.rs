@@ -56,7 +56,7 @@ impl Host {
     fn request_or_response(&self) -> Result<(), EditError> {
         match self.phase {
             Phase::Request | Phase::Response => Ok(()),
-            Phase::Configure | Phase::Finish => Err(EditError::TooLate),
+            Phase::Configure | Phase::Refused | Phase::Finish => Err(EditError::TooLate),
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Host {
 pub(crate) enum Phase {
     Configure,
     Request,
+    /// As `Request`, but nothing can be changed.
+    Refused,
     Response,
     Finish,
 }

@@ -18,6 +18,7 @@ pub struct ClientRequest {
     pub(crate) route: String,
     pub(crate) headers: Headers,
     pub(crate) body: Vec<u8>,
+    pub(crate) refused: Option<String>,
 }
 
 impl ClientRequest {
@@ -35,6 +36,7 @@ impl ClientRequest {
             route: "default".to_owned(),
             headers: Headers::default(),
             body: Vec::new(),
+            refused: None,
         }
     }
 
@@ -89,6 +91,13 @@ impl ClientRequest {
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push(name, value);
+        self
+    }
+
+    /// That Weir refuses it, for this reason.
+    #[must_use]
+    pub fn refused(mut self, word: &str) -> Self {
+        self.refused = Some(word.to_owned());
         self
     }
 

@@ -28,6 +28,8 @@ pub enum End {
     Reply,
     /// The connection was closed.
     Close,
+    /// Weir refused the request, as it would have without the plugin.
+    Refused,
     /// The plugin did what the real runtime answers by its `on_failure` policy.
     Failure(String),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for End {
             Self::Continue => f.write_str("continue"),
             Self::Reply => f.write_str("reply"),
             Self::Close => f.write_str("close"),
+            Self::Refused => f.write_str("refused"),
             Self::Failure(why) => write!(f, "failure ({why})"),
         }
     }
@@ -104,14 +107,30 @@ impl<P: Plugin> Sandbox<P> {
         if !self.host.concerns() {
             return self.outcome(End::Continue);
         }
-        let end = self.request_phases().or_else(|| self.response_phases());
-        let end = self.settle(end.unwrap_or(Decision::Continue));
+        let end = if request.refused.is_some() {
+            self.show_refused()
+        } else {
+            let end = self.request_phases().or_else(|| self.response_phases());
+            self.settle(end.unwrap_or(Decision::Continue))
+        };
         let outcome = self.outcome(end);
         self.finish(request, &outcome);
         Outcome {
             notes: self.host.notes.clone(),
             events: self.host.events.clone(),
             ..outcome
+        }
+    }
+
+    /// The plugin is told of it, and whatever it answers changes nothing.
+    fn show_refused(&mut self) -> End {
+        self.host.phase = Phase::Refused;
+        if self.phases.contains(Phases::ON_REQUEST) {
+            self.host.enter(|| self.instance.on_request());
+        }
+        match &self.host.failure {
+            Some(why) => End::Failure(why.clone()),
+            None => End::Refused,
         }
     }
 
@@ -181,6 +200,8 @@ impl<P: Plugin> Sandbox<P> {
                 let response = &self.host.response;
                 (response.status, response.headers.clone(), response.body.clone())
             }
+            // What Weir answers mostly, and says itself.
+            (End::Refused, _) => (400, Headers::default(), Vec::new()),
             _ => (0, Headers::default(), Vec::new()),
         };
         Outcome {

@@ -5,6 +5,7 @@ mod corpus;
 mod hostile;
 mod swap;
 
+mod refused;
 use serde_json::Value;
 use weir_tests::bundle::Bundle;
 use weir_tests::proxy::Proxy;

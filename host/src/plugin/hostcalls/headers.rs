@@ -1,11 +1,13 @@
 //! Reading and changing headers: the functions that `request` and `response` have in common.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use wasmtime::Result;
 use wasmtime::component::{LinkerInstance, WasmList, WasmStr};
 use weir_sdk::contract;
 
 use super::{Caller, Edited};
+use crate::http1::salvage::Salvaged;
 use crate::plugin::contract::{EditError, HeaderLine};
 use crate::plugin::state::State;
 
@@ -15,22 +17,40 @@ pub(super) trait Message: 'static {
     fn headers(state: &State) -> Option<&HeaderMap>;
     /// Its headers, in the phases in which they can be changed.
     fn headers_mut(state: &mut State) -> Option<&mut HeaderMap>;
+    /// The words of a head that Weir refuses, which stand for the headers.
+    fn salvaged(_state: &State) -> Option<&Salvaged> {
+        None
+    }
 }
 
 pub(super) fn link<M: Message>(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
     linker.func_wrap("header", |store: Caller<'_>, (name,): (WasmStr,)| {
         let name = name.to_str(&store)?;
-        let value = M::headers(store.data()).and_then(|headers| headers.get(&*name));
-        Ok((value.map(bytes),))
+        let state = store.data();
+        let value = match M::salvaged(state) {
+            Some(head) => head.values(name.as_bytes()).next().map(<[u8]>::to_vec),
+            None => M::headers(state).and_then(|headers| headers.get(&*name)).map(bytes),
+        };
+        Ok((value,))
     })?;
     linker.func_wrap("header-values", |store: Caller<'_>, (name,): (WasmStr,)| {
         let name = name.to_str(&store)?;
         let values = |headers: &HeaderMap| headers.get_all(&*name).iter().map(bytes).collect::<Vec<_>>();
-        Ok((M::headers(store.data()).map(values).unwrap_or_default(),))
+        let state = store.data();
+        let values = match M::salvaged(state) {
+            Some(head) => head.values(name.as_bytes()).map(<[u8]>::to_vec).collect(),
+            None => M::headers(state).map(values).unwrap_or_default(),
+        };
+        Ok((values,))
     })?;
     linker.func_wrap("headers", |store: Caller<'_>, ()| {
         let lines = |headers: &HeaderMap| headers.iter().map(line).collect::<Vec<_>>();
-        Ok((M::headers(store.data()).map(lines).unwrap_or_default(),))
+        let state = store.data();
+        let lines = match M::salvaged(state) {
+            Some(head) => head.fields.iter().map(word).collect(),
+            None => M::headers(state).map(lines).unwrap_or_default(),
+        };
+        Ok((lines,))
     })?;
 
     linker.func_wrap(
@@ -102,6 +122,14 @@ fn line((name, value): (&HeaderName, &HeaderValue)) -> HeaderLine {
     HeaderLine {
         name: name.as_str().to_owned(),
         value: bytes(value),
+    }
+}
+
+/// A name is text, whatever was in its place.
+fn word((name, value): &(Bytes, Bytes)) -> HeaderLine {
+    HeaderLine {
+        name: String::from_utf8_lossy(name).into_owned(),
+        value: value.to_vec(),
     }
 }
 

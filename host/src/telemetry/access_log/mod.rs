@@ -324,6 +324,8 @@ pub(crate) mod tests {
             scheme: Scheme::Https,
             host: Bytes::from_static(b"example.org"),
             request: request.body(()).unwrap().into_parts().0,
+            received: Bytes::new(),
+            refused: None,
             response: None,
             upstream_target: None,
             route: Arc::from("api"),

@@ -516,6 +516,15 @@ pub enum AuditMode {
     RelevantOnly,
 }
 
+/// How matches are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditFormat {
+    /// A line of JSON for each transaction that has an audit event.
+    Json,
+    /// A line for each match of a rule that logs.
+    Lines,
+}
+
 /// Whether a body is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {

@@ -1,9 +1,10 @@
 //! Directives that are not rules: how the engine behaves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::pattern::{self, Case};
-use super::plan::{Access, AuditMode, Mode};
+use super::plan::{Access, AuditFormat, AuditMode, Mode};
 use crate::problem::unknown;
 
 /// How the engine behaves. The defaults are those of ModSecurity where it has them.
@@ -38,6 +39,8 @@ pub struct Settings {
     /// `SecAuditEngine`. Default: relevant only.
     pub audit: AuditMode,
     /// `SecAuditLogRelevantStatus`: statuses that make a transaction relevant. Default: none.
+    /// How matches are written down. Default: as JSON.
+    pub audit_format: AuditFormat,
     pub audit_status: Option<Statuses>,
     /// `SecSensorId`: the name of this place in audit events. Default: empty.
     pub sensor: String,
@@ -57,6 +60,14 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
     /// The request is answered with 413.
+impl Settings {
+    /// Whether there may be anything to write down of a transaction that is over.
+    #[must_use]
+    pub fn writes_events(&self) -> bool {
+        self.audit != AuditMode::Off || self.audit_format == AuditFormat::Lines
+    }
+}
+
     Reject,
     /// Rules look at the part within the limit.
     ProcessPartial,
@@ -101,6 +112,7 @@ impl Default for Settings {
             sensor: String::new(),
             json_depth_limit: 64,
             signatures: Vec::new(),
+            audit_format: AuditFormat::Json,
             collection_timeout: Duration::from_secs(3600),
             application: "default".to_owned(),
             memory_limit: 16 << 20,

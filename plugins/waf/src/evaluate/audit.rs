@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::services::Services;
 use super::transaction::{Match, Transaction};
 use super::withheld::{self, STARS};
-use super::{Answer, Cause, Engine, rare};
+use super::{Answer, Cause, Engine, RequestHead, rare};
 use crate::compile::plan::{AuditMode, Logging, Mode, Plan, Rule, Template};
 
 /// The longest event, in bytes: the longest that the host keeps.
@@ -42,7 +42,7 @@ struct Body<'a> {
     request: Request<'a>,
     response: Response,
     producer: Producer<'a>,
-    action: Action,
+    action: Action<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scores: Vec<Score>,
     /// The ids of all rules that are reported, here or in the access log, each once. Never left out.
@@ -77,12 +77,15 @@ struct Producer<'a> {
 
 /// What happened to the request.
 #[derive(Debug, Serialize)]
-struct Action {
+struct Action<'a> {
     intercepted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<u64>,
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'static str,
+    /// Why the proxy refused the request by itself: a word of its access log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -213,30 +216,60 @@ fn messages<'a>(plan: &'a Plan, tx: &'a Transaction) -> Vec<(&'a Match, &'a Rule
     with_rule.filter(|(_, rule)| rule.auditing == Logging::Report).collect()
 }
 
-fn message<'a>(tx: &Transaction, found: &Match, rule: &'a Rule, secrets: &[String]) -> Message<'a> {
-    let number = |number: Option<u8>| number.map(|number| number.to_string()).unwrap_or_default();
+/// A match as it may be shown: short, and without secrets.
+pub(super) struct Shown<'a> {
+    pub(super) found: &'a Match,
+    pub(super) rule: &'a Rule,
+    pub(super) message: String,
+    pub(super) data: String,
+    value: String,
+}
+
+/// The matches of rules that log, in order, whatever is audited.
+pub(super) fn logged<'a>(plan: &'a Plan, tx: &'a Transaction) -> impl Iterator<Item = Shown<'a>> {
+    let secrets = withheld::values(tx);
+    let with_rule = tx
+        .matches()
+        .iter()
+        .filter_map(|found| Some((found, plan.rules.get(found.rule)?)));
+    with_rule.map(move |(found, rule)| shown(tx, found, rule, &secrets))
+}
+
+fn shown<'a>(tx: &Transaction, found: &'a Match, rule: &'a Rule, secrets: &[String]) -> Shown<'a> {
     // What rules make of a secret is one, too: its small letters, its decoded form.
     let secret = tx.withheld.is_variable(&found.variable);
-    let shown = |text: &str, made: bool| match secret && made && !text.is_empty() {
+    let without = |text: &str, made: bool| match secret && made && !text.is_empty() {
         true => STARS.to_owned(),
         false => withheld::without(secrets, text.to_owned()),
     };
+    let short = |text: String| excerpt(text.as_bytes(), EXCERPT);
     let is_made = |template: Option<&Template>| template.is_some_and(|template| template.constant().is_none());
-    let value = shown(&found.value, true);
-    let data = shown(&found.data, true);
-    let message = shown(&found.message, is_made(rule.message.as_ref()));
+    Shown {
+        found,
+        rule,
+        message: short(without(&found.message, is_made(rule.message.as_ref()))),
+        data: short(without(&found.data, true)),
+        value: short(without(&found.value, true)),
+    }
+}
+
+fn message<'a>(tx: &Transaction, found: &Match, rule: &'a Rule, secrets: &[String]) -> Message<'a> {
+    let number = |number: Option<u8>| number.map(|number| number.to_string()).unwrap_or_default();
+    let Shown {
+        message, data, value, ..
+    } = shown(tx, found, rule, secrets);
     Message {
-        message: excerpt(message.as_bytes(), EXCERPT),
+        message,
         details: Details {
             matched: format!(
                 "Matched against variable {} (Value: {})",
                 excerpt(found.variable.as_bytes(), EXCERPT),
-                excerpt(value.as_bytes(), EXCERPT),
+                value,
             ),
             rule_id: found.id.to_string(),
             file: &rule.place.file,
             line_number: rule.place.line.to_string(),
-            data: excerpt(data.as_bytes(), EXCERPT),
+            data,
             severity: number(rule.severity.map(|severity| severity.0)),
             ver: rule.version.as_deref().unwrap_or_default(),
             rev: rule.revision.as_deref().unwrap_or_default(),
@@ -263,12 +296,15 @@ fn headers(tx: &Transaction) -> Vec<(String, String)> {
         .collect()
 }
 
-fn action(tx: &Transaction) -> Action {
-    let Some(disruption) = &tx.disruption else {
+fn action(tx: &Transaction) -> Action<'_> {
+    let refusal = tx.refused.as_deref();
+    // What the proxy refuses is not intercepted by a rule, whatever rules would have liked.
+    let Some(disruption) = tx.disruption.as_ref().filter(|_| refusal.is_none()) else {
         return Action {
             intercepted: false,
             rule: None,
-            reason: "",
+            reason: refusal.map_or("", |_| "refused by the proxy"),
+            refusal,
         };
     };
     let (rule, reason) = match (disruption.cause, &disruption.answer) {
@@ -283,12 +319,18 @@ fn action(tx: &Transaction) -> Action {
         intercepted: true,
         rule,
         reason,
+        refusal,
     }
 }
 
 fn scores(plan: &Plan, tx: &Transaction) -> Vec<Score> {
     let score = |name: &&'static str| tx.tx_number(plan, name).map(|value| Score { name, value });
     SCORES.iter().filter_map(score).collect()
+}
+
+/// The path of a request, for logs.
+pub(super) fn path(head: &RequestHead) -> String {
+    excerpt(&head.path, 4 * EXCERPT)
 }
 
 fn target(tx: &Transaction) -> String {

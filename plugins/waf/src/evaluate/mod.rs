@@ -13,6 +13,7 @@
 //! - `kept`: collections that outlive a transaction, in the store that [`services`] give.
 
 mod audit;
+mod audit_lines;
 mod body;
 mod collect;
 mod cookies;
@@ -41,7 +42,7 @@ pub use transaction::{Match, RequestHead, Transaction};
 use observe::{Observed, Observer, Unobserved};
 use services::{Services, Standalone};
 
-use crate::compile::plan::{Access, Mode, Phase, Plan};
+use crate::compile::plan::{Access, AuditFormat, Mode, Phase, Plan};
 use crate::compile::settings::Overflow;
 
 /// A plan and the phases in which it is asked.
@@ -174,6 +175,20 @@ impl Engine {
     #[must_use]
     pub fn audit_event(&self, transaction: &Transaction, status: u16) -> Option<String> {
         audit::event(self, transaction, status)
+    }
+
+    /// The events of a transaction that is over, in the format that the operator has chosen. `status` is what the client got.
+    #[must_use]
+    pub fn audit_events(&self, transaction: &Transaction, status: u16) -> Vec<String> {
+        match self.plan.settings.audit_format {
+            AuditFormat::Json => audit::event(self, transaction, status).into_iter().collect(),
+            AuditFormat::Lines => audit_lines::lines(self, transaction),
+        }
+    }
+
+    /// Says that the proxy refuses the request by itself, and why: what rules decided is worth knowing, and has no effect.
+    pub fn refuse(&self, transaction: &mut Transaction, word: String) {
+        transaction.refused = Some(word);
     }
 
     /// Whether any rule runs in a phase.

@@ -114,6 +114,8 @@ pub struct Transaction {
     /// What `sanitise` actions have named.
     pub(super) withheld: Withheld,
     pub(super) disruption: Option<Disruption>,
+    /// Why the proxy refused the request by itself, where it did.
+    pub(super) refused: Option<String>,
     matches: Vec<Match>,
     /// Matches that are in the audit event only.
     quiet: Vec<Match>,
@@ -205,6 +207,7 @@ impl Default for Transaction {
             expansion: Vec::new(),
             withheld: Withheld::default(),
             disruption: None,
+            refused: None,
             matches: Vec::new(),
             quiet: Vec::new(),
             unreported: 0,

@@ -22,6 +22,7 @@ on_failure = \"closed\"
 memory = \"512MiB\"
 body = \"16MiB\"
 time = \"10s\"
+refused = 1000000
 ";
 
 pub(super) fn write(rules: &Rules, component: &Path, folder: &Path) -> Result<(), Error> {

@@ -133,3 +133,79 @@ fn bytes_that_are_no_text_are_escaped() {
         "\u{1}\"\n\u{fffd}"
     );
 }
+
+/// The lines of a request, in the format of ModSecurity's error log.
+fn lines(rules: &str, target: &str, refused: Option<&str>) -> Vec<String> {
+    let mut engine = engine(rules);
+    engine.plan.settings.audit_format = AuditFormat::Lines;
+    let mut transaction = Transaction::default();
+    if engine.request_head(&mut transaction, head(target, &[])) == Decision::Pass {
+        let _ = engine.request_body(&mut transaction, b"", Completeness::Complete);
+    }
+    if let Some(word) = refused {
+        engine.refuse(&mut transaction, word.to_owned());
+    }
+    engine.finish(&mut transaction);
+    engine.audit_events(&transaction, 403)
+}
+
+#[test]
+fn lines_are_those_of_an_error_log() {
+    let rules = "SecAuditEngine Off\nSecRule ARGS \"@contains \\\"\" \"id:7,phase:2,deny,status:403,msg:'A quote',logdata:'%{MATCHED_VAR}',\
+                 severity:CRITICAL,tag:a,tag:b,ver:'x/1'\"";
+    let expected = "[client 192.0.2.7] ModSecurity: Access denied. Matched at ARGS:q. [file \"t.conf\"] [line \"2\"] [id \"7\"] \
+                    [msg \"A quote\"] [data \"\\\\\\\"\"] [severity \"CRITICAL\"] [ver \"x/1\"] [tag \"a\"] [tag \"b\"] \
+                    [hostname \"example.org\"] [uri \"/a\"] [unique_id \"abc\"]";
+    assert_eq!(lines(rules, "/a?q=%5C%22", None), [expected]);
+    assert_eq!(
+        lines(rules, "/a?q=%5C%22", Some("host")),
+        [expected.replace("Access denied", "Warning")]
+    );
+    assert_eq!(lines(rules, "/a?q=b", None), [""; 0]);
+    assert_eq!(
+        lines("SecAction \"id:1,phase:1,pass,nolog\"", "/", None),
+        [""; 0],
+        "what does not log has no line"
+    );
+}
+
+#[test]
+fn more_lines_than_the_host_keeps_stand_together() {
+    let rules: String = (1..=40)
+        .map(|id| format!("SecAction \"id:{id},phase:1,pass,log,msg:'number {id}'\"\n"))
+        .collect();
+    let lines = lines(&rules, "/", None);
+    assert!(lines.len() <= weir_sdk::contract::EVENTS);
+    for id in 1..=40 {
+        assert!(
+            lines.iter().any(|line| line.contains(&format!("[id \"{id}\"]"))),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_is_in_no_line() {
+    let rules = "SecAction \"id:1,phase:1,pass,nolog,sanitiseArg:password\"\n\
+                 SecRule ARGS \"@contains sesame\" \"id:2,phase:2,pass,log,msg:'found %{MATCHED_VAR}',logdata:'%{MATCHED_VAR}'\"";
+    let lines = lines(rules, "/?password=opensesame", None);
+    assert!(lines.len() == 1 && !lines[0].contains("sesame"), "{lines:?}");
+}
+
+#[test]
+fn what_the_proxy_refuses_was_not_intercepted() {
+    let engine = engine("SecRule ARGS \"@contains attack\" \"id:2,phase:2,deny,status:403\"");
+    let mut transaction = Transaction::default();
+    let _ = engine.request_head(&mut transaction, head("/?q=attack", &[]));
+    let _ = engine.request_body(&mut transaction, b"", Completeness::Complete);
+    engine.refuse(&mut transaction, "host".to_owned());
+    engine.finish(&mut transaction);
+    let event: Value = serde_json::from_str(&engine.audit_event(&transaction, 400).unwrap()).unwrap();
+    let action = &event["transaction"]["action"];
+    assert_eq!(action["intercepted"], false);
+    assert_eq!(
+        (&action["reason"], &action["refusal"]),
+        (&"refused by the proxy".into(), &"host".into())
+    );
+    assert_eq!(event["transaction"]["rules"], serde_json::json!([2]));
+}
