@@ -8,7 +8,7 @@ use weir_waf::transformations::{ALL, Transformed};
 fuzz_target!(|value: &[u8]| {
     let present = ByteSet::present_in(value);
     for transformation in &ALL {
-        if transformation.apply(value, &present) == Transformed::Unchanged {
+        if transformation.apply(value, &present, None) == Transformed::Unchanged {
             assert_eq!(transformation.result(value), value, "{transformation:?}");
         }
     }

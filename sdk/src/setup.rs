@@ -36,6 +36,12 @@ impl Setup {
         host::data(name)
     }
 
+    /// The names of all files of `[plugin.data]`, in order.
+    #[must_use]
+    pub fn data_names(&self) -> Vec<String> {
+        host::data_names()
+    }
+
     /// A table of the manifest (`[[plugin.table]]`, capability `tables`).
     ///
     /// # Errors

@@ -201,6 +201,10 @@ impl Files for DataFiles<'_> {
     fn read(&self, name: &str) -> Option<Vec<u8>> {
         self.0.data(name)
     }
+
+    fn names(&self) -> Vec<String> {
+        self.0.data_names()
+    }
 }
 
 /// The phases in which there is something to do. `ctl` can switch an engine off, but never on.

@@ -236,6 +236,10 @@ pub(crate) fn data(name: &str) -> Option<Vec<u8>> {
     with(|host| host.data(name))
 }
 
+pub(crate) fn data_names() -> Vec<String> {
+    with(|host| host.data_names())
+}
+
 pub(crate) fn only(any_of: &[Condition]) {
     with(|host| host.only(any_of));
 }

@@ -141,7 +141,7 @@ pub(crate) fn table_lookup_ip(table: u32, ip: IpAddr) -> Option<Vec<u8>> {
 
 pub(crate) use wit::kv::{add as kv_add, delete as kv_delete, get as kv_get, set as kv_set};
 
-pub(crate) use wit::data::read as data;
+pub(crate) use wit::data::{names as data_names, read as data};
 
 pub(crate) fn only(any_of: &[Condition]) {
     let condition = |condition: &Condition| match *condition {

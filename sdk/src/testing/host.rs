@@ -294,6 +294,13 @@ impl Host {
         }
     }
 
+    pub(crate) fn data_names(&self) -> Vec<String> {
+        match self.phase {
+            Phase::Configure => self.data.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Remembers the first thing for which the real runtime would stop the plugin.
     pub(crate) fn fail(&mut self, why: String) {
         self.failure.get_or_insert(why);

@@ -2,10 +2,12 @@
 
 mod audit;
 mod corpus;
+mod files;
+mod go_ftw;
 mod hostile;
+mod refused;
 mod swap;
 
-mod refused;
 use serde_json::Value;
 use weir_tests::bundle::Bundle;
 use weir_tests::proxy::Proxy;

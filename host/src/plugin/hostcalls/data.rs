@@ -12,5 +12,13 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
         let state = store.data();
         let content = state.configures().then(|| state.services.data.get(&*name)).flatten();
         Ok((content.map(|data| data.content.to_vec()),))
+    })?;
+    linker.func_wrap("names", |store: Caller<'_>, ()| {
+        let state = store.data();
+        let names: Vec<String> = match state.configures() {
+            true => state.services.data.keys().cloned().collect(),
+            false => Vec::new(),
+        };
+        Ok((names,))
     })
 }

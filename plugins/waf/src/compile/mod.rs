@@ -21,6 +21,7 @@ pub(crate) mod template;
 mod update;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use names::Names;
 use pick::{By, Pick, Picks};
@@ -37,6 +38,7 @@ use crate::operators::{self, Argument, Outcome};
 use crate::problem::{Place, Problem, Problems};
 use crate::seclang::syntax::{self, Action, Directive, Kind, Polarity};
 use crate::seclang::{Files, parse_targets};
+use crate::transformations::unicode_map::UnicodeMap;
 use crate::transformations::{self, Touches};
 use crate::variables::Variable;
 
@@ -155,6 +157,28 @@ impl<'a> Compiler<'a> {
     }
 
     /// Directives that change rules which stand before them, and settings.
+    /// `SecUnicodeMapFile unicode.mapping 20127`
+    fn unicode_map(&self, name: &str, arguments: &[String]) -> Result<UnicodeMap, String> {
+        let [file, code_page] = arguments else {
+            return Err(format!(
+                "{name} takes a file and the number of a code page, for example unicode.mapping 20127"
+            ));
+        };
+        let Ok(code_page) = code_page.parse() else {
+            return Err(format!(
+                "{name}: \"{code_page}\" is not the number of a code page, for example 20127"
+            ));
+        };
+        // Configurations name it by where ModSecurity's package puts it.
+        let last = file.rsplit('/').next().unwrap_or(file);
+        let Some(text) = self.files.read(file).or_else(|| self.files.read(last)) else {
+            return Err(format!(
+                "{name}: there is no file \"{file}\"; list it under [plugin.data] in bundle.toml by this name"
+            ));
+        };
+        UnicodeMap::parse(&text, code_page).map_err(|message| format!("{name}: {file}: {message}"))
+    }
+
     fn setting(&mut self, place: &Place, name: &str, arguments: &[String]) -> Result<(), String> {
         let lower = name.to_ascii_lowercase();
         let by = |text: &str| match text {
@@ -183,6 +207,10 @@ impl<'a> Compiler<'a> {
                     "{name} takes rules, variables, and variables that these replace"
                 )),
             };
+        }
+        if lower == "secunicodemapfile" {
+            self.settings.unicode_map = Some(Arc::new(self.unicode_map(name, arguments)?));
+            return Ok(());
         }
         if let Some(caveat) = self.settings.apply(name, arguments)? {
             self.warnings.push(Problem {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::pattern::{self, Case};
 use super::plan::{Access, AuditFormat, AuditMode, Mode};
 use crate::problem::unknown;
+use crate::transformations::unicode_map::UnicodeMap;
 
 /// How the engine behaves. The defaults are those of ModSecurity where it has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +39,9 @@ pub struct Settings {
     pub cookie_separator: u8,
     /// `SecAuditEngine`. Default: relevant only.
     pub audit: AuditMode,
-    /// `SecAuditLogRelevantStatus`: statuses that make a transaction relevant. Default: none.
     /// How matches are written down. Default: as JSON.
     pub audit_format: AuditFormat,
+    /// `SecAuditLogRelevantStatus`: statuses that make a transaction relevant. Default: none.
     pub audit_status: Option<Statuses>,
     /// `SecSensorId`: the name of this place in audit events. Default: empty.
     pub sensor: String,
@@ -52,14 +53,13 @@ pub struct Settings {
     pub collection_timeout: Duration,
     /// `SecWebAppId`: whose sessions and users these are. Default: `default`.
     pub application: String,
+    /// `SecUnicodeMapFile`: what `t:urlDecodeUni` makes of wide characters. Default: full-width forms become ASCII, and of all others
+    /// the low byte stays.
+    pub unicode_map: Option<Arc<UnicodeMap>>,
     /// The most that the values of one transaction and their transformed forms may take, in bytes. Default: 16 MiB.
     pub memory_limit: usize,
 }
 
-/// What happens to a body that is longer than its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overflow {
-    /// The request is answered with 413.
 impl Settings {
     /// Whether there may be anything to write down of a transaction that is over.
     #[must_use]
@@ -68,6 +68,10 @@ impl Settings {
     }
 }
 
+/// What happens to a body that is longer than its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// The request is answered with 413.
     Reject,
     /// Rules look at the part within the limit.
     ProcessPartial,
@@ -108,13 +112,14 @@ impl Default for Settings {
             argument_separator: b'&',
             cookie_separator: b';',
             audit: AuditMode::RelevantOnly,
+            audit_format: AuditFormat::Json,
             audit_status: None,
             sensor: String::new(),
             json_depth_limit: 64,
             signatures: Vec::new(),
-            audit_format: AuditFormat::Json,
             collection_timeout: Duration::from_secs(3600),
             application: "default".to_owned(),
+            unicode_map: None,
             memory_limit: 16 << 20,
         }
     }
@@ -183,10 +188,6 @@ const INERT: &[(&str, &str)] = &[
     ),
     ("SecTmpDir", NO_FILES),
     ("SecTmpSaveUploadedFiles", NO_FILES),
-    (
-        "SecUnicodeMapFile",
-        "t:urlDecodeUni maps full-width forms to ASCII, and other characters as their low byte",
-    ),
     ("SecUploadDir", NO_FILES),
     ("SecUploadFileMode", NO_FILES),
     ("SecUploadKeepFiles", NO_FILES),
@@ -246,6 +247,7 @@ const KNOWN: &[&str] = &[
     "SecRuleUpdateTargetByMsg",
     "SecRuleUpdateTargetByTag",
     "SecSensorId",
+    "SecUnicodeMapFile",
     "SecUploadFileLimit",
     "SecWebAppId",
     "SecXmlExternalEntity",

@@ -1,9 +1,12 @@
 //! Where the values of a transaction live: one growing buffer, and spans of it. A value, each transformed form of it and each
 //! captured group is a [`TextId`]; transforming the same value twice is a look-up.
 
+use std::sync::Arc;
+
 use crate::bytes::ByteSet;
 use crate::compile::screens::Side;
 use crate::compile::sieve::Sieve;
+use crate::transformations::unicode_map::UnicodeMap;
 use crate::transformations::{self, Transformed};
 
 /// A value in [`Texts`].
@@ -25,6 +28,7 @@ pub(super) struct Texts {
     sifted: Vec<u64>,
     limit: usize,
     room: Room,
+    unicode_map: Option<Arc<UnicodeMap>>,
 }
 
 /// Whether a text still found room.
@@ -79,6 +83,7 @@ impl Default for Texts {
             sifted: Vec::new(),
             limit: usize::MAX,
             room: Room::Enough,
+            unicode_map: None,
         }
     }
 }
@@ -100,6 +105,11 @@ impl Texts {
         self.sifted.shrink_to(MOST_KEPT_TEXTS);
         self.limit = usize::MAX;
         self.room = Room::Enough;
+    }
+
+    /// Says what wide characters become.
+    pub(super) fn set_unicode_map(&mut self, map: Option<&Arc<UnicodeMap>>) {
+        self.unicode_map = map.cloned();
     }
 
     /// Says how much room there is, in bytes.
@@ -212,7 +222,7 @@ impl Texts {
             }
             next = derived.next;
         }
-        let result = match known.apply(self.get(id), &present) {
+        let result = match known.apply(self.get(id), &present, self.unicode_map.as_deref()) {
             Transformed::Unchanged => id,
             Transformed::Changed(value) => self.push(&value),
         };

@@ -286,6 +286,7 @@ impl Transaction {
         self.request_body = settings.request_body;
         self.response_body = settings.response_body;
         self.texts.set_limit(settings.memory_limit);
+        self.texts.set_unicode_map(settings.unicode_map.as_ref());
         self.tx.begin(&plan.names);
         self.services = services;
         if self.mode == Mode::Off {

@@ -392,6 +392,9 @@ fn whole(value: &[u8]) -> Groups {
 }
 
 #[cfg(test)]
+mod cases;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
@@ -409,7 +412,7 @@ mod tests {
     }
 
     /// Operator, argument, value, outcome: what the reference manual of ModSecurity describes, and the edges of it.
-    const CASES: &[(&str, &str, &[u8], Outcome)] = &[
+    pub(super) const CASES: &[(&str, &str, &[u8], Outcome)] = &[
         ("beginsWith", "/admin", b"/admin/x", Match),
         ("beginsWith", "/admin", b"/Admin", NoMatch),
         ("contains", "../", b"a/../b", Match),

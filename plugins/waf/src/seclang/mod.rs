@@ -103,13 +103,21 @@ impl Parser<'_> {
         self.open.remove(&source.name);
     }
 
-    /// Includes a file, or all files of a pattern in the order of their names.
+    /// Includes a file, or all files of a pattern in the order of their names: beside the file that says so, else by the name as it
+    /// is written there.
     fn include(&mut self, place: &Place, file: &str, missing: Missing) {
+        let near = beside(&place.file, file);
         if !glob::is_pattern(file) {
-            return self.include_one(place, file, missing);
+            let known = near != file && self.files.read(&near).is_some();
+            return self.include_one(place, if known { &near } else { file }, missing);
         }
-        let mut names = self.files.names();
-        names.retain(|name| glob::matches(file, name));
+        let all = self.files.names();
+        let fitting =
+            |pattern: &str| -> Vec<&String> { all.iter().filter(|name| glob::matches(pattern, name)).collect() };
+        let mut names = fitting(&near);
+        if names.is_empty() {
+            names = fitting(file);
+        }
         names.sort_unstable();
         if names.is_empty() && missing == Missing::IsAnError {
             let message =
@@ -117,7 +125,7 @@ impl Parser<'_> {
             return self.problems.add(place, message);
         }
         for name in names {
-            self.include_one(place, &name, missing);
+            self.include_one(place, name, missing);
         }
     }
 
@@ -145,6 +153,25 @@ impl Parser<'_> {
             ),
         }
     }
+}
+
+/// A file's name as it is meant in another one: relative to its folder.
+fn beside(including: &str, file: &str) -> String {
+    if file.starts_with('/') {
+        return file.to_owned();
+    }
+    let folder = including.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = folder.split('/').filter(|_| !folder.is_empty()).collect();
+    for part in file.split('/') {
+        match part {
+            "." => {}
+            ".." if parts.last().is_some_and(|last| !matches!(*last, "" | "..")) => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 /// One directive, from its logical line.
@@ -242,6 +269,78 @@ mod tests {
         let problems = parse_text("SecRule ARGS\nSecMarker A\nSecRule \"ARGS\nInclude none.conf").unwrap_err();
         let lines: Vec<u32> = problems.0.iter().map(|p| p.place.line).collect();
         assert_eq!(lines, [1, 3, 4], "{problems}");
+    }
+
+    /// Files by their names; the text of each is a marker with its name, unless it is said.
+    struct Named(&'static [(&'static str, &'static str)]);
+
+    impl Files for Named {
+        fn read(&self, name: &str) -> Option<Vec<u8>> {
+            let (_, text) = self.0.iter().find(|(known, _)| *known == name)?;
+            Some(match text.is_empty() {
+                true => format!("SecMarker {name}").into_bytes(),
+                false => text.as_bytes().to_vec(),
+            })
+        }
+
+        fn names(&self) -> Vec<String> {
+            self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
+        }
+    }
+
+    /// The markers that a file with this text comes to, as `sets/main.conf` beside the given ones.
+    fn included(text: &str, files: &'static [(&'static str, &'static str)]) -> Result<Vec<String>, String> {
+        let source = Source {
+            name: "sets/main.conf".into(),
+            text: text.into(),
+        };
+        let directives = parse(&[source], &Named(files)).map_err(|problems| problems.to_string())?;
+        let marker = |directive: Directive| match directive.kind {
+            Kind::Marker(name) => name,
+            other => panic!("{other:?}"),
+        };
+        Ok(directives.into_iter().map(marker).collect())
+    }
+
+    #[test]
+    fn a_pattern_includes_files_in_the_order_of_their_names() {
+        const FILES: &[(&str, &str)] = &[
+            ("sets/b.conf", ""),
+            ("sets/a.conf", ""),
+            ("sets/a.data", ""),
+            ("sets/deep/c.conf", "Include ../b.conf\nInclude d.conf"),
+            ("sets/deep/d.conf", ""),
+            ("e.conf", ""),
+            ("/etc/f.conf", ""),
+        ];
+        for (text, expected) in [
+            ("Include [ab].conf", &[][..]),
+            ("Include ?.conf", &["sets/a.conf", "sets/b.conf"]),
+            ("Include a*", &["sets/a.conf", "sets/a.data"]),
+            ("Include ./deep/c.conf", &["sets/b.conf", "sets/deep/d.conf"]),
+            ("Include e.conf", &["e.conf"]),
+            ("Include ../e.conf", &["e.conf"]),
+            ("Include e.*", &["e.conf"]),
+            ("Include /etc/*.conf", &["/etc/f.conf"]),
+            ("IncludeOptional none*.conf", &[]),
+        ] {
+            match included(text, FILES) {
+                Ok(found) => assert_eq!(found, expected, "{text}"),
+                Err(message) => assert!(
+                    expected.is_empty() && message.contains("no such file"),
+                    "{text}: {message}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_without_a_file_is_an_error_with_its_place() {
+        let message = included("\nInclude none/*.conf", &[]).unwrap_err();
+        assert!(
+            message.starts_with("sets/main.conf:2: Include \"none/*.conf\""),
+            "{message}"
+        );
     }
 
     #[test]

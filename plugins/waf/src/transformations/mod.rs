@@ -32,6 +32,7 @@ mod sql_hex_decode;
 mod trim;
 mod trim_left;
 mod trim_right;
+pub mod unicode_map;
 mod uppercase;
 mod url_decode;
 mod url_decode_uni;
@@ -39,6 +40,7 @@ mod url_encode;
 mod utf8_to_unicode;
 
 use crate::bytes::ByteSet;
+use unicode_map::UnicodeMap;
 
 /// A transformation: a name, and a function of bytes that cannot fail.
 pub struct Transformation {
@@ -122,7 +124,7 @@ pub static ALL: [Transformation; 35] = {
         t("trimRight", trim_right::TOUCHES, trim_right::apply),
         t("uppercase", uppercase::TOUCHES, uppercase::apply),
         t("urlDecode", url_decode::TOUCHES, url_decode::apply),
-        t("urlDecodeUni", url_decode_uni::TOUCHES, url_decode_uni::apply),
+        t(url_decode_uni::NAME, url_decode_uni::TOUCHES, url_decode_uni::apply),
         t("urlEncode", url_encode::TOUCHES, url_encode::apply),
         t("utf8toUnicode", utf8_to_unicode::TOUCHES, utf8_to_unicode::apply),
     ]
@@ -152,13 +154,17 @@ pub(crate) fn base64(text: &[u8]) -> Vec<u8> {
 }
 
 impl Transformation {
-    /// Transforms a value whose bytes are known.
+    /// Transforms a value whose bytes are known. The map, where there is one, is for the transformation that makes bytes of wide
+    /// characters.
     #[must_use]
-    pub fn apply(&self, value: &[u8], present: &ByteSet) -> Transformed {
+    pub fn apply(&self, value: &[u8], present: &ByteSet, map: Option<&UnicodeMap>) -> Transformed {
         if !self.touches.concerns(present) {
             return Transformed::Unchanged;
         }
-        let result = (self.apply)(value);
+        let result = match map {
+            Some(map) if self.name == url_decode_uni::NAME => url_decode_uni::apply_with(value, map),
+            _ => (self.apply)(value),
+        };
         if result == value {
             Transformed::Unchanged
         } else {
@@ -198,6 +204,9 @@ impl std::fmt::Debug for Transformation {
         write!(f, "t:{}", self.name)
     }
 }
+
+#[cfg(test)]
+mod cases;
 
 #[cfg(test)]
 mod tests {
@@ -277,7 +286,7 @@ mod tests {
     fn the_table_holds() {
         for (name, input, output) in CASES {
             let transformation = &ALL[find(name).unwrap()];
-            let result = match transformation.apply(input, &ByteSet::present_in(input)) {
+            let result = match transformation.apply(input, &ByteSet::present_in(input), None) {
                 Transformed::Unchanged => input.to_vec(),
                 Transformed::Changed(result) => result,
             };
