@@ -144,7 +144,7 @@ fn a_plugin_sees_what_could_be_made_out_of_the_head() {
         // Each has a path of its own, by which its line of the log is found.
         let own = |text: &str| text.replacen("/a", &format!("/a{number}"), 1);
         assert_eq!(refused(&proxy, own(request).as_bytes()), *status, "{request:?}");
-        let line = own(line).replace('\\', "\\\\");
+        let line = own(line).replace('\\', "\\x5c");
         let logged = proxy.await_access(&format!("contrary.line=\"{line}\""));
         for note in [
             format!("contrary.word=\"{word}\""),
