@@ -829,10 +829,13 @@ mod tests {
             &'static Rc<Worker>,
             &'static Rc<Client>,
             http::request::Parts,
+            Bytes,
             RequestBody,
             Interim,
         );
-        let whole = size(|(worker, client, parts, body, interim): Given| run(worker, client, parts, body, interim));
+        let whole = size(|(worker, client, parts, received, body, interim): Given| {
+            run(worker, client, parts, received, body, interim)
+        });
         assert!(
             whole <= 2560,
             "{whole} bytes: does each phase that seldom waits have a box?"
