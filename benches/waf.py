@@ -7,8 +7,12 @@ For each proxy the CPU time of a request is measured with and without the WAF, b
 core 0, origin and wrk on core 1, the kernel's account of the process divided by the requests, everybody in turn within a round.
 The difference is the WAF's share; what is printed are medians over the rounds. A status other than 2xx voids the run.
 
+The WAF remembers what it found out about values, so a request that comes again and again is cheaper than it is on a real site.
+"a browser's GET, each another" has another path, query and session every time, and is the row to read for pages.
+
 Options by environment: ROUNDS (3), SECONDS (3; bash counts in a variable of this name, so say `env SECONDS=2` behind
-a script), WEIR (target/release/weir), CRS (/usr/share/modsecurity-crs).
+a script), WEIR (target/release/weir), WAF (target/plugins/waf.wasm), CRS (/usr/share/modsecurity-crs), ONLY (a part of the
+names of the requests to measure).
 """
 
 import json
@@ -28,7 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = int(os.environ.get("ROUNDS", 3))
 SECONDS = int(os.environ.get("SECONDS", 3))
 WEIR = Path(os.environ.get("WEIR", ROOT / "target/release/weir"))
+WAF = Path(os.environ.get("WAF", ROOT / "target/plugins/waf.wasm"))
 CRS = Path(os.environ.get("CRS", "/usr/share/modsecurity-crs"))
+ONLY = os.environ.get("ONLY", "")
 PROXY_CORE, LOAD_CORE = "0", "1"
 CONNECTIONS = 4
 
@@ -94,9 +100,24 @@ BROWSER = {
 }
 SMALL = {"Host": "www.example.org", "User-Agent": "wrk/4", "Accept": "*/*"}
 
+# A visitor who turns pages, and another one after every page: the path, two arguments and the session are new each time.
+VARYING = """
+math.randomseed(1)
+local titles = {"summer", "winter", "river", "house", "light", "garden", "mountain", "harbour", "letter", "machine"}
+local any = function() return titles[math.random(#titles)] end
+request = function()
+    local session = {}
+    for part = 1, 8 do session[part] = string.format("%04x", math.random(0, 65535)) end
+    wrk.headers["Cookie"] = "session=" .. table.concat(session) .. "; theme=dark"
+    local path = string.format("/library/series/%s-%s-%d/chapter-%d", any(), any(), math.random(9999), math.random(99))
+    local query = string.format("page=%d&sort=title&lang=en&view=grid&q=%s+%s+%d", math.random(500), any(), any(), math.random(9999))
+    return wrk.format("GET", path .. "?" .. query)
+end
+"""
+
 
 def main():
-    for needed in (WEIR, ROOT / "target/plugins/waf.wasm", Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"), CRS / "rules"):
+    for needed in (WEIR, WAF, Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"), CRS / "rules"):
         if not needed.exists():
             sys.exit(f"{needed} is missing; the first lines of this file say how to get it")
     with tempfile.TemporaryDirectory() as name:
@@ -104,14 +125,16 @@ def main():
         os.chmod(folder, 0o755)
         proxies = start(folder)
         try:
-            for scenario, (path, headers, body) in requests().items():
-                measure(scenario, proxies, script(folder, scenario, path, headers, body))
+            for scenario, lua in scripts(folder).items():
+                if ONLY in scenario:
+                    measure(scenario, proxies, lua)
         finally:
             for process, _ in proxies.values():
                 process.send_signal(signal.SIGTERM)
 
 
-def requests():
+def scripts(folder):
+    """For each request, what tells wrk to send it."""
     random.seed(1)
     words = "the quick manga chapter of volume reader page title search about summer house river light story night".split()
     prose = lambda count: [random.choice(words) for _ in range(count)]
@@ -119,12 +142,26 @@ def requests():
     items = [{"id": n, "title": " ".join(prose(3)), "tags": prose(3), "price": n * 3.5} for n in range(110)]
     content = json.dumps({"items": items})
     typed = lambda kind: SMALL | {"Content-Type": kind}
-    return {
-        "a small GET": ("/", SMALL, None),
-        "a browser's GET": ("/library/series/one-summer-house?page=3&sort=title&lang=en&view=grid", BROWSER, None),
-        f"a form of {len(form)} bytes": ("/", typed("application/x-www-form-urlencoded"), form),
-        f"{len(content)} bytes of JSON": ("/", typed("application/json"), content),
+    series = "/library/series/one-summer-house?page=3&sort=title&lang=en&view=grid"
+    requests = {
+        "a small GET": script(SMALL),
+        "a browser's GET": script(BROWSER, series),
+        "a browser's GET, each another": script(BROWSER) + VARYING,
+        f"a form of {len(form)} bytes": script(typed("application/x-www-form-urlencoded"), body=form),
+        f"{len(content)} bytes of JSON": script(typed("application/json"), body=content),
     }
+    files = {scenario: folder / (re.sub(r"\W+", "-", scenario) + ".lua") for scenario in requests}
+    for scenario, file in files.items():
+        file.write_text(requests[scenario])
+    return files
+
+
+def script(headers, path="/", body=None):
+    lines = [f"wrk.path = {json.dumps(path)}"]
+    lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
+    if body is not None:
+        lines += ['wrk.method = "POST"', f"wrk.body = {json.dumps(body)}"]
+    return "\n".join(lines) + "\n"
 
 
 def start(folder):
@@ -132,7 +169,7 @@ def start(folder):
     origin = free_port()
     (folder / "origin.conf").write_text(ORIGIN.format(dir=folder, origin=origin, body="x" * 1024))
     bundle = folder / "bundle"
-    subprocess.run([ROOT / "scripts/crs-bundle.sh", CRS, bundle], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([ROOT / "scripts/crs-bundle.sh", CRS, bundle, WAF], check=True, stdout=subprocess.DEVNULL)
     setup = (bundle / "rules/modsecurity.conf").read_text()
     # What libmodsecurity 3.0 of Debian does not know; its default is as much.
     setup = re.sub(r"(?m)^Sec(RequestBodyJsonDepthLimit|ArgumentsLimit).*$", "", setup)
@@ -198,16 +235,6 @@ def cpu(pid):
     """Nanoseconds that all threads of a process have run."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
-
-
-def script(folder, scenario, path, headers, body):
-    lines = [f"wrk.path = {json.dumps(path)}"]
-    lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
-    if body is not None:
-        lines += ['wrk.method = "POST"', f"wrk.body = {json.dumps(body)}"]
-    lua = folder / (re.sub(r"\W+", "-", scenario) + ".lua")
-    lua.write_text("\n".join(lines))
-    return lua
 
 
 def free_port():
