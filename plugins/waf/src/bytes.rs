@@ -122,6 +122,17 @@ impl std::fmt::Debug for ByteSet {
     }
 }
 
+/// Whether two texts are the same. Compiled to WebAssembly, the library's comparison goes byte by byte.
+#[must_use]
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    a.len() == b.len()
+        && a_rest.len() == b_rest.len()
+        && a.iter().zip(b).all(|(a, b)| word(a) == word(b))
+        && a_rest.iter().zip(b_rest).all(|(a, b)| a == b)
+}
+
 /// Where two bytes first stand after each other. Quicker to begin with than a search for any text, which matters where the next find
 /// is a few bytes away.
 #[must_use]
@@ -241,6 +252,21 @@ mod tests {
         assert_eq!(set.complement().len(), 253);
         assert_eq!(ByteSet::range(0, 255), ByteSet::ALL);
         assert!(ByteSet::present_in(b"banana").intersects(&ByteSet::of(b"n")));
+    }
+
+    #[test]
+    fn texts_are_the_same_where_every_byte_is() {
+        let text: Vec<u8> = (0..40).collect();
+        for length in 0..text.len() {
+            let part = &text[..length];
+            assert!(same(part, &part.to_vec()));
+            assert!(!same(part, &text[..length + 1]) && !same(&text[..length + 1], part));
+            for at in 0..length {
+                let mut other = part.to_vec();
+                other[at] ^= 0x80;
+                assert!(!same(part, &other), "{length} {at}");
+            }
+        }
     }
 
     #[test]

@@ -31,6 +31,11 @@ use config::Config;
 use evaluate::{Answer, Cause, Decision, Disruption, Engine, RequestHead, Transaction};
 use seclang::Files;
 
+/// The standard library's allocator for WebAssembly took an eighth of the time of a small request.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// The plugin: its compiled rules, and nothing else.
 #[derive(Debug)]
 pub struct Waf {

@@ -35,8 +35,25 @@ pub(super) struct Known<'p> {
 pub(super) struct Foresight {
     /// The rules that can never match.
     pub(super) never: RuleSet,
-    /// Rules that match whenever they are asked, and what they leave in `TX`, which is all that they do.
-    pub(super) certain: HashMap<usize, Vec<Assignment>>,
+    /// Rules that match whenever they are asked.
+    pub(super) certain: HashMap<usize, Certain>,
+}
+
+/// A rule of which it is known what it does.
+#[derive(Debug)]
+pub(super) struct Certain {
+    /// What it leaves in `TX`, which is all that it does.
+    pub(super) assignments: Vec<Assignment>,
+    /// Whether it is asked at all.
+    pub(super) presence: Presence,
+}
+
+/// Whether a rule is there when its turn comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Always,
+    /// A rule before may have removed it.
+    UnlessRemoved,
 }
 
 /// Goes through the rules.
@@ -126,8 +143,9 @@ impl Walk<'_, '_> {
             }
             let removable = self.has(&self.removed, index);
             let mut after = state.clone();
-            let once = answer == Answer::Always && !removable && matches_once(rule);
-            let mut assigned = (once && leaves_no_trace(rule)).then(Vec::new);
+            let sure = answer == Answer::Always && matches_once(rule);
+            let once = sure && !removable;
+            let mut assigned = (sure && leaves_no_trace(rule)).then(Vec::new);
             for effect in rule.links.iter().flat_map(|link| &link.effects) {
                 let assignment = assignment(effect, &after);
                 assigned = assigned.zip(assignment).map(|(mut assigned, assignment)| {
@@ -136,8 +154,13 @@ impl Walk<'_, '_> {
                 });
                 self.apply(effect, once, &mut after);
             }
-            if let Some(assigned) = assigned {
-                self.found.certain.insert(index, assigned);
+            if let Some(assignments) = assigned {
+                let presence = if removable {
+                    Presence::UnlessRemoved
+                } else {
+                    Presence::Always
+                };
+                self.found.certain.insert(index, Certain { assignments, presence });
             }
             let target = rule.flow.target(position, list.len());
             reach(&mut states, target, &after);
@@ -165,20 +188,21 @@ impl Walk<'_, '_> {
     }
 
     fn answer(&self, index: usize, rule: &Rule, state: &State) -> Answer {
-        let Some(link) = rule.links.first() else {
+        let Some((last, before)) = rule.links.split_last() else {
             return Answer::Open;
         };
-        let alone = match rule.links.len() {
-            1 => Answer::Always,
-            _ => Answer::Open,
-        };
-        if link.targets.is_empty() {
-            return alone;
+        let first = before.first().unwrap_or(last);
+        if !first.targets.is_empty() && ask(first, state) == Some(Outcome::NoMatch) {
+            return Answer::Never;
         }
-        match ask(link, state) {
-            Some(Outcome::NoMatch) => Answer::Never,
-            Some(Outcome::Match) if !self.has(&self.narrowed, index) => alone,
-            _ => Answer::Open,
+        let whole = !self.has(&self.narrowed, index);
+        let holds = |link: &Link| link.targets.is_empty() || (whole && ask(link, state) == Some(Outcome::Match));
+        // What a link changes is not followed into the links after it.
+        let settled = before.iter().all(|link| link.effects.is_empty());
+        if settled && rule.links.iter().all(holds) {
+            Answer::Always
+        } else {
+            Answer::Open
         }
     }
 
@@ -455,6 +479,16 @@ mod tests {
     fn rules_that_are_removed_together_stay_jumped_over() {
         let before = "SecRule ARGS \"@rx x\" \"id:1,phase:1,ctl:ruleRemoveByTag=core\"";
         assert_eq!(never(&format!("{before}\n{LEVELS}")), [11]);
+    }
+
+    #[test]
+    fn a_chain_of_known_answers_is_known() {
+        let chain = "SecRule &TX:slice \"@eq 0\" \"id:1,phase:1,nolog,chain,skipAfter:END\"\n\
+                     SecRule &TX:count \"@eq 0\" \"t:none\"\n\
+                     SecRule ARGS \"@rx a\" \"id:2,phase:1\"\nSecMarker END";
+        assert_eq!(never(chain), [2]);
+        let set = "SecRule ARGS \"@rx x\" \"id:9,phase:1,setvar:tx.count=1\"";
+        assert_eq!(never(&format!("{set}\n{chain}")), Vec::<u64>::new());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! match and those that are certain to, and [`program`] is what is left to do.
 
 mod foresight;
+mod literals;
 pub mod names;
 pub mod pattern;
 pub(crate) mod pick;

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::foresight::{self, Foresight};
+use super::foresight::{self, Certain, Foresight, Presence};
 use super::names::Slot;
 use super::plan::{Flow, Part, Phase, Preset, Rule, Subject, Target, Template};
 use super::screens::{Interest, Screens};
@@ -36,8 +36,13 @@ pub enum Step {
         /// The step after a match.
         after: usize,
     },
-    /// Names get values; see [`Program::assignments`].
-    Assign(Range<usize>),
+    /// Names get values.
+    Assign {
+        /// Which, and what; see [`Program::assignments`].
+        range: Range<usize>,
+        /// The rule of which this is left, where another one may have removed it: an index of the plan's rules.
+        of: Option<usize>,
+    },
 }
 
 impl Step {
@@ -47,7 +52,7 @@ impl Step {
                 interest: Interest::Screened(screen),
                 ..
             } => Some(screen.question),
-            Self::Ask { .. } | Self::Assign(_) => None,
+            Self::Ask { .. } | Self::Assign { .. } => None,
         }
     }
 }
@@ -117,7 +122,7 @@ impl Program {
                 continue;
             };
             let certain = |position: usize, index: usize| {
-                let assignments = foresight.certain.get(&index).filter(|_| folds)?;
+                let certain = foresight.certain.get(&index).filter(|_| folds)?;
                 let next = position + 1;
                 let target = rules.get(index)?.flow.target(position, list.len());
                 // A jump goes without saying where nothing else leads to the rules in between.
@@ -125,7 +130,7 @@ impl Program {
                 between
                     .iter()
                     .all(|rule| foresight.never.contains(*rule))
-                    .then_some(assignments.as_slice())
+                    .then_some(certain)
             };
             let steps = program.steps(rules, list, screens, foresight, certain);
             let questions = steps.iter().map(Step::question).collect();
@@ -165,7 +170,7 @@ impl Program {
         list: &[usize],
         screens: &Screens,
         foresight: &Foresight,
-        certain: impl Fn(usize, usize) -> Option<&'f [Assignment]>,
+        certain: impl Fn(usize, usize) -> Option<&'f Certain>,
     ) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         // For each position of the phase the step at which it stands.
@@ -184,7 +189,7 @@ impl Program {
             if foresight.never.contains(index) {
                 continue;
             }
-            let Some(assignments) = certain(position, index) else {
+            let Some(Certain { assignments, presence }) = certain(position, index) else {
                 steps.push(Step::Ask {
                     rule: index,
                     interest: screens.of(index),
@@ -199,9 +204,13 @@ impl Program {
             let start = self.assignments.len();
             self.assignments.extend_from_slice(assignments);
             let lands = landings.get(position).copied().unwrap_or(true);
-            match steps.last_mut() {
-                Some(Step::Assign(range)) if !lands => range.end = self.assignments.len(),
-                _ => steps.push(Step::Assign(start..self.assignments.len())),
+            let end = self.assignments.len();
+            match (steps.last_mut(), presence) {
+                (Some(Step::Assign { range, of: None }), Presence::Always) if !lands => range.end = end,
+                (_, presence) => steps.push(Step::Assign {
+                    range: start..end,
+                    of: (*presence == Presence::UnlessRemoved).then_some(index),
+                }),
             }
         }
         starts.push(steps.len());
@@ -281,7 +290,11 @@ mod tests {
             .iter()
             .flat_map(|step| match step {
                 Step::Ask { rule, after, .. } => vec![format!("{}>{after}", plan.rules[*rule].id)],
-                Step::Assign(range) => program.assignments(range).iter().map(shown).collect(),
+                Step::Assign { range, of } => {
+                    let of = of.map(|index| format!("{}:", plan.rules[index].id)).unwrap_or_default();
+                    let assignments = program.assignments(range).iter();
+                    assignments.map(|assignment| of.clone() + &shown(assignment)).collect()
+                }
             })
             .collect()
     }
@@ -307,6 +320,15 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_removed_is_left_with_its_rule() {
+        let text = "SecRule ARGS \"@rx x\" \"id:1,phase:1,nolog,ctl:ruleRemoveByTag=core\"\n\
+                    SecAction \"id:2,phase:1,nolog,tag:core,setvar:tx.a=1\"\n\
+                    SecRule TX:level \"@lt 2\" \"id:3,phase:1,nolog,tag:core,skipAfter:END\"\n\
+                    SecRule ARGS \"@rx a\" \"id:4,phase:1,tag:core\"\nSecMarker END";
+        assert_eq!(left(text, Phase::RequestHeaders), ["1>1", "2:a=1"]);
+    }
+
+    #[test]
     fn what_somebody_sees_is_asked() {
         for actions in [
             "log,setvar:tx.a=1",
@@ -321,8 +343,6 @@ mod tests {
             assert_eq!(left(&text, Phase::RequestHeaders), ["1>1"], "{actions}");
         }
         let text = "SecAction \"id:1,phase:1,nolog,setvar:tx.a=1\"\nSecRule MATCHED_VAR \"@rx 1\" \"id:2,phase:1\"";
-        assert_eq!(left(text, Phase::RequestHeaders), ["1>1", "2>2"]);
-        let text = "SecRule ARGS \"@rx x\" \"id:1,phase:1,ctl:ruleRemoveById=2\"\nSecAction \"id:2,phase:1,nolog,setvar:tx.a=1\"";
         assert_eq!(left(text, Phase::RequestHeaders), ["1>1", "2>2"]);
     }
 

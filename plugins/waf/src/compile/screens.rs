@@ -71,6 +71,9 @@ pub struct Screen {
     pub side: Side,
     /// The bit of its test in the sets of its side.
     pub question: u16,
+    /// Of a negated operator, the bit that says whether its test may hold at all. Where it does not, the rule matches, and nobody has to
+    /// run the test to know.
+    pub denial: Option<u16>,
     /// Values, or their number.
     pub subject: Subject,
     /// For how long an answer holds.
@@ -182,6 +185,12 @@ impl Screens {
         self.rules.get(rule).copied().unwrap_or(Interest::Looks)
     }
 
+    /// Whether what was found out about values may be used for others.
+    #[must_use]
+    pub fn remember(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
     /// Lets every rule look at its values, which is slow and gives the same result.
     pub fn remove(&mut self) {
         self.rules.clear();
@@ -215,6 +224,15 @@ impl Screens {
         }
         let question = questions.len();
         questions.push(needs);
+        let negated = subject == Subject::Values && link.operator.wanted == Outcome::NoMatch;
+        let denied = link.operator.needs.as_ref();
+        let denial = match denied.filter(|needs| negated && !needs.is_empty() && questions.len() < MOST_QUESTIONS) {
+            Some(needs) => {
+                questions.push(needs.clone());
+                u16::try_from(questions.len() - 1).ok()
+            }
+            None => None,
+        };
         for target in &link.targets {
             let feed = self.feed(side, target.variable)?;
             let reader = reader(feed, target)?;
@@ -231,6 +249,7 @@ impl Screens {
         Some(Screen {
             side,
             question: u16::try_from(question).ok()?,
+            denial,
             subject,
             validity,
         })

@@ -2,10 +2,10 @@
 //! rule, one table look-up a distinct byte finds which clauses of bytes are fulfilled, and a few `and`s leave the tests that
 //! may hold. For benign values hardly any do.
 
-use aho_corasick::automaton::Automaton;
 use aho_corasick::dfa::DFA;
-use aho_corasick::{Anchored, MatchKind, StartKind};
+use aho_corasick::{MatchKind, StartKind};
 
+use super::literals::Literals;
 use super::prefilter::{MOST_BYTE_CLAUSES, MOST_LITERAL_CLAUSES, Needs};
 use crate::bytes::ByteSet;
 
@@ -20,18 +20,11 @@ const LONG: usize = 32;
 /// How much of a literal is looked for. Longer ones make a larger automaton, and are hardly rarer.
 const LITERAL_LENGTHS: [usize; 4] = [6, 5, 4, 3];
 
-/// What the automaton may take, in bytes.
-const AUTOMATON_LIMIT: usize = 6 << 20;
-
 /// Which of many tests may hold for a value. A test is a bit of a set of [`Sieve::words`] words.
 #[derive(Debug, Default)]
 pub struct Sieve {
     words: usize,
-    automaton: Option<DFA>,
-    /// For each literal, where its clauses stand in `clauses`.
-    starts: Vec<u32>,
-    /// The clauses that literals fulfil: bits of [`MOST_LITERAL_CLAUSES`] sets, one after the other.
-    clauses: Vec<u16>,
+    literals: Option<Literals>,
     /// The clauses of literals that tests do not have.
     vacuous_literals: Vec<u64>,
     /// The clauses of bytes that tests do not have.
@@ -73,10 +66,7 @@ impl Sieve {
     #[must_use]
     pub fn memory(&self) -> usize {
         let words = self.by_byte.len() + self.by_length.len() + self.vacuous_bytes.len() + self.vacuous_literals.len();
-        self.automaton.as_ref().map_or(0, Automaton::memory_usage)
-            + words * 8
-            + self.starts.len() * 4
-            + self.clauses.len() * 2
+        self.literals.as_ref().map_or(0, Literals::memory) + words * 8
     }
 
     /// Adds the tests that may hold for a value, made of these bytes, to the end of a list: [`Self::words`] words.
@@ -127,7 +117,9 @@ impl Sieve {
             for (word, vacuous) in fulfilled.iter_mut().zip(&self.vacuous_literals) {
                 *word = *vacuous;
             }
-            self.find_literals(value, &mut fulfilled);
+            if let Some(literals) = &self.literals {
+                literals.find(value, &mut fulfilled);
+            }
             let (clauses, _) = fulfilled.as_chunks::<WORDS>();
             for clause in clauses.iter().take(MOST_LITERAL_CLAUSES) {
                 for word in 0..WORDS {
@@ -136,26 +128,6 @@ impl Sieve {
             }
         }
         out.extend_from_slice(&set);
-    }
-
-    fn find_literals(&self, value: &[u8], fulfilled: &mut [u64]) {
-        let Some(automaton) = &self.automaton else { return };
-        let Ok(mut state) = automaton.start_state(Anchored::No) else {
-            return;
-        };
-        for &byte in value {
-            state = automaton.next_state(Anchored::No, state, byte);
-            if automaton.is_special(state) && automaton.is_match(state) {
-                for at in 0..automaton.match_len(state) {
-                    let literal = automaton.match_pattern(state, at).as_usize();
-                    let start = self.starts.get(literal).copied().unwrap_or_default() as usize;
-                    let end = self.starts.get(literal + 1).copied().unwrap_or_default() as usize;
-                    for &clause in self.clauses.get(start..end).unwrap_or_default() {
-                        set_bit(fulfilled, usize::from(clause));
-                    }
-                }
-            }
-        }
     }
 
     fn add_bytes(&mut self, question: usize, needs: &Needs) {
@@ -212,17 +184,15 @@ impl Sieve {
                 .prefilter(false)
                 .build(&literals);
             let Ok(automaton) = automaton else { continue };
-            if automaton.memory_usage() > AUTOMATON_LIMIT {
-                continue;
+            let clauses = |literal: usize| {
+                let text = literals.get(literal).copied().unwrap_or_default();
+                let same = found.iter().filter(move |(known, _)| known == text);
+                same.map(|(_, bit)| *bit)
+            };
+            self.literals = Literals::of(&automaton, &literals, clauses);
+            if self.literals.is_some() {
+                return;
             }
-            for literal in literals {
-                self.starts.push(self.clauses.len() as u32);
-                let same = found.iter().filter(|(text, _)| text == literal);
-                self.clauses.extend(same.map(|(_, bit)| *bit));
-            }
-            self.starts.push(self.clauses.len() as u32);
-            self.automaton = Some(automaton);
-            return;
         }
         self.vacuous_literals.fill(u64::MAX);
     }

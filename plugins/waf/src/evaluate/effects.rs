@@ -58,11 +58,16 @@ pub(super) fn apply(plan: &Plan, tx: &mut Transaction, effect: &Effect) {
 fn set_variable(plan: &Plan, tx: &mut Transaction, set: &SetVariable) {
     let name = match &set.name {
         TxName::Slot(_) => Vec::new(),
-        TxName::Dynamic(template) => expand::bytes(plan, tx, template).to_ascii_lowercase(),
+        TxName::Dynamic(template) => {
+            let mut name = expand::bytes(plan, tx, template).into_owned();
+            name.make_ascii_lowercase();
+            name
+        }
     };
-    let before = match &set.name {
-        TxName::Slot(slot) => tx.tx.get(*slot),
-        TxName::Dynamic(_) => tx.tx.get_named(&plan.names, &name, &tx.texts),
+    let before = match (&set.name, &set.change) {
+        (_, Change::Assign(_) | Change::Remove) => Value::Unset,
+        (TxName::Slot(slot), _) => tx.tx.get(*slot),
+        (TxName::Dynamic(_), _) => tx.tx.get_named(&plan.names, &name, &tx.texts),
     };
     let before = match before {
         Value::Unset => 0,

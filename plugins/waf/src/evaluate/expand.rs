@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::collect;
+use super::texts::TextId;
 use super::transaction::{Datum, Item, Transaction};
 use crate::bytes::leading_number;
 use crate::compile::plan::{Part, Plan, Target, Template};
@@ -30,6 +31,21 @@ pub(super) fn bytes<'t>(plan: &Plan, tx: &mut Transaction, template: &'t Templat
     }
     out.truncate(MOST);
     Cow::Owned(out)
+}
+
+/// The same, kept among the texts of the transaction; of a single macro that is what it stands for.
+pub(super) fn text(plan: &Plan, tx: &mut Transaction, template: &Template) -> TextId {
+    if let [Part::Macro(target)] = template.parts.as_slice() {
+        let Some(item) = first(plan, tx, target) else {
+            return TextId::EMPTY;
+        };
+        let text = collect::text(tx, item.value);
+        if tx.texts.get(text).len() <= MOST {
+            return text;
+        }
+    }
+    let text = bytes(plan, tx, template);
+    tx.texts.push(&text)
 }
 
 /// The text as a number, without writing out what is one already.

@@ -1,15 +1,15 @@
 //! One rule of a chain over its values.
 
-use std::borrow::Cow;
-
-use super::texts::Room;
+use super::answers::Question;
+use super::texts::{Room, TextId};
 use super::transaction::{Datum, Item, Key, Transaction};
 use super::tx::Value;
-use super::{collect, effects, expand, screen};
+use super::{collect, effects, expand, memo, screen};
 use crate::bytes::leading_number;
 use crate::compile::names::Slot;
 use crate::compile::plan::{Capture, Forms, Link, Plan, Rule, Subject};
-use crate::compile::screens::{Interest, Screen, Validity};
+use crate::compile::screens::{Interest, Screen, Side, Validity};
+use crate::compile::sieve;
 use crate::operators::{Outcome, Test};
 use crate::transformations::Touches;
 use crate::variables::Variable;
@@ -20,7 +20,10 @@ pub(super) struct Position<'p> {
     pub(super) index: usize,
     pub(super) rule: &'p Rule,
     pub(super) link: &'p Link,
+    pub(super) number: usize,
     pub(super) role: Role,
+    /// The bit that says whether the test of a negated operator may hold; see [`Screen::denial`].
+    pub(super) denial: Option<(Side, u16)>,
 }
 
 /// Whether a link starts its rule.
@@ -45,6 +48,10 @@ pub(super) fn evaluate(plan: &Plan, tx: &mut Transaction, at: Position<'_>) -> O
     let screen = match (at.role, plan.screens.of(at.index)) {
         (Role::Starter, Interest::Screened(screen)) if screen.subject == Subject::Values => Some(screen),
         _ => None,
+    };
+    let at = Position {
+        denial: screen.and_then(|screen| Some((screen.side, screen.denial?))),
+        ..at
     };
     for target in &at.link.targets {
         match screen {
@@ -82,14 +89,19 @@ fn lasts(tx: &Transaction, screen: Screen) -> bool {
 /// What values are compared with, expanded once for all values of a link.
 enum Argument<'p> {
     Number(i64),
-    Bytes(Cow<'p, [u8]>),
+    /// As it is written.
+    Constant(&'p [u8]),
+    /// Made of macros.
+    Text(TextId),
 }
 
 impl<'p> Argument<'p> {
     fn of(plan: &Plan, tx: &mut Transaction, link: &'p Link) -> Self {
-        match link.operator.test {
-            Test::Number(_) => Self::Number(expand::number(plan, tx, &link.operator.argument)),
-            _ => Self::Bytes(expand::bytes(plan, tx, &link.operator.argument)),
+        let argument = &link.operator.argument;
+        match (&link.operator.test, argument.constant()) {
+            (Test::Number(_), _) => Self::Number(expand::number(plan, tx, argument)),
+            (_, Some(constant)) => Self::Constant(constant),
+            (_, None) => Self::Text(expand::text(plan, tx, argument)),
         }
     }
 }
@@ -158,14 +170,9 @@ fn about_form(
             let value = leading_number(tx.texts.get(value));
             (Outcome::of(compare(value, *argument)), item)
         }
-        (test, argument, value) => {
+        (_, argument, value) => {
             let text = collect::text(tx, value);
-            let present = tx.texts.present(text);
-            let argument = match argument {
-                Argument::Bytes(bytes) => bytes.as_ref(),
-                Argument::Number(_) => &[],
-            };
-            (test.ask(tx.texts.get(text), &present, argument), item.with(text))
+            (ask(plan, tx, at, text, argument), item.with(text))
         }
     };
     if answer != operator.wanted {
@@ -179,6 +186,42 @@ fn about_form(
     }
     matched(plan, tx, at, Some(item), so_far);
     Outcome::Match
+}
+
+/// What the operator says about a text.
+fn ask(plan: &Plan, tx: &mut Transaction, at: Position<'_>, text: TextId, argument: &Argument<'_>) -> Outcome {
+    if is_denied(plan, tx, at, text) {
+        return Outcome::NoMatch;
+    }
+    let present = tx.texts.present(text);
+    let value = tx.texts.get(text);
+    let (compared, varying) = match argument {
+        Argument::Constant(constant) => (*constant, None),
+        Argument::Text(text) => (tx.texts.get(*text), Some(tx.texts.get(*text))),
+        Argument::Number(_) => (&[][..], None),
+    };
+    let test = &at.link.operator.test;
+    if !test.is_dear(compared) {
+        return test.ask(value, &present, compared);
+    }
+    let question = Question {
+        rule: at.index,
+        link: at.number,
+        argument: varying,
+    };
+    tx.answers
+        .ask(plan, question, value, || test.ask(value, &present, compared))
+}
+
+/// Whether the sieve, which has seen every long value, has said already that the test of a negated operator does not hold.
+fn is_denied(plan: &Plan, tx: &mut Transaction, at: Position<'_>, text: TextId) -> bool {
+    let Some((side, question)) = at.denial else {
+        return false;
+    };
+    let Some(sieve) = plan.screens.sieves.get(side.index()) else {
+        return false;
+    };
+    tx.texts.get(text).len() > memo::LONGEST && !sieve::has(tx.texts.sifted(text, side, sieve), usize::from(question))
 }
 
 /// `TX:0` to `TX:9` are parts of the value that matched; they share its bytes.

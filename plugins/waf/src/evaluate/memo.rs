@@ -2,6 +2,8 @@
 //! request after request. A memo has a fixed number of places; a value has two in which it may stand, and pushes out one that
 //! was not asked for lately. Values are compared byte by byte, so a memo never answers for another value.
 
+use crate::bytes::same;
+
 /// How many values are kept, a power of two.
 const PLACES: usize = 512;
 
@@ -55,7 +57,7 @@ impl Memo {
     pub(super) fn find(&mut self, class: u32, value: &[u8]) -> Option<(Ticket, &[u64])> {
         let hash = hash(class, value);
         let known =
-            |place: &Place| place.written != 0 && place.hash == hash && place.class == class && place.value == value;
+            |place: &Place| place.written != 0 && place.hash == hash && place.class == class && same(&place.value, value);
         let at = ways(hash)
             .into_iter()
             .find(|at| self.places.get(*at).is_some_and(known))?;

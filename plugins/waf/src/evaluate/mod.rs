@@ -7,11 +7,13 @@
 //! - `transaction`: the state of one exchange, and how values are kept ([`texts`]) and transformed once.
 //! - `collect`: from a target to the values that it names.
 //! - `run`: the loop over the rules of a phase; `screen`: which of them need not look at any value, with what `memo` knows of
-//!   values from earlier transactions; `link`: one rule over its values; `effects`: `setvar` and `ctl`.
+//!   values from earlier transactions; `link`: one rule over its values; `answers`: what operators said about short ones before;
+//!   `effects`: `setvar` and `ctl`.
 //! - `body`: how request bodies become arguments.
 //! - [`observe`]: for tools that want to know what happens on the way.
 //! - `kept`: collections that outlive a transaction, in the store that [`services`] give.
 
+mod answers;
 mod audit;
 mod audit_lines;
 mod body;

@@ -62,7 +62,8 @@ fn open_rules(
         at = due + 1;
         let Some(step) = steps.get(due) else { break };
         match step {
-            Step::Assign(range) => {
+            Step::Assign { of, .. } if of.is_some_and(|rule| tx.removed.contains(rule)) => {}
+            Step::Assign { range, .. } => {
                 for Assignment { slot, value } in program.assignments(range) {
                     effects::assign(tx, *slot, value);
                 }
@@ -195,7 +196,9 @@ fn links(plan: &Plan, tx: &mut Transaction, index: usize, rule: &Rule, observer:
                 index,
                 rule,
                 link,
+                number,
                 role,
+                denial: None,
             },
         ) == Outcome::NoMatch
         {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::answers::Answers;
 use super::body::{self, Completeness, ReqBody};
 use super::kept::Kept;
 use super::screen::{Origin, Screening};
@@ -105,6 +106,7 @@ pub struct Transaction {
     pub(super) environment: Vec<(Box<[u8]>, TextId)>,
     pub(super) state: State,
     pub(super) screening: Screening,
+    pub(super) answers: Answers,
     /// Kept between rules, so that collecting allocates once.
     pub(super) scratch: Vec<Item>,
     /// Where values in `scratch` come from.
@@ -202,6 +204,7 @@ impl Default for Transaction {
             environment: Vec::new(),
             state: State::Running,
             screening: Screening::default(),
+            answers: Answers::default(),
             scratch: Vec::new(),
             origins: Vec::new(),
             expansion: Vec::new(),
@@ -246,6 +249,7 @@ impl Transaction {
             tx: std::mem::take(&mut self.tx),
             matched: std::mem::take(&mut self.matched),
             screening: std::mem::take(&mut self.screening),
+            answers: std::mem::take(&mut self.answers),
             scratch: std::mem::take(&mut self.scratch),
             origins: std::mem::take(&mut self.origins),
             expansion: std::mem::take(&mut self.expansion),

@@ -335,6 +335,18 @@ impl Test {
         Outcome::of(matched)
     }
 
+    /// Whether to find an answer costs more than to recognise a short value and a text that it is compared with.
+    #[must_use]
+    pub fn is_dear(&self, argument: &[u8]) -> bool {
+        const SHORT: usize = 32;
+        match self {
+            Self::Pattern(rx) => !rx.takes_everything(),
+            Self::Text(_) => argument.len() > SHORT,
+            Self::Phrases(_) | Self::Networks(_) | Self::Numbers(_) | Self::Value(_) | Self::Sqli | Self::Xss => true,
+            Self::Number(_) | Self::Outside(_) | Self::Always | Self::Never => false,
+        }
+    }
+
     /// What must be true of a value for which the test holds, where something is known. Of a comparison, the operator's name
     /// and the argument, if it has no macros, are needed.
     #[must_use]
