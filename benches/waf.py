@@ -5,7 +5,7 @@
 
 For each proxy the CPU time of a request is measured with and without the WAF, by the method of README.md: one worker pinned to
 core 0, origin and wrk on core 1, the kernel's account of the process divided by the requests, everybody in turn within a round.
-The difference is the WAF's share; what is printed are medians over the rounds. A status other than 2xx voids the run.
+The difference is the WAF's share; what is printed are medians over the rounds, after a second that does not count. A status other than 2xx voids the run.
 
 The WAF remembers what it found out about values, so a request that comes again and again is cheaper than it is on a real site.
 "a browser's GET, each another" has another path, query and session every time, and is the row to read for pages.
@@ -212,18 +212,21 @@ def listening(name, process, port):
 
 def measure(scenario, proxies, lua):
     costs = {name: [] for name in proxies if name != "origin"}
+    # A process that was just started still touches its memory for the first time.
+    for name in costs:
+        cost(*proxies[name], name, lua, 1)
     for _ in range(ROUNDS):
         for name, samples in costs.items():
-            samples.append(cost(*proxies[name], name, lua))
+            samples.append(cost(*proxies[name], name, lua, SECONDS))
     median = {name: statistics.median(samples) for name, samples in costs.items()}
     weir, modsecurity = median["weir on"] - median["weir off"], median["nginx on"] - median["nginx off"]
     print(f"{scenario}: the WAF's share is {weir:.0f} µs in Weir, {modsecurity:.0f} µs in ModSecurity: 1/{modsecurity / weir:.1f}", flush=True)
 
 
-def cost(process, port, name, lua):
+def cost(process, port, name, lua, seconds):
     """Microseconds of CPU time for each request."""
     before = cpu(process.pid)
-    wrk = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(lua), f"http://127.0.0.1:{port}"]
+    wrk = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(lua), f"http://127.0.0.1:{port}"]
     told = subprocess.run(wrk, capture_output=True, text=True, check=True).stdout
     done = int(re.search(r"(\d+) requests in", told).group(1))
     if done == 0 or "Non-2xx" in told:

@@ -64,7 +64,9 @@ impl Literals {
             if automaton.is_match(*state) {
                 table.starts.push(u32::try_from(table.clauses.len()).ok()?);
                 for at in 0..automaton.match_len(*state) {
-                    table.clauses.extend(clauses(automaton.match_pattern(*state, at).as_usize()));
+                    table
+                        .clauses
+                        .extend(clauses(automaton.match_pattern(*state, at).as_usize()));
                 }
             }
         }

@@ -183,7 +183,11 @@ impl NamePattern {
             regex,
             prefix: written
                 .strip_prefix('^')
-                .map(|text| text.strip_suffix('$').and_then(|text| text.strip_suffix(".*")).unwrap_or(text))
+                .map(|text| {
+                    text.strip_suffix('$')
+                        .and_then(|text| text.strip_suffix(".*"))
+                        .unwrap_or(text)
+                })
                 .filter(plain)
                 .map(|text| text.as_bytes().into()),
             slots: Vec::new(),

@@ -153,7 +153,13 @@ mod tests {
     }
 
     /// What is answered where it has to be asked.
-    fn asked(answers: &mut Answers, plan: &Plan, question: Question<'_>, value: &[u8], answer: Outcome) -> Option<Outcome> {
+    fn asked(
+        answers: &mut Answers,
+        plan: &Plan,
+        question: Question<'_>,
+        value: &[u8],
+        answer: Outcome,
+    ) -> Option<Outcome> {
         let mut asked = None;
         let said = answers.ask(plan, question, value, || {
             asked = Some(answer);

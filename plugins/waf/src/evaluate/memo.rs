@@ -56,8 +56,9 @@ impl Memo {
     /// What is known about a value.
     pub(super) fn find(&mut self, class: u32, value: &[u8]) -> Option<(Ticket, &[u64])> {
         let hash = hash(class, value);
-        let known =
-            |place: &Place| place.written != 0 && place.hash == hash && place.class == class && same(&place.value, value);
+        let known = |place: &Place| {
+            place.written != 0 && place.hash == hash && place.class == class && same(&place.value, value)
+        };
         let at = ways(hash)
             .into_iter()
             .find(|at| self.places.get(*at).is_some_and(known))?;

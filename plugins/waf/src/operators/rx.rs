@@ -148,7 +148,10 @@ mod tests {
             assert_eq!(rx.reach, Reach::Everything, "{pattern}");
             for value in [&b""[..], b"a\n\xff"] {
                 assert_eq!(rx.ask(value), Outcome::of(rx.regex.is_match(value)), "{pattern}");
-                let found = rx.regex.find(value).map(|found| (found.start() as u32, found.end() as u32));
+                let found = rx
+                    .regex
+                    .find(value)
+                    .map(|found| (found.start() as u32, found.end() as u32));
                 assert_eq!(rx.groups(value)[0], found, "{pattern}");
             }
         }
