@@ -259,7 +259,8 @@ mod tests {
         let text: Vec<u8> = (0..40).collect();
         for length in 0..text.len() {
             let part = &text[..length];
-            assert!(same(part, &part.to_vec()));
+            let copy = part.to_vec();
+            assert!(same(part, &copy));
             assert!(!same(part, &text[..length + 1]) && !same(&text[..length + 1], part));
             for at in 0..length {
                 let mut other = part.to_vec();

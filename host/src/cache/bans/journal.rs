@@ -53,6 +53,14 @@ pub(super) struct Line {
     pub(super) made: u64,
 }
 
+/// What is in the file.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) state: State,
+    /// In the order of their numbers.
+    pub(super) bans: Vec<(Line, Expression)>,
+}
+
 impl State {
     /// Of a list that begins.
     pub(super) fn new() -> Self {
@@ -75,6 +83,15 @@ impl State {
     }
 }
 
+impl Contents {
+    fn of(state: State) -> Self {
+        Self {
+            state,
+            bans: Vec::new(),
+        }
+    }
+}
+
 impl Line {
     pub(super) fn made(&self) -> SystemTime {
         UNIX_EPOCH
@@ -88,22 +105,22 @@ impl Journal {
     ///
     /// # Errors
     /// When the file can be neither read nor made.
-    pub(super) fn open(folder: &Path) -> io::Result<(Self, State, Vec<(Line, Expression)>)> {
+    pub(super) fn open(folder: &Path) -> io::Result<(Self, Contents)> {
         let path = folder.join(NAME);
-        let (state, bans) = match File::open(&path) {
+        let contents = match File::open(&path) {
             Ok(file) => read(&file)?.unwrap_or_else(|| {
                 tracing::error!(
                     file = %path.display(),
                     "the list of bans is damaged: what is on the cache's disk is not served, as it may have been banned"
                 );
-                (State::after_damage(), Vec::new())
+                Contents::of(State::after_damage())
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (State::new(), Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Contents::of(State::new()),
             Err(error) => return Err(error),
         };
-        let lines: Vec<Line> = bans.iter().map(|(line, _)| line.clone()).collect();
-        let file = write_anew(&path, state, &lines)?;
-        Ok((Self { path, file }, state, bans))
+        let lines: Vec<Line> = contents.bans.iter().map(|(line, _)| line.clone()).collect();
+        let file = write_anew(&path, contents.state, &lines)?;
+        Ok((Self { path, file }, contents))
     }
 
     /// Adds a ban.
@@ -147,7 +164,7 @@ fn to_bytes(value: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 /// What a file says; `None` where it is damaged. A last line that was cut short is of a ban that nobody was told to hold.
-fn read(file: &File) -> io::Result<Option<(State, Vec<(Line, Expression)>)>> {
+fn read(file: &File) -> io::Result<Option<Contents>> {
     let mut lines = BufReader::new(file);
     let Some(mut state) = next_line(&mut lines)?.and_then(|line| serde_json::from_slice::<State>(&line).ok()) else {
         return Ok(None);
@@ -164,7 +181,7 @@ fn read(file: &File) -> io::Result<Option<(State, Vec<(Line, Expression)>)>> {
         state.latest = state.latest.max(line.number);
         bans.push((line, expression));
     }
-    Ok(Some((state, bans)))
+    Ok(Some(Contents { state, bans }))
 }
 
 fn next_line(lines: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
@@ -189,14 +206,14 @@ mod tests {
     }
 
     fn numbers(folder: &Path) -> (State, Vec<u64>) {
-        let (_, state, bans) = Journal::open(folder).unwrap();
+        let (_, Contents { state, bans }) = Journal::open(folder).unwrap();
         (state, bans.iter().map(|(line, _)| line.number).collect())
     }
 
     #[test]
     fn what_is_written_is_read_by_the_next_process() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, first, bans) = Journal::open(folder.path()).unwrap();
+        let (mut journal, Contents { state: first, bans }) = Journal::open(folder.path()).unwrap();
         assert_eq!((first.latest, bans.len()), (0, 0));
         journal.append(&line(1)).unwrap();
         journal.append(&line(2)).unwrap();
@@ -206,7 +223,7 @@ mod tests {
     #[test]
     fn a_sweep_leaves_what_is_still_to_be_tested() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, first, _) = Journal::open(folder.path()).unwrap();
+        let (mut journal, Contents { state: first, .. }) = Journal::open(folder.path()).unwrap();
         journal.append(&line(1)).unwrap();
         let state = State {
             latest: 2,
@@ -223,7 +240,7 @@ mod tests {
     #[test]
     fn a_process_that_is_replaced_leaves_the_other_ones_list_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut old, first, _) = Journal::open(folder.path()).unwrap();
+        let (mut old, Contents { state: first, .. }) = Journal::open(folder.path()).unwrap();
         let (mut new, ..) = Journal::open(folder.path()).unwrap();
         new.append(&line(1)).unwrap();
         old.append(&line(1)).unwrap();

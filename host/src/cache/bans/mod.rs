@@ -29,7 +29,7 @@ use super::Tier;
 use super::entry::Entry;
 pub use expression::Expression;
 use expression::{Judgement, Object};
-use journal::{Journal, Line, State};
+use journal::{Contents, Journal, Line, State};
 
 /// How long a ban stays in the list after everything has been tested by it.
 const KEEP: Duration = Duration::from_secs(60);
@@ -150,7 +150,7 @@ impl Bans {
     /// The list of a disk tier's folder. Where it cannot be kept there, it is this process's alone.
     pub(super) fn beside(folder: &Path) -> Self {
         match Journal::open(folder) {
-            Ok((journal, state, bans)) => {
+            Ok((journal, Contents { state, bans })) => {
                 let list = bans
                     .into_iter()
                     .map(|(line, expression)| Arc::new(Ban::new(&line, expression)));
