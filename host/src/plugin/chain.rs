@@ -73,20 +73,10 @@ impl Chain {
     #[must_use]
     pub fn begin(self: &Rc<Self>, subject: &Subject) -> Session {
         let fits = |(index, seat): (usize, &Seat)| {
-            seat.plugin.matcher.fits(subject).then(|| Slot {
-                seat: index,
-                phases: seat.plugin.mould.phases,
-                standing: Standing::New,
-                held: None,
-                instance: None,
-            })
+            let fits = seat.plugin.matcher.fits(subject);
+            fits.then(|| Slot::new(index, seat.plugin.mould.phases))
         };
-        Session {
-            slots: self.seats.iter().enumerate().filter_map(fits).collect(),
-            traces: Vec::new(),
-            course: Course::Open,
-            chain: Some(Rc::clone(self)),
-        }
+        self.session(self.seats.iter().enumerate().filter_map(fits).collect(), Course::Open)
     }
 
     /// Whether any plugin is to be shown requests that Weir refuses.
@@ -105,18 +95,19 @@ impl Chain {
                 return None;
             }
             shown.count.increment();
-            Some(Slot {
-                seat: index,
-                phases: seat.plugin.mould.phases.iter().filter(told).collect(),
-                standing: Standing::New,
-                held: None,
-                instance: None,
-            })
+            Some(Slot::new(index, seat.plugin.mould.phases.iter().filter(told).collect()))
         };
+        self.session(
+            self.seats.iter().enumerate().filter_map(fits).collect(),
+            Course::Settled,
+        )
+    }
+
+    fn session(self: &Rc<Self>, slots: Vec<Slot>, course: Course) -> Session {
         Session {
-            slots: self.seats.iter().enumerate().filter_map(fits).collect(),
+            slots,
             traces: Vec::new(),
-            course: Course::Settled,
+            course,
             chain: Some(Rc::clone(self)),
         }
     }
@@ -356,6 +347,18 @@ struct Slot {
     held: Option<u64>,
     /// The instance that saw this exchange and will see more of it.
     instance: Option<Box<Instance>>,
+}
+
+impl Slot {
+    fn new(seat: usize, phases: PhaseSet) -> Self {
+        Self {
+            seat,
+            phases,
+            standing: Standing::New,
+            held: None,
+            instance: None,
+        }
+    }
 }
 
 /// Whether a plugin takes part in an exchange.
