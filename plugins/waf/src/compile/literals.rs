@@ -1,7 +1,7 @@
 //! Many texts looked for at once: an automaton of Aho and Corasick as a table of rows, laid out for the one loop that reads it. A byte
 //! costs a look-up of its column, a look-up of the next row, and a comparison that tells whether a text ends there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aho_corasick::Anchored;
 use aho_corasick::automaton::{Automaton, StateID};
@@ -125,14 +125,14 @@ fn columns(literals: &[&[u8]]) -> ([u8; 256], Vec<u8>) {
 /// The states that are reached by these bytes, those in which a literal ends last.
 fn states(automaton: &DFA, bytes: &[u8]) -> Option<Vec<StateID>> {
     let start = automaton.start_state(Anchored::No).ok()?;
-    let mut known: HashMap<StateID, ()> = HashMap::from([(start, ())]);
+    let mut known = HashSet::from([start]);
     let mut states = vec![start];
     let mut at = 0;
     while let Some(state) = states.get(at).copied() {
         at += 1;
         for byte in bytes {
             let next = automaton.next_state(Anchored::No, state, *byte);
-            if known.insert(next, ()).is_none() {
+            if known.insert(next) {
                 states.push(next);
             }
         }

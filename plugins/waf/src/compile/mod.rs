@@ -157,7 +157,6 @@ impl<'a> Compiler<'a> {
         self.problems.keep(place, result);
     }
 
-    /// Directives that change rules which stand before them, and settings.
     /// `SecUnicodeMapFile unicode.mapping 20127`
     fn unicode_map(&self, name: &str, arguments: &[String]) -> Result<UnicodeMap, String> {
         let [file, code_page] = arguments else {
@@ -180,6 +179,7 @@ impl<'a> Compiler<'a> {
         UnicodeMap::parse(&text, code_page).map_err(|message| format!("{name}: {file}: {message}"))
     }
 
+    /// Directives that change rules which stand before them, and settings.
     fn setting(&mut self, place: &Place, name: &str, arguments: &[String]) -> Result<(), String> {
         let lower = name.to_ascii_lowercase();
         let by = |text: &str| match text {
