@@ -75,7 +75,12 @@ impl Body {
 
     /// The same content; what has arrived meanwhile is in memory like any other.
     pub(super) fn settled(&self) -> Self {
-        self.bytes().map_or_else(|| self.clone(), |data| Self::kept(&data))
+        match self {
+            Self::Arriving(arrival) => arrival
+                .complete()
+                .map_or_else(|| self.clone(), |data| Self::kept(&data)),
+            body => body.clone(),
+        }
     }
 
     /// Reads it from its first byte.

@@ -44,14 +44,8 @@ fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Subject {
         scheme: Scheme::Http,
         host: Bytes::from_static(b"example.org"),
         request,
-        received: Bytes::new(),
-        refused: None,
-        response: None,
-        upstream_target: None,
         route: "all".into(),
-        notes: Vec::new(),
-        events: Vec::new(),
-        caching: crate::exchange::subject::Caching::default(),
+        ..Subject::vacant()
     }
 }
 

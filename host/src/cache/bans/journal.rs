@@ -10,7 +10,6 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ahash::RandomState;
 use serde::{Deserialize, Serialize};
@@ -92,14 +91,6 @@ impl Contents {
     }
 }
 
-impl Line {
-    pub(super) fn made(&self) -> SystemTime {
-        UNIX_EPOCH
-            .checked_add(Duration::from_secs(self.made))
-            .unwrap_or(UNIX_EPOCH)
-    }
-}
-
 impl Journal {
     /// Reads what an earlier process has left in a folder, and goes on from there.
     ///
@@ -128,7 +119,11 @@ impl Journal {
     /// # Errors
     /// The ban would not outlive the process.
     pub(super) fn append(&mut self, line: &Line) -> io::Result<()> {
-        self.file.write_all(&to_bytes(line)?)
+        let before = self.file.metadata()?.len();
+        self.file.write_all(&to_bytes(line)?).inspect_err(|_| {
+            // Behind half a line the next one would be damage.
+            let _ = self.file.set_len(before);
+        })
     }
 
     /// Writes everything anew.

@@ -19,14 +19,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde::{Deserialize, Serialize};
 
-use super::Tier;
 use super::entry::Entry;
+use super::{Tier, span};
 pub use expression::Expression;
 use expression::{Judgement, Object};
 use journal::{Contents, Journal, Line, State};
@@ -98,12 +98,12 @@ pub(super) enum Fate {
 }
 
 impl Ban {
-    fn new(line: &Line, expression: Expression) -> Self {
+    fn new(number: u64, expression: Expression, manner: Manner, made: SystemTime) -> Self {
         Self {
-            number: line.number,
+            number,
             expression,
-            manner: line.manner,
-            made: line.made(),
+            manner,
+            made,
             age: Instant::now(),
             matched: Matched::default(),
             done: AtomicBool::new(false),
@@ -115,7 +115,7 @@ impl Ban {
             number: self.number,
             expression: self.expression.as_str().to_owned(),
             manner: self.manner,
-            made: self.made.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            made: span::seconds(self.made),
         }
     }
 
@@ -151,10 +151,10 @@ impl Bans {
     pub(super) fn beside(folder: &Path) -> Self {
         match Journal::open(folder) {
             Ok((journal, Contents { state, bans })) => {
-                let list = bans
-                    .into_iter()
-                    .map(|(line, expression)| Arc::new(Ban::new(&line, expression)));
-                Self::from(state, list.collect(), Some(journal))
+                let ban = |(line, expression): (Line, Expression)| {
+                    Arc::new(Ban::new(line.number, expression, line.manner, span::time(line.made)))
+                };
+                Self::from(state, bans.into_iter().map(ban).collect(), Some(journal))
             }
             Err(error) => {
                 tracing::error!(folder = %folder.display(), %error, "bans will not outlive the process");
@@ -212,22 +212,13 @@ impl Bans {
         let mut list = self.list.write();
         self.forget(&mut list);
         let number = self.latest.load(Ordering::Relaxed) + 1;
-        let line = Line {
-            number,
-            expression: expression.as_str().to_owned(),
-            manner,
-            made: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs(),
-        };
-        let ban = Arc::new(Ban::new(&line, expression));
+        let ban = Arc::new(Ban::new(number, expression, manner, SystemTime::now()));
         list.push_back(Arc::clone(&ban));
         // After the list: who sees the number finds the ban.
         self.latest.store(number, Ordering::Release);
         drop(list);
         if let Some(journal) = &mut journal {
-            Self::report(journal.append(&line));
+            Self::report(journal.append(&ban.line()));
         }
         ban
     }

@@ -36,7 +36,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -55,6 +55,7 @@ pub(super) use self::warm::Since;
 
 use super::body::Body;
 use super::entry::Entry;
+use super::span::{seconds, time};
 
 /// Failures in a row after which the disk is left alone.
 const MOST_FAILURES: u32 = 8;
@@ -762,17 +763,6 @@ impl Disk {
             .ok()?;
         receiver.await.ok()
     }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn time(seconds: u64) -> SystemTime {
-    // What is no time is before all of them.
-    UNIX_EPOCH
-        .checked_add(Duration::from_secs(seconds))
-        .unwrap_or(UNIX_EPOCH)
 }
 
 impl Open {
