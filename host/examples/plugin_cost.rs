@@ -290,13 +290,7 @@ fn subject() -> Box<Subject> {
         scheme: Scheme::Http,
         host: Bytes::from_static(b"example.org"),
         request: request.body(()).expect("a request").into_parts().0,
-        received: Bytes::new(),
-        refused: None,
-        response: None,
-        upstream_target: None,
         route: "default".into(),
-        notes: Vec::new(),
-        events: Vec::new(),
-        caching: Default::default(),
+        ..Subject::vacant()
     })
 }

@@ -829,11 +829,7 @@ async fn close(link: &RefCell<Link>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Of the future that a function returns.
-    fn size<A, F: Future>(_: impl Fn(A) -> F) -> usize {
-        size_of::<F>()
-    }
+    use crate::exchange::tests::size;
 
     #[test]
     fn an_idle_connection_holds_little() {

@@ -165,7 +165,9 @@ pub async fn run(
     exchange.subject.received = received;
     let mut running = scopeguard::guard(exchange, Exchange::abandon);
     let answered = running.answer().await;
-    if let Err(Ending::Refused(refusal)) = &answered {
+    if let Err(Ending::Refused(refusal)) = &answered
+        && running.shows(refusal)
+    {
         Box::pin(running.show_refused(refusal)).await;
     }
     let exchange = ScopeGuard::into_inner(running);
@@ -189,10 +191,7 @@ pub async fn run(
 /// Answers a request that did not become an exchange, because nothing is known of it: no plugin is shown it.
 pub fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, refusal: &Refusal) -> Response<ResponseBody> {
     let (parts, ()) = http::Request::new(()).into_parts();
-    match Exchange::new(worker, client, parts, RequestBody::none(), Interim::Nowhere).conclude_refusal(refusal) {
-        Answer::Response(response) | Answer::Last(response) => response,
-        _ => Response::new(ResponseBody::new(Content::Empty)),
-    }
+    Exchange::new(worker, client, parts, RequestBody::none(), Interim::Nowhere).refuse(refusal)
 }
 
 impl Exchange {
@@ -759,6 +758,14 @@ impl Exchange {
         self.conclude(ResponseBody::new(Content::Ready(reply.body)))
     }
 
+    /// The answer to what never became a request, of which the connection sees to the end itself.
+    fn refuse(self, refusal: &Refusal) -> Response<ResponseBody> {
+        match self.conclude_refusal(refusal) {
+            Answer::Response(response) | Answer::Last(response) => response,
+            _ => Response::new(ResponseBody::new(Content::Empty)),
+        }
+    }
+
     fn conclude_refusal(mut self, refusal: &Refusal) -> Answer {
         self.refusal = Some(refusal.reason());
         let reply = refusal.reply(self.subject.id);
@@ -815,11 +822,11 @@ fn route_of(state: &State, route: Option<usize>) -> Result<&Route, Refusal> {
 pub type Conditions = Vec<(HeaderName, HeaderValue)>;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Of the future that a function returns.
-    fn size<A, F: Future>(_: impl Fn(A) -> F) -> usize {
+    pub(crate) fn size<A, F: Future>(_: impl Fn(A) -> F) -> usize {
         size_of::<F>()
     }
 

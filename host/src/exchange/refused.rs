@@ -14,9 +14,8 @@ use super::admit;
 use super::body::{RequestBody, ResponseBody};
 use super::refusal::{Refusal, Timing};
 use super::subject::Refused;
-use super::{Answer, Exchange, Interim, route_of};
+use super::{Exchange, Interim, route_of};
 use crate::connection::Client;
-use crate::exchange::body::Content;
 use crate::http1::salvage::Salvaged;
 use crate::plugin::Phase;
 use crate::server::worker::Worker;
@@ -37,17 +36,14 @@ pub async fn refuse(
         exchange.fill_in(&head);
         exchange.show(refusal, head).await;
     }
-    match exchange.conclude_refusal(refusal) {
-        Answer::Response(response) | Answer::Last(response) => response,
-        _ => Response::new(ResponseBody::new(Content::Empty)),
-    }
+    exchange.refuse(refusal)
 }
 
 impl Exchange {
-    /// Shows a request whose head could be read, and that `admit` or `route` refused.
+    /// Shows a request whose head could be read, and that `admit` or `route` refused, where there is anybody to be [shown](Self::shows) it.
     pub(super) async fn show_refused(&mut self, refusal: &Refusal) {
         let asks_nobody = route_of(&self.state, self.route).is_ok_and(|route| !route.plugins);
-        if !self.shows(refusal) || !self.session.is_none() || asks_nobody {
+        if !self.session.is_none() || asks_nobody {
             return;
         }
         let head = if self.subject.received.is_empty() {
@@ -59,7 +55,7 @@ impl Exchange {
     }
 
     /// Whether there is anybody to be shown a request that is refused for this.
-    fn shows(&self, refusal: &Refusal) -> bool {
+    pub(super) fn shows(&self, refusal: &Refusal) -> bool {
         refusal.timing() == Timing::BeforePlugins && self.state.chain.wants_refused()
     }
 

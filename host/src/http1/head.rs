@@ -173,7 +173,8 @@ pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Req
         })),
         Err(fault) => {
             // What is refused stays where it was, for those who want to look at it.
-            *input = BytesMut::from(&[&*head, &**input].concat()[..]);
+            let behind = std::mem::replace(input, BytesMut::from(&*head));
+            input.extend_from_slice(&behind);
             Err(fault)
         }
     }

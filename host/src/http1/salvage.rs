@@ -18,8 +18,9 @@ pub struct Salvaged {
     pub target: Bytes,
     /// The numbers behind `HTTP/`; `0.9` where the request line has none (RFC 1945 §4.1).
     pub version: Bytes,
-    /// Every line that has a colon and neither NUL nor a bare CR, of which nobody can say whether they end it; in order, at most [`MAX_HEADERS`]; names in the case in which they came, without the blanks
-    /// that must not follow them. A folded line belongs to the value before it, after a blank.
+    /// Every line that has a colon, in order, at most [`MAX_HEADERS`]; not those with NUL or a bare CR, of which nobody can say
+    /// whether they end the line. Names have the case in which they came, without the blanks that must not follow them. A folded line
+    /// belongs to the value before it, after a blank.
     pub fields: Vec<(Bytes, Bytes)>,
 }
 

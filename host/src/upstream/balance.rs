@@ -414,14 +414,8 @@ mod tests {
             scheme: Scheme::Http,
             host: "example.org".into(),
             request: request.body(()).unwrap().into_parts().0,
-            received: bytes::Bytes::new(),
-            refused: None,
-            response: None,
-            upstream_target: None,
             route: "r".into(),
-            notes: Vec::new(),
-            events: Vec::new(),
-            caching: crate::exchange::subject::Caching::default(),
+            ..Subject::vacant()
         }
     }
 

@@ -324,14 +324,8 @@ pub(crate) mod tests {
             scheme: Scheme::Https,
             host: Bytes::from_static(b"example.org"),
             request: request.body(()).unwrap().into_parts().0,
-            received: Bytes::new(),
-            refused: None,
-            response: None,
-            upstream_target: None,
             route: Arc::from("api"),
-            notes: Vec::new(),
-            events: Vec::new(),
-            caching: crate::exchange::subject::Caching::default(),
+            ..Subject::vacant()
         }
     }
 
