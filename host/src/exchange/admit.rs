@@ -6,13 +6,44 @@ use std::str;
 use bytes::Bytes;
 use http::header::{EXPECT, FORWARDED, HOST, HeaderMap, HeaderValue, MAX_FORWARDS};
 use http::uri::Authority;
-use http::{Method, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 use ipnet::IpNet;
 
-use super::Refusal;
 use super::body::RequestBody;
+use super::subject::Reply;
+use super::{Ending, Exchange, Refusal, cdn_loop};
 use crate::config::Limits;
 use crate::http1::head::Malformed;
+
+impl Exchange {
+    /// `admit`: framing has been checked by the connection; here host and forwarding.
+    pub(super) fn admit(&mut self) -> Result<(), Ending> {
+        let rate = self.state.snapshot.config.limits.client.request_rate;
+        if !self.busy.client().place.may_request(rate) {
+            return Err(Refusal::TooManyRequests.into());
+        }
+        let subject = &mut *self.subject;
+        bounds(&subject.request, &self.state.snapshot.config.limits)?;
+        subject.host = host(&subject.request)?;
+        content(&subject.request.method, &self.body)?;
+        expectation(&subject.request)?;
+        if reach(&mut subject.request)? == Reach::Here {
+            return Err(Ending::Replied(Box::new(Reply {
+                status: StatusCode::NO_CONTENT,
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+            })));
+        }
+        if let Some(own) = &self.state.snapshot.config.cdn_id {
+            cdn_loop::check(&subject.request.headers, own)?;
+        }
+        let trusted = &self.state.snapshot.config.trusted_proxies;
+        if !trusted.is_empty() {
+            subject.client_ip = client_ip(subject.peer.ip(), trusted, &subject.request.headers);
+        }
+        Ok(())
+    }
+}
 
 /// Holds an HTTP/2 head to the limits on its target and its lines; an HTTP/1.1 head was held to them while it was read.
 ///

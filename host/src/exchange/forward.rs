@@ -6,12 +6,14 @@ use std::task::Context;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use http::StatusCode;
 use http::header::UPGRADE;
+use http::{Response, StatusCode};
 
 use super::body::{Content, RequestBody, ResponseBody};
 use super::headers::{self, UpstreamRequest};
-use super::{Conditions, Exchange, Refusal, route_of, upgrade};
+use super::slices::{Slicing, Unusable};
+use super::{Conditions, Ending, Exchange, Refusal, route_of, upgrade};
+use crate::cache::{Late, Status};
 use crate::config::{Balance, Protocol, Route};
 use crate::http1::framing::Framing;
 use crate::http1::head::{Malformed, ResponseHead};
@@ -27,6 +29,70 @@ use crate::upstream::health::Outcome;
 use crate::upstream::http2::{Asks, RequestHead, Websocket};
 use crate::upstream::pool::Connection;
 use crate::upstream::{Fault, Retry, http2};
+
+impl Exchange {
+    /// `forward`: the request to a server, its response head into the subject.
+    pub(super) async fn forward(&mut self) -> Result<ResponseBody, Ending> {
+        if self.fetch.is_some() {
+            if let Err(refusal) = Box::pin(self.take_turn()).await {
+                return self.without_origin(refusal);
+            }
+            self.begin_slicing();
+        }
+        loop {
+            let body = self.send().await?;
+            match self.judge_slice() {
+                Ok(()) => return Ok(body),
+                // A slice of a known version is for nobody but who asked for it.
+                Err(Unusable) if matches!(self.slicing, Slicing::Another(..)) => return Err(Refusal::NotCached.into()),
+                Err(Unusable) => {
+                    self.cache = "bypass";
+                    self.cache_status = Some(Status::bypassed("slice"));
+                }
+            }
+        }
+    }
+
+    /// Waits for a turn where the origin is to be asked on behalf of the cache.
+    async fn take_turn(&mut self) -> Result<(), Refusal> {
+        let Some(fetch) = &mut self.fetch else { return Ok(()) };
+        let group = self.state.group(route_of(&self.state, self.route)?)?;
+        fetch.take_turn(&group.name).await.map_err(|Late| Refusal::OriginBusy)
+    }
+
+    /// One request to a server, its response head into the subject.
+    async fn send(&mut self) -> Result<ResponseBody, Ending> {
+        let mut conditions = Conditions::new();
+        if let Some(fetch) = &self.fetch {
+            fetch.strip_conditions(&mut self.subject.request.headers);
+            conditions = fetch.validators();
+        }
+        if let Slicing::Asked(slice, _) | Slicing::Another(slice, _) = &self.slicing {
+            conditions.push(slice.range());
+        }
+        let mut forwarded = match try_servers(self, &conditions).await {
+            Ok(forwarded) => forwarded,
+            Err(fault) => return self.without_origin(fault),
+        };
+        if forwarded.head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Ending::Switched(Box::new(forwarded)));
+        }
+        headers::strip_response(&mut forwarded.head.headers);
+        let (mut parts, ()) = Response::new(()).into_parts();
+        parts.status = forwarded.head.status;
+        parts.headers = std::mem::take(&mut forwarded.head.headers);
+        self.subject.response = Some(parts);
+        Ok(forwarded.into_body())
+    }
+
+    /// No server answered: what is stale is better than nothing (RFC 9111 §4.2.4).
+    fn without_origin(&mut self, refusal: Refusal) -> Result<ResponseBody, Ending> {
+        match self.fetch.take().and_then(|fetch| fetch.on_failure()) {
+            Some(hit) => Ok(self.serve(&hit, None)),
+            None => Err(refusal.into()),
+        }
+    }
+}
 
 /// A server's answer.
 pub(super) struct Forwarded {
@@ -54,7 +120,7 @@ impl Forwarded {
 }
 
 /// Tries servers until one answers.
-pub(super) async fn forward(exchange: &mut Exchange, conditions: &Conditions) -> Result<Forwarded, Refusal> {
+async fn try_servers(exchange: &mut Exchange, conditions: &Conditions) -> Result<Forwarded, Refusal> {
     let state = exchange.state.clone();
     let route = route_of(&state, exchange.route)?;
     let group = state.group(route)?;

@@ -11,7 +11,53 @@ use std::collections::HashMap;
 use http::Method;
 
 use super::subject::Subject;
-use crate::config::{HeaderMatch, HostPattern, PathPattern, Route};
+use super::{Ending, Exchange, Refusal, redirect};
+use crate::config::{HeaderMatch, HostPattern, Https, PathPattern, Redirect, Route};
+
+impl Exchange {
+    pub(super) fn route(&mut self) -> Result<(), Ending> {
+        let routes = &self.state.snapshot.config.routes;
+        let routed = self.state.router.route(routes, &self.subject);
+        self.require_https(&routed)?;
+        let index = match routed {
+            Routed::To(index) => index,
+            Routed::NotFound => return Err(Refusal::NotFound.into()),
+            Routed::MethodNotAllowed(methods) => return Err(Refusal::MethodNotAllowed(methods).into()),
+        };
+        self.route = Some(index);
+        let (route, name) = self.state.route(self.route)?;
+        self.subject.route = name.clone();
+        if self.body.told_length().is_some_and(|length| length > route.max_body) {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        self.body.limit(route.max_body);
+        Ok(())
+    }
+
+    /// Sends a request in clear to the same URL through TLS, where its route or else the listener says so.
+    fn require_https(&mut self, routed: &Routed) -> Result<(), Ending> {
+        let listener = self.busy.client().policy.redirect_https;
+        let route = match routed {
+            Routed::To(index) => self.state.snapshot.config.routes.get(*index),
+            Routed::NotFound | Routed::MethodNotAllowed(_) => None,
+        };
+        let redirect = match route.and_then(|route| route.https) {
+            Some(Https::Any) => None,
+            Some(Https::Redirect) => Some(listener.unwrap_or(Redirect::DEFAULT)),
+            None => listener,
+        };
+        let Some(redirect) = redirect else { return Ok(()) };
+        match redirect::to_https(&self.subject, &self.state.snapshot.config.trusted_proxies, redirect) {
+            Some(reply) => {
+                if let Routed::To(index) = routed {
+                    self.route = Some(*index);
+                }
+                Err(Ending::Replied(Box::new(reply)))
+            }
+            None => Ok(()),
+        }
+    }
+}
 
 /// The routes of a configuration, ranked.
 #[derive(Debug)]

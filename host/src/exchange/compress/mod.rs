@@ -22,9 +22,11 @@ use http::{Method, StatusCode, request, response};
 pub use encoded::Encoded;
 pub use encoder::Encoder;
 
-use super::Conditions;
 use super::body::ResponseBody;
+use super::subject::Subject;
+use super::{Conditions, Exchange, route_of};
 use crate::config::{Coding, Compression, MediaType};
+use crate::telemetry::families;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
@@ -44,6 +46,25 @@ pub fn settle(request: &mut request::Parts, config: &Compression) {
     };
     let name = coding.map_or(IDENTITY, |coding| HeaderValue::from_static(coding.as_str()));
     request.headers.insert(ACCEPT_ENCODING, name);
+}
+
+impl Exchange {
+    /// Compresses the response where the route asks for it: before it is stored, so that it is done once.
+    pub(super) fn compress(&mut self, body: &mut ResponseBody) {
+        let state = self.state.clone();
+        if !route_of(&state, self.route).is_ok_and(|route| route.compress) {
+            return;
+        }
+        let Subject { request, response, .. } = &mut *self.subject;
+        let Some(response) = response else { return };
+        let conditions = self.fetch.as_ref().map(|fetch| fetch.validators()).unwrap_or_default();
+        if let Some(coding) = apply(request, response, body, &conditions, &state.snapshot.config.compression) {
+            let metrics = self.worker.control().metrics();
+            metrics
+                .shared_counter(&families::COMPRESSED, &[coding.as_str()])
+                .increment();
+        }
+    }
 }
 
 /// Compresses a response, if it should be, and gives the coding. `conditions` are those under which Weir itself asked.
