@@ -71,6 +71,24 @@ impl Open {
         }
     }
 
+    /// Reads the whole body, where it is small enough to be kept in memory.
+    pub(in crate::cache) async fn read_whole(&self) -> Result<Bytes, Damaged> {
+        let mut blocks = self.clone().read(0..self.length());
+        let mut whole: Option<Bytes> = None;
+        let mut joined = Vec::new();
+        while let Some(block) = std::future::poll_fn(|cx| blocks.poll_next(cx)).await {
+            let block = block?;
+            match whole.take() {
+                None if joined.is_empty() => whole = Some(block),
+                first => {
+                    joined.extend_from_slice(&first.unwrap_or_default());
+                    joined.extend_from_slice(&block);
+                }
+            }
+        }
+        Ok(whole.unwrap_or_else(|| joined.into_boxed_slice().into()))
+    }
+
     fn block(&self, block: u64) -> oneshot::Receiver<Result<Bytes, Damaged>> {
         let (sender, receiver) = oneshot::channel();
         let open = self.clone();

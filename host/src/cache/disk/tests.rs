@@ -1,8 +1,13 @@
 //! The disk from inside the cache: what is written comes back, whatever happens in between.
 #![allow(clippy::unwrap_used)]
 
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use bytes::Bytes;
+
+use super::super::span::time;
+use super::trouble::MOST_FAILURES;
 use super::*;
 use crate::config::DiskCache;
 
