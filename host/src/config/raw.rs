@@ -458,7 +458,7 @@ impl<'a> Table<'a> {
         let declared = self.section.setting(key);
         debug_assert!(
             declared.is_some(),
-            "`{}.{key}` is read but not declared in settings.rs",
+            "`{}.{key}` is read but not declared in settings",
             self.section.path
         );
         declared.unwrap_or(&UNDECLARED)
