@@ -19,6 +19,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode, response};
 use serde::Serialize;
 
+use super::Cache;
 use super::body::Body;
 use super::conditions;
 use super::directives::FOR_EVER;
@@ -28,9 +29,9 @@ use super::flight::Landing;
 use super::freshness::parse_date;
 use super::head::Head;
 use super::key::Key;
+use super::lookup::DISGUISES;
 use super::ranges;
 use super::store::{Inserted, Precedence, Store};
-use super::{Cache, DISGUISES};
 use crate::config::{CacheRules, Tags};
 use crate::exchange::subject::{Caching, Storing, Subject};
 

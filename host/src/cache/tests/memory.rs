@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::telemetry::{Registry, families};
 
 #[test]
 fn the_least_recently_used_goes_first_and_a_smaller_limit_counts_at_once() {

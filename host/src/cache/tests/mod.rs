@@ -9,12 +9,13 @@ mod storing;
 mod validating;
 mod waiting;
 
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::ETAG;
+use http::header::{ETAG, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::policy::Asked;
 use super::*;
 use crate::exchange::subject::{RequestId, Scheme};
 
