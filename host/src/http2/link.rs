@@ -1,7 +1,8 @@
-//! One connection: its settings, its windows, its streams, and who is to be woken when something changes.
+//! One connection, shared: who reads from it and writes to it, and who is to be woken when something changes.
 //!
 //! A [`Link`] is shared by the task that drives the connection and by the tasks of its streams, all on one thread. Streams write
-//! into the connection's buffer and wake the driver, which comes after them and sends what they wrote in one go.
+//! into the connection's buffer and wake the driver, which comes after them and sends what they wrote in one go. What it has is
+//! in [`Inner`], and in an [`Entry`](super::entry::Entry) for each of its streams.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -9,14 +10,12 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-
-use super::frame::{self, INITIAL_WINDOW, Kind, PAYLOAD, Reason};
+use super::connection::{Inner, Leaving, PeerSettings, Phase};
+use super::entry::{Fate, Half};
+use super::frame::{self, INITIAL_WINDOW, Kind, Reason};
 use super::guard::{Abuse, Guard};
-use super::head::{Bounds, RequestHead, ResponseHead};
+use super::head::{Bounds, RequestHead};
 use super::hpack::decode::Decoder;
-use super::hpack::encode;
 use super::stream::Stream;
 use super::window::{ReceiveWindow, SendWindow};
 use crate::config::Http2;
@@ -28,8 +27,6 @@ use crate::server::timer::Timer;
 const READ: u64 = 32 * 1024;
 /// Reads in a row before the streams get their turn.
 const TURNS: usize = 4;
-/// Streams that are remembered after their end, to tell late frames from wrong ones.
-const REMEMBERED: usize = 128;
 
 /// Which end of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,209 +117,6 @@ pub(super) struct Shared {
     pub(super) timer: Timer,
     /// Streams whose handles exist.
     pub(super) held: Cell<usize>,
-}
-
-#[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) role: Role,
-    pub(super) io: Buffered,
-    pub(super) phase: Phase,
-    pub(super) decoder: Decoder,
-    pub(super) block: Option<Block>,
-    pub(super) streams: HashMap<u32, Entry, ahash::RandomState>,
-    pub(super) remembered: VecDeque<(u32, Fate)>,
-    /// The highest stream that the peer has opened.
-    pub(super) highest: u32,
-    /// The next stream that this end opens.
-    pub(super) next: u32,
-    pub(super) terms: Terms,
-    pub(super) peer: PeerSettings,
-    /// Whether the peer has confirmed our settings.
-    pub(super) acknowledged: bool,
-    pub(super) send_window: SendWindow,
-    pub(super) receive_window: ReceiveWindow,
-    pub(super) guard: Guard,
-    pub(super) leaving: Leaving,
-    /// The last stream that the peer will look at, once it has said so.
-    pub(super) peer_leaves: Option<u32>,
-    /// Bytes of content that were sent: while they grow, somebody takes them.
-    pub(super) content_sent: u64,
-    driver: Option<Waker>,
-    /// Who waits for the peer's settings.
-    pub(super) curious: Vec<Waker>,
-    /// Somebody waits for room in the buffer.
-    pub(super) crowded: bool,
-    /// The peer has made its table smaller, and is to be told that nobody uses it.
-    no_table: bool,
-    /// What a stream has found.
-    verdict: Option<Abuse>,
-}
-
-/// What is expected first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    Preface,
-    Settings,
-    Open,
-}
-
-/// Whether this end still takes streams (RFC 9113 §6.8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaving {
-    No,
-    /// The peer knows that the end is near, and is given a round trip to stop.
-    Announced,
-    /// Streams over this one are refused.
-    After(u32),
-}
-
-/// A header block in several frames.
-#[derive(Debug)]
-pub(super) struct Block {
-    pub(super) stream: u32,
-    pub(super) flags: u8,
-    pub(super) fragments: BytesMut,
-    pub(super) frames: u32,
-    pub(super) depends_on_itself: bool,
-}
-
-/// What the peer said in its settings.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PeerSettings {
-    pub(super) window: u32,
-    pub(super) payload: usize,
-    pub(super) streams: u32,
-    pub(super) table: u32,
-    pub(super) connect_protocol: bool,
-    /// Whether the first of them have come: until then nobody knows.
-    pub(super) told: bool,
-}
-
-impl Default for PeerSettings {
-    fn default() -> Self {
-        Self {
-            window: INITIAL_WINDOW,
-            payload: PAYLOAD,
-            streams: u32::MAX,
-            table: 4096,
-            connect_protocol: false,
-            told: false,
-        }
-    }
-}
-
-/// One stream.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// What the peer sends.
-    pub(super) receiving: Half,
-    /// What this end sends.
-    pub(super) sending: Half,
-    pub(super) reset: Option<(Reason, Fate)>,
-    pub(super) send_window: SendWindow,
-    pub(super) receive_window: ReceiveWindow,
-    /// Content that has come and was not taken.
-    pub(super) content: Received,
-    /// Boxed, as hardly any message has them and a table of streams moves its entries.
-    pub(super) trailers: Option<Box<HeaderMap>>,
-    /// What is left of the length that was told.
-    pub(super) left: Option<u64>,
-    /// Response heads that nobody has taken yet, on a stream of a client: interim ones, and the final one.
-    pub(super) responses: VecDeque<ResponseHead>,
-    /// Interim responses so far.
-    pub(super) interim: u32,
-    pub(super) answered: bool,
-    pub(super) blocked: bool,
-    pub(super) waker: Option<Waker>,
-}
-
-/// One direction of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Half {
-    Open,
-    Ended,
-}
-
-/// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Both sides have said everything.
-    Complete,
-    /// The peer reset it.
-    ResetByPeer,
-    /// This end reset it; what the peer sent before it knew is ignored.
-    ResetHere,
-}
-
-impl Entry {
-    pub(super) fn new(send: u32, receive: u32) -> Self {
-        Self {
-            receiving: Half::Open,
-            sending: Half::Open,
-            reset: None,
-            send_window: SendWindow::new(send),
-            receive_window: ReceiveWindow::new(receive),
-            content: Received::default(),
-            trailers: None,
-            left: None,
-            responses: VecDeque::new(),
-            interim: 0,
-            answered: false,
-            blocked: false,
-            waker: None,
-        }
-    }
-
-    pub(super) fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
-/// Content that waits: large pieces as they came, small ones put together, so that a peer which sends single bytes does not
-/// make Weir keep a piece for each.
-#[derive(Debug, Default)]
-pub(super) struct Received {
-    pieces: VecDeque<Bytes>,
-    tail: BytesMut,
-    bytes: usize,
-}
-
-/// Pieces up to this are put together.
-const SMALL: usize = 1024;
-
-impl Received {
-    pub(super) fn push(&mut self, data: Bytes) {
-        self.bytes += data.len();
-        let waits = !self.pieces.is_empty() || !self.tail.is_empty();
-        if data.len() <= SMALL && waits {
-            self.tail.extend_from_slice(&data);
-        } else {
-            if !self.tail.is_empty() {
-                self.pieces.push_back(self.tail.split().freeze());
-            }
-            self.pieces.push_back(data);
-        }
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
-        let piece = self.pieces.pop_front().or_else(|| {
-            let tail = std::mem::take(&mut self.tail);
-            (!tail.is_empty()).then(|| tail.freeze())
-        })?;
-        self.bytes -= piece.len();
-        Some(piece)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes == 0
-    }
-
-    /// Throws everything away, and says how much it was.
-    pub(super) fn clear(&mut self) -> usize {
-        std::mem::take(self).bytes
-    }
 }
 
 impl Link {
@@ -559,123 +353,4 @@ pub struct State {
     pub written: u64,
     /// Bytes of content among what was queued.
     pub content_sent: u64,
-}
-
-impl Inner {
-    /// Lets the driver send what was written.
-    pub(super) fn notify(&mut self) {
-        if let Some(driver) = self.driver.take() {
-            driver.wake();
-        }
-    }
-
-    pub(super) fn wake_blocked(&mut self) {
-        for entry in self.streams.values_mut().filter(|entry| entry.blocked) {
-            entry.wake();
-        }
-    }
-
-    pub(super) fn wake_curious(&mut self) {
-        for waker in self.curious.drain(..) {
-            waker.wake();
-        }
-    }
-
-    pub(super) fn left(&mut self) {
-        if !matches!(self.leaving, Leaving::After(_)) {
-            self.leaving = Leaving::After(self.highest);
-            frame::go_away(self.io.out(), self.highest, Reason::NO_ERROR);
-        }
-    }
-
-    pub(super) fn remember(&mut self, id: u32, fate: Fate) {
-        if self.remembered.len() == REMEMBERED {
-            self.remembered.pop_front();
-        }
-        self.remembered.push_back((id, fate));
-    }
-
-    pub(super) fn fate(&self, id: u32) -> Option<Fate> {
-        let mut latest = self.remembered.iter().rev();
-        latest.find(|(other, _)| *other == id).map(|(_, fate)| *fate)
-    }
-
-    /// Content was taken: the connection's window grows again.
-    pub(super) fn release(&mut self, bytes: usize) {
-        if let Some(more) = self.receive_window.release(bytes) {
-            frame::window_update(self.io.out(), 0, more);
-            self.notify();
-        }
-    }
-
-    /// Resets a stream.
-    pub(super) fn reset(&mut self, id: u32, reason: Reason) {
-        frame::rst_stream(self.io.out(), id, reason);
-        match self.streams.get_mut(&id) {
-            Some(entry) => {
-                entry.reset = Some((reason, Fate::ResetHere));
-                let unread = entry.content.clear();
-                entry.wake();
-                self.release(unread);
-            }
-            None => self.remember(id, Fate::ResetHere),
-        }
-        self.notify();
-    }
-
-    /// Writes a header block, in as many frames as it needs (§4.3).
-    pub(super) fn write_block(&mut self, id: u32, end: u8, encode: impl FnOnce(&mut BytesMut)) {
-        let out = self.io.out();
-        out.reserve(512);
-        let start = out.len();
-        frame::head(out, Kind::Headers, frame::END_HEADERS | end, id, 0);
-        if std::mem::take(&mut self.no_table) {
-            encode::no_table(out);
-        }
-        encode(out);
-        let length = out.len() - start - frame::HEADER;
-        if length <= PAYLOAD {
-            let [_, a, b, c] = (length as u32).to_be_bytes();
-            if let Some(place) = out.get_mut(start..start + 3) {
-                place.copy_from_slice(&[a, b, c]);
-            }
-            return;
-        }
-        let block = out.split_off(start + frame::HEADER);
-        out.truncate(start);
-        let mut pieces = block.chunks(PAYLOAD).peekable();
-        let mut kind = Kind::Headers;
-        let mut flags = end;
-        while let Some(piece) = pieces.next() {
-            if pieces.peek().is_none() {
-                flags |= frame::END_HEADERS;
-            }
-            frame::head(out, kind, flags, id, piece.len());
-            out.extend_from_slice(piece);
-            (kind, flags) = (Kind::Continuation, 0);
-        }
-    }
-
-    pub(super) fn announce_no_table(&mut self) {
-        self.no_table = true;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_pieces_are_put_together_and_keep_their_order() {
-        let mut received = Received::default();
-        for piece in [&b"a"[..], b"b", b"c", &[b'x'; 2000], b"d"] {
-            received.push(Bytes::copy_from_slice(piece));
-        }
-        let mut pieces = Vec::new();
-        while let Some(piece) = received.pop() {
-            pieces.push(piece.len());
-        }
-        assert_eq!(pieces, [1, 2, 2000, 1]);
-        assert!(received.is_empty());
-    }
 }

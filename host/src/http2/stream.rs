@@ -8,10 +8,12 @@ use http::StatusCode;
 use http::header::{DATE, EXPECT, HeaderMap};
 use http_body::Frame;
 
+use super::connection::Inner;
+use super::entry::{Entry, Fate, Half};
 use super::frame::{self, Kind, PAYLOAD, Reason};
 use super::head::{ResponseHead, stays_behind};
 use super::hpack::encode;
-use super::link::{Entry, Fate, Half, Inner, Link, Shared};
+use super::link::{Link, Shared};
 use crate::http1::encode::DATE_LENGTH;
 use crate::http1::lines;
 use crate::server::pace::{Minimum, Pace};
