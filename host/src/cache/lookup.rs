@@ -28,7 +28,7 @@ use crate::exchange::subject::Subject;
 pub struct Before {
     /// What [`Lookup::Load`] found, if the disk has been asked.
     pub loaded: Option<Loaded>,
-    /// When the request began to wait, if it has been told [`Waited::LookUpWaited`].
+    /// When the request began to wait, if it has been told [`Waited::LookUpWaited`](super::Waited::LookUpWaited).
     pub waited: Option<SystemTime>,
 }
 

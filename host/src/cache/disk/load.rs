@@ -18,7 +18,7 @@ use super::{Disk, Id, Name};
 /// A response that was found.
 #[derive(Debug)]
 pub(in crate::cache) struct Loaded {
-    /// What [`Object::head`] was.
+    /// What [`Object::head`](super::Object::head) was.
     pub(in crate::cache) head: Vec<u8>,
     /// Since when it is stale by decree, to the second.
     pub(in crate::cache) expired: Option<SystemTime>,

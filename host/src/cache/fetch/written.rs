@@ -10,7 +10,7 @@ use super::super::entry::Entry;
 use super::super::store::Store;
 
 /// The longest time for which the end of a response waits for the disk. After it, nobody waits for a while.
-const COMMIT: Duration = Duration::from_secs(1);
+pub(super) const COMMIT: Duration = Duration::from_secs(1);
 
 /// A response on its way to the disk.
 #[derive(Debug)]
