@@ -4,5 +4,6 @@
 static ALLOCATOR: weir::allocator::Mimalloc = weir::allocator::Mimalloc;
 
 fn main() -> std::process::ExitCode {
+    weir::allocator::forgo_huge_pages();
     weir::cli::run()
 }
