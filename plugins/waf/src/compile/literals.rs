@@ -12,6 +12,12 @@ use super::sieve::set_bit;
 /// What the table may take, in bytes.
 const TABLE_LIMIT: usize = 6 << 20;
 
+/// How many parts of a value are read at once.
+const LANES: usize = 4;
+
+/// From this length on a value is read in parts.
+const LONG: usize = 128;
+
 /// The literals of a [`Sieve`](super::sieve::Sieve), and the clauses that each fulfils.
 #[derive(Debug)]
 pub(super) struct Literals {
@@ -20,6 +26,8 @@ pub(super) struct Literals {
     /// For each state and column, the next state. A state is where its row begins.
     next: Vec<u32>,
     width: usize,
+    /// The length of the longest literal.
+    longest: usize,
     start: u32,
     /// From this state on a literal ends in each.
     first_match: u32,
@@ -51,6 +59,7 @@ impl Literals {
             columns,
             next: Vec::with_capacity(states.len() * width),
             width,
+            longest: literals.iter().map(|literal| literal.len()).max().unwrap_or_default(),
             start: *rows.get(&automaton.start_state(Anchored::No).ok()?)?,
             first_match: row(states.iter().take_while(|state| !automaton.is_match(**state)).count())?,
             starts: Vec::new(),
@@ -76,15 +85,58 @@ impl Literals {
 
     /// Adds the clauses that the literals in a value fulfil to a set.
     pub(super) fn find(&self, value: &[u8], fulfilled: &mut [u64]) {
-        let mut state = self.start;
+        let rest = if value.len() >= LONG {
+            self.find_in_lanes(value, fulfilled)
+        } else {
+            (value, self.start)
+        };
+        self.go_on(rest, fulfilled);
+    }
+
+    /// Reads four parts of a value side by side, because a state is waited for longer than it takes to look it up. Gives what is left, and
+    /// the state there.
+    ///
+    /// Parts overlap by all but one byte of the longest literal: whatever begins in the part's own bytes ends in it. What is found
+    /// twice is the same bit.
+    fn find_in_lanes<'v>(&self, value: &'v [u8], fulfilled: &mut [u64]) -> (&'v [u8], u32) {
+        let overlap = self.longest.saturating_sub(1);
+        let own = value.len().saturating_sub(overlap) / LANES;
+        let mut lanes = [&value[..0]; LANES];
+        for (at, lane) in lanes.iter_mut().enumerate() {
+            *lane = value.get(at * own..(at + 1) * own + overlap).unwrap_or_default();
+        }
+        let [a, b, c, d] = lanes;
+        let [mut in_a, mut in_b, mut in_c, mut in_d] = [self.start; LANES];
+        for (((a, b), c), d) in a.iter().zip(b).zip(c).zip(d) {
+            in_a = self.step(in_a, *a);
+            in_b = self.step(in_b, *b);
+            in_c = self.step(in_c, *c);
+            in_d = self.step(in_d, *d);
+            if in_a.max(in_b).max(in_c.max(in_d)) >= self.first_match {
+                for state in [in_a, in_b, in_c, in_d] {
+                    if state >= self.first_match {
+                        self.fulfil(state, fulfilled);
+                    }
+                }
+            }
+        }
+        (value.get(LANES * own + overlap..).unwrap_or_default(), in_d)
+    }
+
+    fn go_on(&self, (value, mut state): (&[u8], u32), fulfilled: &mut [u64]) {
         for &byte in value {
-            let cell = state as usize + usize::from(self.columns[usize::from(byte)]);
-            // Every state has all columns.
-            state = self.next.get(cell).copied().unwrap_or(self.start);
+            state = self.step(state, byte);
             if state >= self.first_match {
                 self.fulfil(state, fulfilled);
             }
         }
+    }
+
+    #[inline]
+    fn step(&self, state: u32, byte: u8) -> u32 {
+        let cell = state as usize + usize::from(self.columns[usize::from(byte)]);
+        // Every state has all columns.
+        self.next.get(cell).copied().unwrap_or(self.start)
     }
 
     /// The memory that it takes, in bytes.
@@ -92,6 +144,7 @@ impl Literals {
         size_of::<Self>() + self.next.len() * 4 + self.starts.len() * 4 + self.clauses.len() * 2
     }
 
+    #[cold]
     fn fulfil(&self, state: u32, fulfilled: &mut [u64]) {
         let at = (state - self.first_match) as usize / self.width;
         let place = |at: usize| self.starts.get(at).copied().unwrap_or_default() as usize;

@@ -241,6 +241,23 @@ mod tests {
         assert!(!excludes("(?:<a|b?)", b""));
     }
 
+    #[test]
+    fn literals_are_found_wherever_they_stand_in_a_long_value() {
+        let needs = ["<script", "xyz", "select"]
+            .map(|pattern| Needs::of_pattern(&compile(pattern, Case::AsWritten).unwrap().syntax));
+        let sieve = Sieve::new(&needs);
+        for length in [127, 128, 129, 130, 131, 132, 133, 400, 1021] {
+            assert_eq!(sifted(&sieve, &vec![b'x'; length]), [0], "{length}");
+            for at in 0..=length - 7 {
+                let mut value = vec![b'x'; length];
+                value[at..at + 7].copy_from_slice(b"<script");
+                assert_eq!(sifted(&sieve, &value), [1], "{length} {at}");
+                value[at..at + 7].copy_from_slice(b"_select");
+                assert_eq!(sifted(&sieve, &value), [4], "{length} {at}");
+            }
+        }
+    }
+
     /// The promise of this file: what is found is never excluded, by no test among many.
     #[test]
     fn no_match_is_ever_hidden() {

@@ -14,25 +14,30 @@ pub(super) fn apply(value: &[u8]) -> Vec<u8> {
         for at in 16..80 {
             words[at] = (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
         }
-        let [mut a, mut b, mut c, mut d, mut e] = state;
-        for (round, word) in words.iter().enumerate() {
-            let (mix, constant) = match round {
-                0..20 => ((b & c) | (!b & d), 0x5a82_7999),
-                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
-                40..60 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
-                _ => (b ^ c ^ d, 0xca62_c1d6),
-            };
-            let next = a
-                .rotate_left(5)
-                .wrapping_add(mix)
-                .wrapping_add(e)
-                .wrapping_add(constant)
-                .wrapping_add(*word);
-            (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
-        }
-        for (sum, word) in state.iter_mut().zip([a, b, c, d, e]) {
+        let mut chain = state;
+        let [first, second, third, fourth] = [0, 20, 40, 60].map(|from| &words[from..from + 20]);
+        rounds(&mut chain, first, 0x5a82_7999, |b, c, d| (b & c) | (!b & d));
+        rounds(&mut chain, second, 0x6ed9_eba1, |b, c, d| b ^ c ^ d);
+        rounds(&mut chain, third, 0x8f1b_bcdc, |b, c, d| (b & c) | (b & d) | (c & d));
+        rounds(&mut chain, fourth, 0xca62_c1d6, |b, c, d| b ^ c ^ d);
+        for (sum, word) in state.iter_mut().zip(chain) {
             *sum = sum.wrapping_add(word);
         }
     }
     state.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+/// Twenty rounds, which share a function and a constant.
+fn rounds(chain: &mut [u32; 5], words: &[u32], constant: u32, mix: impl Fn(u32, u32, u32) -> u32) {
+    let [mut a, mut b, mut c, mut d, mut e] = *chain;
+    for word in words {
+        let next = a
+            .rotate_left(5)
+            .wrapping_add(mix(b, c, d))
+            .wrapping_add(e)
+            .wrapping_add(constant)
+            .wrapping_add(*word);
+        (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
+    }
+    *chain = [a, b, c, d, e];
 }
