@@ -197,30 +197,17 @@ enum Part {
 }
 
 fn tx_values(plan: &Plan, tx: &mut Transaction, selector: &Selector, items: &mut Vec<Item>) {
-    let item = |key, value| match value {
-        Value::Unset => None,
-        Value::Number(number) => Some(Item {
-            variable: Variable::Tx,
-            key,
-            value: Datum::Number(number),
-        }),
-        Value::Text(text) => Some(Item {
-            variable: Variable::Tx,
-            key,
-            value: Datum::Text(text),
-        }),
-    };
     match selector {
-        Selector::Slot(slot) => return items.extend(item(Key::Slot(*slot), tx.tx.get(*slot))),
+        Selector::Slot(wanted) => return items.extend(slot(*wanted, tx.tx.get(*wanted))),
         Selector::Pattern(pattern) => {
             let found = pattern.slots().iter();
-            items.extend(found.filter_map(|slot| item(Key::Slot(*slot), tx.tx.get(*slot))));
+            items.extend(found.filter_map(|found| slot(*found, tx.tx.get(*found))));
         }
         Selector::Whole | Selector::Name(_) => {
             for (index, value) in tx.tx.slots() {
                 let key = Key::Slot(Slot::at(index));
                 if selects(plan, tx, selector, key) {
-                    items.extend(item(key, value));
+                    items.extend(in_tx(key, value));
                 }
             }
         }
@@ -228,9 +215,27 @@ fn tx_values(plan: &Plan, tx: &mut Transaction, selector: &Selector, items: &mut
     for (name, value) in tx.tx.dynamic() {
         let key = Key::Text(name);
         if selects(plan, tx, selector, key) {
-            items.extend(item(key, value));
+            items.extend(in_tx(key, value));
         }
     }
+}
+
+/// What stands in a slot of `TX`.
+pub(super) fn slot(slot: Slot, value: Value) -> Option<Item> {
+    in_tx(Key::Slot(slot), value)
+}
+
+fn in_tx(key: Key, value: Value) -> Option<Item> {
+    let value = match value {
+        Value::Unset => return None,
+        Value::Number(number) => Datum::Number(number),
+        Value::Text(text) => Datum::Text(text),
+    };
+    Some(Item {
+        variable: Variable::Tx,
+        key,
+        value,
+    })
 }
 
 fn single_value(plan: &Plan, tx: &mut Transaction, variable: Variable) -> Option<Datum> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::transaction::Transaction;
+use super::transaction::{Datum, Transaction};
 use super::tx::Value;
 use super::{expand, withheld};
 use crate::bytes::{leading_number, plain_number};
@@ -38,7 +38,7 @@ pub(super) fn apply(plan: &Plan, tx: &mut Transaction, effect: &Effect) {
         Effect::Open { collection, key } => {
             let key = expand::bytes(plan, tx, key);
             let application = &plan.settings.application;
-            tx.kept.open(*collection, application, &key, tx.services, &mut tx.texts);
+            tx.kept.open(*collection, application, &key, &mut tx.texts);
         }
         Effect::Keep {
             collection,
@@ -88,6 +88,7 @@ fn set_variable(plan: &Plan, tx: &mut Transaction, set: &SetVariable) {
 
 fn keep(plan: &Plan, tx: &mut Transaction, collection: Persistent, name: &Template, change: &KeptChange) {
     let name = expand::bytes(plan, tx, name).to_ascii_lowercase();
+    tx.kept.read(collection, tx.services, &mut tx.texts);
     let seconds = |number: i64| Duration::from_secs(number.try_into().unwrap_or(0));
     match change {
         KeptChange::Set(Change::Remove) => tx.kept.set(collection, &name, Value::Unset),
@@ -128,6 +129,13 @@ fn set_environment(plan: &Plan, tx: &mut Transaction, name: &Template, value: Op
 }
 
 fn assigned(plan: &Plan, tx: &mut Transaction, template: &Template) -> Value {
+    match expand::datum(plan, tx, template) {
+        Some(Datum::Number(number)) => return Value::Number(number),
+        Some(Datum::Text(text)) => {
+            return plain_number(tx.texts.get(text)).map_or(Value::Text(text), Value::Number);
+        }
+        None => {}
+    }
     let text = expand::bytes(plan, tx, template);
     match plain_number(&text) {
         Some(number) => Value::Number(number),

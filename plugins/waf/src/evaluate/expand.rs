@@ -6,7 +6,8 @@ use super::collect;
 use super::texts::TextId;
 use super::transaction::{Datum, Item, Transaction};
 use crate::bytes::leading_number;
-use crate::compile::plan::{Part, Plan, Target, Template};
+use crate::compile::plan::{Part, Plan, Selector, Subject, Target, Template};
+use crate::variables::Variable;
 
 /// The most that an expanded text may be, in bytes; the rest is cut off.
 const MOST: usize = 8 << 10;
@@ -35,14 +36,8 @@ pub(super) fn bytes<'t>(plan: &Plan, tx: &mut Transaction, template: &'t Templat
 
 /// The same, kept among the texts of the transaction; of a single macro that is what it stands for.
 pub(super) fn text(plan: &Plan, tx: &mut Transaction, template: &Template) -> TextId {
-    if let [Part::Macro(target)] = template.parts.as_slice() {
-        let Some(item) = first(plan, tx, target) else {
-            return TextId::EMPTY;
-        };
-        let text = collect::text(tx, item.value);
-        if tx.texts.get(text).len() <= MOST {
-            return text;
-        }
+    if let Some(datum) = datum(plan, tx, template) {
+        return collect::text(tx, datum);
     }
     let text = bytes(plan, tx, template);
     tx.texts.push(&text)
@@ -50,17 +45,34 @@ pub(super) fn text(plan: &Plan, tx: &mut Transaction, template: &Template) -> Te
 
 /// The text as a number, without writing out what is one already.
 pub(super) fn number(plan: &Plan, tx: &mut Transaction, template: &Template) -> i64 {
-    if let [Part::Macro(target)] = template.parts.as_slice() {
-        return match first(plan, tx, target).map(|item| item.value) {
-            Some(Datum::Number(number)) => number,
-            Some(Datum::Text(text)) => leading_number(tx.texts.get(text)),
-            None => 0,
-        };
+    match datum(plan, tx, template) {
+        Some(Datum::Number(number)) => number,
+        Some(Datum::Text(text)) => leading_number(tx.texts.get(text)),
+        None => leading_number(&bytes(plan, tx, template)),
     }
-    leading_number(&bytes(plan, tx, template))
+}
+
+/// The value of a text that is nothing but one macro, as [`text`] gives it, but with its number not written out.
+pub(super) fn datum(plan: &Plan, tx: &mut Transaction, template: &Template) -> Option<Datum> {
+    let [Part::Macro(target)] = template.parts.as_slice() else {
+        return None;
+    };
+    let datum = first(plan, tx, target).map_or(Datum::Text(TextId::EMPTY), |item| item.value);
+    match datum {
+        Datum::Text(text) if tx.texts.get(text).len() > MOST => None,
+        datum => Some(datum),
+    }
 }
 
 fn first(plan: &Plan, tx: &mut Transaction, target: &Target) -> Option<Item> {
+    if let (Variable::Tx, Selector::Slot(slot), Subject::Values, []) = (
+        target.variable,
+        &target.selector,
+        target.subject,
+        target.excluded.as_slice(),
+    ) {
+        return collect::slot(*slot, tx.tx.get(*slot));
+    }
     let mut items = std::mem::take(&mut tx.expansion);
     items.clear();
     collect::collect(plan, tx, target, &mut items);

@@ -46,6 +46,14 @@ pub(super) struct Ticket {
 }
 
 impl Memo {
+    /// Knows nothing. Sets have so many words.
+    pub(super) fn of_words(words: usize) -> Self {
+        Self {
+            words,
+            ..Self::default()
+        }
+    }
+
     /// Forgets everything. Sets have so many words from now on.
     pub(super) fn reset(&mut self, words: usize) {
         self.places.clear();

@@ -22,7 +22,7 @@ pub(super) fn named(
     variable: Variable,
     wanted: Option<&[u8]>,
 ) -> Vec<(Vec<u8>, Datum)> {
-    let kept = |collection| kept(plan, tx, collection, wanted);
+    let mut kept = |collection| kept(plan, tx, collection, wanted);
     match variable {
         Variable::Env => tx
             .environment
@@ -113,7 +113,8 @@ fn number(number: u64) -> Option<Datum> {
     i64::try_from(number).ok().map(Datum::Number)
 }
 
-fn kept(plan: &Plan, tx: &Transaction, collection: Persistent, wanted: Option<&[u8]>) -> Vec<(Vec<u8>, Datum)> {
+fn kept(plan: &Plan, tx: &mut Transaction, collection: Persistent, wanted: Option<&[u8]>) -> Vec<(Vec<u8>, Datum)> {
+    tx.kept.read(collection, tx.services, &mut tx.texts);
     let timeout = plan.settings.collection_timeout;
     let values = match wanted {
         Some(name) => {

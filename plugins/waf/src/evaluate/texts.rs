@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::memo::{self, Memo};
 use crate::bytes::ByteSet;
 use crate::compile::screens::Side;
 use crate::compile::sieve::Sieve;
@@ -26,6 +27,8 @@ pub(super) struct Texts {
     derived: Vec<Derived>,
     /// What sieves said about texts.
     sifted: Vec<u64>,
+    /// Digests of values that come again, of this and earlier transactions.
+    digests: Memo,
     limit: usize,
     room: Room,
     unicode_map: Option<Arc<UnicodeMap>>,
@@ -61,6 +64,9 @@ struct Derived {
     next: Option<u32>,
 }
 
+/// Room for the longest digest, in bytes.
+const DIGEST: usize = 24;
+
 /// What a text costs beside its bytes.
 const OVERHEAD: usize = size_of::<Text>() + size_of::<Derived>();
 
@@ -81,6 +87,7 @@ impl Default for Texts {
             texts: Vec::new(),
             derived: Vec::new(),
             sifted: Vec::new(),
+            digests: Memo::of_words(DIGEST / 8),
             limit: usize::MAX,
             room: Room::Enough,
             unicode_map: None,
@@ -222,9 +229,12 @@ impl Texts {
             }
             next = derived.next;
         }
-        let result = match known.apply(self.get(id), &present, self.unicode_map.as_deref()) {
-            Transformed::Unchanged => id,
-            Transformed::Changed(value) => self.push(&value),
+        let result = match known.digest_length() {
+            Some(length) => self.digest(id, transformation, length),
+            None => match known.apply(self.get(id), &present, self.unicode_map.as_deref()) {
+                Transformed::Unchanged => id,
+                Transformed::Changed(value) => self.push(&value),
+            },
         };
         let at = self.derived.len() as u32;
         if let Some(text) = self.texts.get_mut(id.0 as usize) {
@@ -236,6 +246,32 @@ impl Texts {
             text.derived = Some(at);
         }
         result
+    }
+
+    /// What a transformation that makes a digest of this length makes of a text: rule sets ask for one of each client's `User-Agent`,
+    /// and of those there are few.
+    fn digest(&mut self, id: TextId, transformation: usize, length: usize) -> TextId {
+        let mut digests = std::mem::take(&mut self.digests);
+        let (value, class) = (self.get(id), transformation as u32);
+        let mut digest = [0; DIGEST];
+        let (words, _) = digest.as_chunks_mut::<8>();
+        let known = Some(value).filter(|value| value.len() <= memo::LONGEST);
+        if let Some((_, known)) = known.and_then(|value| digests.find(class, value)) {
+            for (word, known) in words.iter_mut().zip(known) {
+                *word = known.to_le_bytes();
+            }
+        } else {
+            let made = transformations::ALL
+                .get(transformation)
+                .map(|known| known.result(value));
+            for (place, byte) in words.as_flattened_mut().iter_mut().zip(made.unwrap_or_default()) {
+                *place = byte;
+            }
+            let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+            digests.keep(class, value, &words);
+        }
+        self.digests = digests;
+        self.push(digest.get(..length).unwrap_or_default())
     }
 
     /// What a chain of transformations makes of a text. The last chain that was asked for is remembered with the text, because
@@ -295,6 +331,32 @@ mod tests {
         assert_eq!(texts.transformed(text, lowercase), small);
         assert_eq!(texts.transformed(small, lowercase), small, "nothing left to change");
         assert_eq!(texts.texts.len(), 3, "with the empty one");
+    }
+
+    #[test]
+    fn a_digest_is_the_same_the_second_time() {
+        let mut texts = Texts::default();
+        for name in ["sha1", "md5"] {
+            let transformation = transformations::find(name).unwrap();
+            for value in [
+                &b""[..],
+                b"Mozilla/5.0",
+                b"wrk/4",
+                b"wrk/4",
+                b"Mozilla/5.0",
+                &[b'x'; 300],
+            ] {
+                texts.clear();
+                let text = texts.push(value);
+                let digest = texts.transformed(text, transformation);
+                let expected = transformations::ALL[transformation].result(value);
+                assert_eq!(texts.get(digest), expected, "{name} {value:?}");
+                assert_eq!(
+                    Some(expected.len()),
+                    transformations::ALL[transformation].digest_length()
+                );
+            }
+        }
     }
 
     #[test]

@@ -172,6 +172,16 @@ impl Transformation {
         }
     }
 
+    /// How long the digests are that it makes, in bytes; nothing where it makes none.
+    #[must_use]
+    pub fn digest_length(&self) -> Option<usize> {
+        match self.name {
+            "md5" => Some(16),
+            "sha1" => Some(20),
+            _ => None,
+        }
+    }
+
     /// The result for any value, also one that it does not concern.
     #[must_use]
     pub fn result(&self, value: &[u8]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Collections that outlive a transaction (`IP`, `GLOBAL`, `RESOURCE`, `SESSION`, `USER`): opened by `initcol`, changed by
 //! `setvar`, `expirevar` and `deprecatevar`, and written back when the transaction is over.
 //!
-//! A collection is one entry of the store. It is read when it is opened. Transactions that run at the same time change copies of
+//! A collection is one entry of the store. It is read when a rule first asks for it, which for most requests is never. Transactions that run at the same time change copies of
 //! their own; what each has added to a number is added to what is there when it is written back. Of two that are written back at
 //! the same moment by two workers one can be lost: the store has no compare-and-set.
 
@@ -30,7 +30,10 @@ const MOST_KEY: usize = 512;
 
 /// The collections that one transaction has opened.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Vec<Opened>);
+pub(super) struct Kept {
+    open: Vec<Opened>,
+    read: Vec<Collection>,
+}
 
 /// A collection that is open.
 #[derive(Debug)]
@@ -40,6 +43,12 @@ struct Opened {
     entry: Vec<u8>,
     /// As the rule says it.
     key: TextId,
+}
+
+/// A collection that was read.
+#[derive(Debug)]
+struct Collection {
+    opened: Opened,
     /// What came from the store: no value in it is past its end.
     form: Form,
     age: Age,
@@ -72,21 +81,33 @@ enum Change {
 
 impl Kept {
     /// Opens a collection, unless it is open.
-    pub(super) fn open(
-        &mut self,
-        collection: Persistent,
-        application: &str,
-        key: &[u8],
-        services: &dyn Services,
-        texts: &mut Texts,
-    ) {
-        if self.get(collection).is_some() {
+    pub(super) fn open(&mut self, collection: Persistent, application: &str, key: &[u8], texts: &mut Texts) {
+        if self.key(collection).is_some() {
             return;
         }
         let key = key.get(..MOST_KEY).unwrap_or(key);
-        let entry = entry(collection, application, key);
+        self.open.push(Opened {
+            collection,
+            entry: entry(collection, application, key),
+            key: texts.push(key),
+        });
+    }
+
+    /// Reads a collection that is open and was not read yet. To be called before anything below.
+    pub(super) fn read(&mut self, collection: Persistent, services: &dyn Services, texts: &mut Texts) {
+        let Some(at) = self.open.iter().position(|opened| opened.collection == collection) else {
+            return;
+        };
+        if self.get(collection).is_some() {
+            return;
+        }
+        let Some(opened) = self.open.get_mut(at) else { return };
+        let opened = Opened {
+            entry: std::mem::take(&mut opened.entry),
+            ..*opened
+        };
         let now = services.now().as_secs();
-        let known = services.load(&entry).and_then(|bytes| Form::read(&bytes, now));
+        let known = services.load(&opened.entry).and_then(|bytes| Form::read(&bytes, now));
         let age = if known.is_some() { Age::Known } else { Age::New };
         let form = known.unwrap_or(Form {
             created: now,
@@ -104,10 +125,8 @@ impl Kept {
                 end: item.end,
             })
             .collect();
-        self.0.push(Opened {
-            collection,
-            entry,
-            key: texts.push(key),
+        self.read.push(Collection {
+            opened,
             form,
             age,
             variables,
@@ -116,15 +135,17 @@ impl Kept {
 
     /// The key under which a collection is open.
     pub(super) fn key(&self, collection: Persistent) -> Option<TextId> {
-        self.get(collection).map(|opened| opened.key)
+        let mut open = self.open.iter();
+        open.find(|opened| opened.collection == collection)
+            .map(|opened| opened.key)
     }
 
     /// The names and values of a collection; nothing where it is not open.
     pub(super) fn values(&self, collection: Persistent, timeout: Duration) -> Vec<(Vec<u8>, Value)> {
-        let Some(opened) = self.get(collection) else {
+        let Some(known) = self.get(collection) else {
             return Vec::new();
         };
-        opened
+        known
             .values(timeout)
             .map(|(name, value)| (name.to_vec(), value))
             .collect()
@@ -181,7 +202,7 @@ impl Kept {
         services: &dyn Services,
         texts: &Texts,
     ) {
-        let Some(updated) = self.get(collection).map(|opened| opened.form.updated) else {
+        let Some(updated) = self.get(collection).map(|known| known.form.updated) else {
             return;
         };
         let passed = services.now().as_secs().saturating_sub(updated) / period.as_secs().max(1);
@@ -200,59 +221,65 @@ impl Kept {
 
     /// Writes back what has changed.
     pub(super) fn write_back(&mut self, timeout: Duration, services: &dyn Services, texts: &Texts) {
-        for opened in std::mem::take(&mut self.0) {
+        self.open.clear();
+        for known in std::mem::take(&mut self.read) {
             let changed = |variable: &&Variable| variable.change != Change::Nothing;
-            if !opened.variables.iter().any(|variable| changed(&variable)) {
+            if !known.variables.iter().any(|variable| changed(&variable)) {
                 continue;
             }
             let now = services.now().as_secs();
-            let there = services.load(&opened.entry).and_then(|bytes| Form::read(&bytes, now));
+            let there = services
+                .load(&known.opened.entry)
+                .and_then(|bytes| Form::read(&bytes, now));
             let mut form = there.unwrap_or(Form {
-                created: opened.form.created,
+                created: known.form.created,
                 items: Vec::new(),
-                ..opened.form
+                ..known.form
             });
-            for variable in opened.variables.iter().filter(changed) {
+            for variable in known.variables.iter().filter(changed) {
                 merge(&mut form.items, variable, texts);
             }
             form.updated = now;
             form.updates += 1;
-            services.store(&opened.entry, &form.write(), timeout);
+            services.store(&known.opened.entry, &form.write(), timeout);
         }
     }
 
-    fn get(&self, collection: Persistent) -> Option<&Opened> {
-        self.0.iter().find(|opened| opened.collection == collection)
+    fn get(&self, collection: Persistent) -> Option<&Collection> {
+        self.read.iter().find(|known| known.opened.collection == collection)
+    }
+
+    fn get_mut(&mut self, collection: Persistent) -> Option<&mut Collection> {
+        self.read.iter_mut().find(|known| known.opened.collection == collection)
     }
 
     fn known(&mut self, collection: Persistent, name: &[u8]) -> Option<&mut Variable> {
-        let opened = self.0.iter_mut().find(|opened| opened.collection == collection)?;
         let named = |variable: &&mut Variable| *variable.name == *name && variable.value != Value::Unset;
-        opened.variables.iter_mut().find(named)
+        self.get_mut(collection)?.variables.iter_mut().find(named)
     }
 
     /// The variable of that name, in small letters; made where there is none and room for it.
     fn variable(&mut self, collection: Persistent, name: &[u8]) -> Option<&mut Variable> {
-        let opened = self.0.iter_mut().find(|opened| opened.collection == collection)?;
-        let at = opened.variables.iter().position(|variable| *variable.name == *name);
+        let variables = &mut self.get_mut(collection)?.variables;
+        let at = variables.iter().position(|variable| *variable.name == *name);
         let at = match at {
             Some(at) => at,
-            None if opened.variables.len() < MOST_VALUES && name.len() <= MOST_NAME => {
-                opened.variables.push(Variable {
+            None if variables.len() < MOST_VALUES && name.len() <= MOST_NAME => {
+                variables.push(Variable {
                     name: name.into(),
                     value: Value::Unset,
                     change: Change::Nothing,
                     end: None,
                 });
-                opened.variables.len() - 1
+                variables.len() - 1
             }
             None => return None,
         };
-        opened.variables.get_mut(at)
+        variables.get_mut(at)
     }
 }
 
-impl Opened {
+impl Collection {
     /// What is known of the collection itself, and what is set in it.
     fn values(&self, timeout: Duration) -> impl Iterator<Item = (&[u8], Value)> {
         let form = &self.form;
@@ -261,7 +288,7 @@ impl Opened {
         let of_itself: [(&[u8], Value); 7] = [
             (b"create_time", number(form.created)),
             (b"is_new", number(u64::from(self.age == Age::New))),
-            (b"key", Value::Text(self.key)),
+            (b"key", Value::Text(self.opened.key)),
             (b"last_update_time", number(form.updated)),
             (b"timeout", number(timeout.as_secs())),
             (b"update_counter", number(form.updates)),
@@ -336,7 +363,8 @@ mod tests {
 
     fn opened(world: &World, texts: &mut Texts) -> Kept {
         let mut kept = Kept::default();
-        kept.open(Persistent::Ip, "default", b"192.0.2.1", world, texts);
+        kept.open(Persistent::Ip, "default", b"192.0.2.1", texts);
+        kept.read(Persistent::Ip, world, texts);
         kept
     }
 
