@@ -5,7 +5,8 @@
 
 Runs Debian's slowhttptest against Weir in four ways (slow heads, slow bodies, slow reading, ranges) while one client asks a hundred times
 a second over a new connection each, as it did before the attack. The origin is nginx. The column of connections counts Weir's descriptors
-before the asking begins. Needs slowhttptest, nginx, and twice as many file descriptors as connections.
+before the asking begins. The last column is what the client notices when another server on this machine is attacked in that way: the
+attacker needs a processor too. Needs slowhttptest, nginx, and twice as many file descriptors as connections.
 """
 
 import argparse
@@ -37,35 +38,46 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:
         origin = free_port()
-        nginx = start_nginx(Path(folder), origin)
+        Path(folder, "another").mkdir()
+        another = free_port()
+        servers = [start_nginx(Path(folder), origin), start_nginx(Path(folder, "another"), another)]
         try:
-            attack_all(options, origin)
+            attack_all(options, origin, another)
         finally:
-            nginx.terminate()
-            nginx.wait()
+            for server in servers:
+                server.terminate()
+                server.wait()
 
 
-def attack_all(options, origin):
-    print("| attack | connections | answered | failed | median | 99th percentile | calm 99th |\n|---|---:|---:|---:|---:|---:|---:|")
+def attack_all(options, origin, another):
+    print("| attack | connections | answered | failed | median | 99th percentile | calm 99th | 99th, another attacked |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for name, attack in ATTACKS.items():
         with tempfile.TemporaryDirectory() as folder:
             port = free_port()
             process = start_weir(Path(folder), port, origin, options)
             try:
                 calm, _ = others(port, options.seconds / 2)
-                attacker = subprocess.Popen(
-                    ["slowhttptest", *attack, "-c", str(options.connections), "-r", "2000", "-l", str(options.seconds + 7),
-                     "-u", f"http://127.0.0.1:{port}/index.html", "-p", "3"],
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                time.sleep(7)
-                held = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
-                times, failed = others(port, options.seconds)
-                attacker.kill()
-                attacker.wait()
-                print(f"| {name} | {held} | {len(times)} | {failed} | {at(times, 0.5)} | {at(times, 0.99)} | {at(calm, 0.99)} |", flush=True)
+                beside, _, _ = others_under(attack, another, port, process, options)
+                times, failed, held = others_under(attack, port, port, process, options)
+                print(f"| {name} | {held} | {len(times)} | {failed} | {at(times, 0.5)} | {at(times, 0.99)} | {at(calm, 0.99)} | {at(beside, 0.99)} |", flush=True)
             finally:
                 process.terminate()
                 process.wait()
+
+
+def others_under(attack, attacked, port, weir, options):
+    """What others get while the server at a port is attacked, and how many descriptors Weir then has."""
+    attacker = subprocess.Popen(
+        ["slowhttptest", *attack, "-c", str(options.connections), "-r", "2000", "-l", str(options.seconds + 7),
+         "-u", f"http://127.0.0.1:{attacked}/index.html", "-p", "3"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(7)
+    held = len(list(Path(f"/proc/{weir.pid}/fd").iterdir()))
+    times, failed = others(port, options.seconds)
+    attacker.kill()
+    attacker.wait()
+    return times, failed, held
 
 
 def start_nginx(folder, port):
