@@ -1,6 +1,12 @@
 //! Passing over rules must never change what is found: every payload of the OWASP Core Rule Set's own tests, as it is and
 //! mutated, is judged twice, by the screened plan and by one in which every rule looks at every value, and both must say the
 //! same. Case folding, short alternatives and values at the edge of a length are where screens could lose matches.
+//!
+//! A sample is judged unless `WEIR_EXHAUSTIVE` is set. All of it takes some minutes:
+//!
+//! ```text
+//! WEIR_EXHAUSTIVE=1 cargo test --release -p weir-waf --test screens
+//! ```
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
