@@ -226,15 +226,10 @@ pub(super) fn slot(slot: Slot, value: Value) -> Option<Item> {
 }
 
 fn in_tx(key: Key, value: Value) -> Option<Item> {
-    let value = match value {
-        Value::Unset => return None,
-        Value::Number(number) => Datum::Number(number),
-        Value::Text(text) => Datum::Text(text),
-    };
     Some(Item {
         variable: Variable::Tx,
         key,
-        value,
+        value: value.datum()?,
     })
 }
 

@@ -130,16 +130,15 @@ fn set_environment(plan: &Plan, tx: &mut Transaction, name: &Template, value: Op
 
 fn assigned(plan: &Plan, tx: &mut Transaction, template: &Template) -> Value {
     match expand::datum(plan, tx, template) {
-        Some(Datum::Number(number)) => return Value::Number(number),
-        Some(Datum::Text(text)) => {
-            return plain_number(tx.texts.get(text)).map_or(Value::Text(text), Value::Number);
+        Some(Datum::Number(number)) => Value::Number(number),
+        Some(Datum::Text(text)) => plain_number(tx.texts.get(text)).map_or(Value::Text(text), Value::Number),
+        None => {
+            let text = expand::bytes(plan, tx, template);
+            match plain_number(&text) {
+                Some(number) => Value::Number(number),
+                None => Value::Text(tx.texts.push(&text)),
+            }
         }
-        None => {}
-    }
-    let text = expand::bytes(plan, tx, template);
-    match plain_number(&text) {
-        Some(number) => Value::Number(number),
-        None => Value::Text(tx.texts.push(&text)),
     }
 }
 

@@ -126,11 +126,7 @@ fn kept(plan: &Plan, tx: &mut Transaction, collection: Persistent, wanted: Optio
         }
         None => tx.kept.values(collection, timeout),
     };
-    let datum = |(name, value)| match value {
-        Value::Unset => None,
-        Value::Number(number) => Some((name, Datum::Number(number))),
-        Value::Text(text) => Some((name, Datum::Text(text))),
-    };
+    let datum = |(name, value): (Vec<u8>, Value)| Some((name, value.datum()?));
     values.into_iter().filter_map(datum).collect()
 }
 

@@ -1,6 +1,7 @@
 //! `TX`: what rules keep for the time of a transaction.
 
 use super::texts::{TextId, Texts};
+use super::transaction::Datum;
 use crate::compile::names::{Names, Slot};
 
 /// How many names rules may make up while they run (`setvar:tx.%{...}`), beside those that they mention.
@@ -13,6 +14,17 @@ pub(super) enum Value {
     Unset,
     Number(i64),
     Text(TextId),
+}
+
+impl Value {
+    /// The same for those who look at values; nothing where there is none.
+    pub(super) fn datum(self) -> Option<Datum> {
+        match self {
+            Self::Unset => None,
+            Self::Number(number) => Some(Datum::Number(number)),
+            Self::Text(text) => Some(Datum::Text(text)),
+        }
+    }
 }
 
 /// The values in `TX`.

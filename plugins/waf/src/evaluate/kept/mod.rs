@@ -1,9 +1,10 @@
 //! Collections that outlive a transaction (`IP`, `GLOBAL`, `RESOURCE`, `SESSION`, `USER`): opened by `initcol`, changed by
 //! `setvar`, `expirevar` and `deprecatevar`, and written back when the transaction is over.
 //!
-//! A collection is one entry of the store. It is read when a rule first asks for it, which for most requests is never. Transactions that run at the same time change copies of
-//! their own; what each has added to a number is added to what is there when it is written back. Of two that are written back at
-//! the same moment by two workers one can be lost: the store has no compare-and-set.
+//! A collection is one entry of the store. It is read when a rule first asks for it, which for most requests is never.
+//! Transactions that run at the same time change copies of their own; what each has added to a number is added to what is there
+//! when it is written back. Of two that are written back at the same moment by two workers one can be lost: the store has no
+//! compare-and-set.
 
 mod form;
 #[cfg(test)]
@@ -95,13 +96,13 @@ impl Kept {
 
     /// Reads a collection that is open and was not read yet. To be called before anything below.
     pub(super) fn read(&mut self, collection: Persistent, services: &dyn Services, texts: &mut Texts) {
-        let Some(at) = self.open.iter().position(|opened| opened.collection == collection) else {
-            return;
-        };
         if self.get(collection).is_some() {
             return;
         }
-        let Some(opened) = self.open.get_mut(at) else { return };
+        let mut open = self.open.iter_mut();
+        let Some(opened) = open.find(|opened| opened.collection == collection) else {
+            return;
+        };
         let opened = Opened {
             entry: std::mem::take(&mut opened.entry),
             ..*opened
