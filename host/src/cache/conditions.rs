@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use smallvec::SmallVec;
 
+use super::dates;
 use super::head::Head;
 use super::ranges::{Boundary, Parts};
 
@@ -69,11 +70,7 @@ impl Conditions {
             let etag = stored.get(&ETAG);
             return asked.starts_with(b"\"") && etag == Some(asked);
         }
-        let Some(asked) = validator
-            .to_str()
-            .ok()
-            .and_then(|asked| httpdate::parse_http_date(asked.trim()).ok())
-        else {
+        let Some(asked) = dates::parse(asked) else {
             return false;
         };
         // §8.8.2.2: two versions of one second have one Last-Modified, so that it says nothing about the last second.
@@ -96,10 +93,11 @@ impl Conditions {
             let etag = stored.get(&ETAG);
             return self.none_match.iter().any(|list| names(list.as_bytes(), etag));
         }
-        let Some(since) = self.modified_since.as_ref().and_then(|since| since.to_str().ok()) else {
-            return false;
-        };
-        let Ok(since) = httpdate::parse_http_date(since.trim()) else {
+        let Some(since) = self
+            .modified_since
+            .as_ref()
+            .and_then(|since| dates::parse(since.as_bytes()))
+        else {
             return false;
         };
         // RFC 9111 §4.3.2: without a Last-Modified, the response's Date stands in for it.

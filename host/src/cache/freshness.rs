@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{AGE, DATE, EXPIRES, HeaderName, LAST_MODIFIED};
 use http::{HeaderMap, StatusCode};
 
+use super::dates;
 use super::directives::{self, Response, Source};
 use super::span::{Moment, Span};
 use crate::config::CacheRules;
@@ -82,14 +83,9 @@ pub(super) fn heuristically_cacheable(status: StatusCode) -> bool {
     )
 }
 
-/// A date of a header: the first line, in any of the three formats (RFC 9110 §5.6.7).
+/// A date of a header: the first line.
 pub(super) fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
-    parse_date(headers.get(name)?.as_bytes())
-}
-
-/// A date as a field has it.
-pub(super) fn parse_date(value: &[u8]) -> Option<SystemTime> {
-    httpdate::parse_http_date(std::str::from_utf8(value).ok()?.trim()).ok()
+    dates::parse(headers.get(name)?.as_bytes())
 }
 
 /// Whether a response says itself how long it is fresh (§4.2.1).
@@ -116,10 +112,10 @@ fn lifetime(
     }
     if counts_expires(headers, control) {
         // An invalid date, `0` above all, is a time in the past (§5.3); the earliest of several counts.
-        let expires = headers.get_all(EXPIRES).iter().map(|value| {
-            let value = value.to_str().ok()?;
-            Some(since(date, httpdate::parse_http_date(value.trim()).ok()?))
-        });
+        let expires = headers
+            .get_all(EXPIRES)
+            .iter()
+            .map(|value| Some(since(date, dates::parse(value.as_bytes())?)));
         return expires.min().flatten().unwrap_or_default();
     }
     if is_negative(status) && !rules.negative.is_zero() {

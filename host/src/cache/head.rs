@@ -12,8 +12,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
+use super::dates;
 use super::directives;
-use super::freshness;
 use super::status::CACHE_STATUS;
 use super::tags::{CACHE_TAG, SURROGATE_KEY};
 use crate::config::Tags;
@@ -93,9 +93,9 @@ impl Head {
         HeaderValue::from_bytes(self.get(name)?).ok()
     }
 
-    /// A date among the fields, in any of the three formats.
+    /// A date among the fields.
     pub(super) fn date(&self, name: &HeaderName) -> Option<SystemTime> {
-        freshness::parse_date(self.get(name)?)
+        dates::parse(self.get(name)?)
     }
 
     /// The fields for whoever changes them or hands them on one by one.

@@ -37,6 +37,7 @@ mod arrival;
 pub mod bans;
 mod body;
 mod conditions;
+mod dates;
 mod directives;
 mod disk;
 mod entry;

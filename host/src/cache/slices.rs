@@ -22,11 +22,11 @@ use serde::Serialize;
 use super::Cache;
 use super::body::Body;
 use super::conditions;
+use super::dates;
 use super::directives::FOR_EVER;
 use super::entry::{Entry, Hit, Marks, Served};
 use super::fetch::Fetch;
 use super::flight::Landing;
-use super::freshness::parse_date;
 use super::head::Head;
 use super::key::Key;
 use super::lookup::DISGUISES;
@@ -124,7 +124,7 @@ fn is_strong(headers: &HeaderMap) -> bool {
     match bytes(ETAG) {
         Some(tag) => tag.starts_with(b"\""),
         None => {
-            let date = |name| parse_date(bytes(name)?);
+            let date = |name| dates::parse(bytes(name)?);
             match (date(LAST_MODIFIED), date(DATE)) {
                 (Some(modified), Some(date)) => modified + Duration::from_secs(60) <= date,
                 _ => false,

@@ -73,6 +73,16 @@ fn section_5_3_expires() {
         row("Sun, 21 Nov 2286 04:46:39 GMT", Cache),
         row("Thursday, 18-Aug-50 02:01:18 GMT", Cache),
         row("Thu Aug 18 02:01:18 2050", Cache),
+        // §4.2: the formats in any case, and no zone but GMT.
+        row("THU, 18 Aug 2050 02:01:18 GMT", Cache),
+        row("Thu, 18 AUG 2050 02:01:18 GMT", Cache),
+        row("Thu, 18 Aug 2050 02:01:18 gMT", Cache),
+        row("thursday, 18-aug-50 02:01:18 gmt", Cache),
+        row("thu aug 18 02:01:18 2050", Cache),
+        // The 18th is a Thursday. What the name of the day says, the rest says better.
+        row("Mon, 18 Aug 2050 02:01:18 GMT", Cache),
+        row("Thu Aug  8 02:01:18 2050", Cache),
+        row("Thu, 31 Jun 2050 02:01:18 GMT", Validation),
         row("0", Validation),
         row("-1", Validation),
         row("", Validation),

@@ -81,5 +81,7 @@ fn section_13_1_5_if_range_and_other_conditions() {
         row("If-None-Match", "\"a\"", 304),
         row("If-None-Match", "\"b\"", 206),
         row("If-Modified-Since", PAST, 304),
+        row("If-Modified-Since", "THU, 01 JAN 2015 00:00:00 gmt", 304),
+        row("If-Modified-Since", "Thursday, 01-Jan-15 00:00:00 GMT", 304),
     ]);
 }
