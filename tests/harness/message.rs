@@ -143,6 +143,36 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
     }
 
+    /// The parts of a `multipart/byteranges` content (RFC 9110 §14.6): the `Content-Range` of each, and its bytes.
+    pub fn byteranges(&self) -> Vec<(String, Vec<u8>)> {
+        let kind = self.headers.get("content-type").unwrap_or_default();
+        let boundary = kind.strip_prefix("multipart/byteranges; boundary=");
+        let delimiter = format!("\r\n--{}", boundary.unwrap_or_else(|| panic!("no parts, but {kind}")));
+        let (mut parts, mut rest) = (Vec::new(), self.body.as_slice());
+        while let Some(at) = rest
+            .windows(delimiter.len())
+            .position(|bytes| bytes == delimiter.as_bytes())
+        {
+            parts.push(&rest[..at]);
+            rest = &rest[at + delimiter.len()..];
+        }
+        assert_eq!(
+            (parts.first(), rest),
+            (Some(&&b""[..]), &b"--\r\n"[..]),
+            "what stands around the parts"
+        );
+        let part = |mut bytes: &[u8]| {
+            let empty = read_line(&mut bytes).expect("a line behind the delimiter");
+            assert_eq!(empty.as_deref(), Some(""));
+            let headers = Headers::read(&mut bytes).expect("the head of a part");
+            (
+                headers.get("content-range").unwrap_or_default().to_owned(),
+                bytes.to_vec(),
+            )
+        };
+        parts.into_iter().skip(1).map(part).collect()
+    }
+
     /// The response on the wire, with `Content-Length` unless its headers frame it already.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = format!("HTTP/1.1 {} Status\r\n", self.status).into_bytes();

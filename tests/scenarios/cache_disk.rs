@@ -136,6 +136,12 @@ fn large_bodies_stay_on_the_disk_and_stream_from_there() {
     });
     let part = proxy.fetch(&Request::get("/").header("Range", "bytes=2000000-2000003"));
     assert_eq!((part.status, part.text_body().as_str()), (206, "xxxx"));
+    let parts = proxy.fetch(&Request::get("/").header("Range", "bytes=3000000-,5-1000004"));
+    let expected = [
+        ("bytes 3000000-3145727/3145728".to_owned(), vec![b'x'; 145_728]),
+        ("bytes 5-1000004/3145728".to_owned(), vec![b'x'; 1_000_000]),
+    ];
+    assert!(parts.status == 206 && parts.byteranges() == expected);
     let before = proxy.memory();
     // Clients that do not read: what they are owed stays on the disk.
     let mut slow: Vec<_> = (0..40).map(|_| proxy.connect()).collect();

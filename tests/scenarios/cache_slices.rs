@@ -107,6 +107,32 @@ fn a_range_fetches_only_the_slices_that_it_touches_and_that_are_missing() {
 }
 
 #[test]
+fn several_ranges_take_the_slices_that_they_touch_and_no_others() {
+    let version = Arc::new(AtomicU64::new(1));
+    let origin = origin(&version);
+    let proxy = slicing(&origin);
+    // Within a slice and backwards in it, over an edge, and the end.
+    let wanted = [
+        3 * SLICE + 500..3 * SLICE + 510,
+        3 * SLICE + 5..3 * SLICE + 10,
+        12 * SLICE - 3..12 * SLICE + 4,
+        TOTAL - 10..TOTAL,
+    ];
+    let list = wanted.iter().map(|range| format!("{}-{}", range.start, range.end - 1));
+    let list = format!("bytes={}", list.collect::<Vec<_>>().join(","));
+    let expected = wanted.map(|range| {
+        let said = format!("bytes {}-{}/{TOTAL}", range.start, range.end - 1);
+        (said, bytes(1, range))
+    });
+    for _ in 0..2 {
+        let several = ask(&proxy, &list);
+        assert_eq!((several.status, several.headers.get("etag")), (206, Some("\"1\"")));
+        assert_eq!(several.byteranges(), expected);
+        assert_eq!(asked_for(&origin), [3, 11, 12, TOTAL / SLICE]);
+    }
+}
+
+#[test]
 fn the_whole_is_put_together_of_slices() {
     let version = Arc::new(AtomicU64::new(3));
     let origin = origin(&version);

@@ -1,5 +1,6 @@
 //! One stored response, ready to be served.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -16,7 +17,7 @@ use super::conditions::Conditions;
 use super::footprint::allocated;
 use super::head::{self, Head};
 use super::policy::Policy;
-use super::ranges::{self, Parts};
+use super::ranges::{self, Parts, Piece};
 use super::slices::Slices;
 use super::status::Status;
 use super::variant::Variant;
@@ -82,9 +83,7 @@ impl Hit {
             Sends::NotModified
         } else {
             let parts = body.length().map(|length| conditions.parts(*status, head, length));
-            // Several parts are put together from what is at hand.
-            let at_hand = |parts: &Parts| !matches!(parts, Parts::Many(..)) || self.entry.bytes().is_some();
-            Sends::Parts(parts.filter(at_hand).unwrap_or(Parts::Whole))
+            Sends::Parts(parts.unwrap_or(Parts::Whole))
         };
         Self { sends, ..self }
     }
@@ -188,17 +187,33 @@ impl Hit {
         }
     }
 
-    /// Reads the content to send from wherever it is, as it comes.
+    /// Reads the content to send from wherever it is, as it comes. Several parts are read one by one: [`Hit::pieces`].
     #[must_use]
     pub fn reader(&self) -> Reader {
-        let reader = self.entry.body.reader();
         match &self.sends {
-            Sends::Parts(Parts::One(range)) => reader.within(range.clone()),
-            _ => reader,
+            Sends::Parts(Parts::One(range)) => self.reader_of(range.clone()),
+            _ => self.entry.body.reader(),
         }
     }
 
-    /// What to send, where it is in slices.
+    /// Reads these bytes of the whole.
+    #[must_use]
+    pub fn reader_of(&self, range: Range<u64>) -> Reader {
+        self.entry.body.reader().within(range)
+    }
+
+    /// What to send, where it is several parts.
+    #[must_use]
+    pub fn pieces(&self) -> Option<Vec<Piece>> {
+        let Sends::Parts(Parts::Many(ranges, boundary)) = &self.sends else {
+            return None;
+        };
+        let Entry { head, body, .. } = &*self.entry;
+        let kind = head.value(&CONTENT_TYPE);
+        Some(ranges::pieces(ranges, *boundary, kind.as_ref(), body.length()?).collect())
+    }
+
+    /// What to send, where it is in slices; nothing yet where it is several parts.
     #[must_use]
     pub fn slices(&self) -> Option<Slices> {
         let (Body::Sliced(layout), Sends::Parts(parts)) = (&self.entry.body, &self.sends) else {
@@ -207,7 +222,8 @@ impl Hit {
         let range = match parts {
             Parts::Whole => 0..layout.total(),
             Parts::One(range) => range.clone(),
-            Parts::Many(..) | Parts::None => return None,
+            Parts::Many(..) => 0..0,
+            Parts::None => return None,
         };
         Some(Slices::new(Arc::clone(&self.entry), Arc::clone(layout), range))
     }

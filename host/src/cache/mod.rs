@@ -84,6 +84,7 @@ pub use fetch::{Fetch, Late, Progress, Stored, Writer};
 pub use flight::{Wait, Waited};
 pub use load::{Load, Loaded};
 pub use lookup::{Before, Lookup, asks_for_whole};
+pub use ranges::Piece;
 pub use stats::Stats;
 pub use status::{Forward, Status};
 

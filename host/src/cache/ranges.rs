@@ -3,6 +3,7 @@
 //! A range request is a wish: where it is malformed, asks for too many or overlapping parts, or is for another unit, the
 //! whole response answers it (§14.2).
 
+use std::iter;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -61,16 +62,10 @@ impl Parts {
             }
             Self::Many(ranges, boundary) => {
                 let kind = headers.remove(CONTENT_TYPE);
-                let total: u64 = ranges
-                    .iter()
-                    .map(|range| {
-                        delimiter(*boundary, kind.as_ref(), range, length).len() as u64 + range.end - range.start
-                    })
+                let total: u64 = pieces(ranges, *boundary, kind.as_ref(), length)
+                    .map(|piece| piece.length())
                     .sum();
-                headers.insert(
-                    CONTENT_LENGTH,
-                    HeaderValue::from(total + closing(*boundary).len() as u64),
-                );
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(total));
                 let multipart = format!("multipart/byteranges; boundary={:032x}", boundary.0);
                 insert(headers, CONTENT_TYPE, &multipart);
             }
@@ -95,16 +90,49 @@ impl Parts {
             Self::One(range) => slice(whole, range),
             Self::Many(ranges, boundary) => {
                 let mut content = BytesMut::new();
-                for range in ranges {
-                    content.put_slice(delimiter(*boundary, kind, range, whole.len() as u64).as_slice());
-                    content.put_slice(&slice(whole, range));
+                for piece in pieces(ranges, *boundary, kind, whole.len() as u64) {
+                    content.put_slice(&piece.before);
+                    content.put_slice(&slice(whole, &piece.bytes));
                 }
-                content.put_slice(closing(*boundary).as_bytes());
                 content.freeze()
             }
             Self::None => Bytes::new(),
         }
     }
+}
+
+/// One of several parts, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What stands before it.
+    pub before: Bytes,
+    /// The bytes of the whole that follow; none behind what closes the last part.
+    pub bytes: Range<u64>,
+}
+
+impl Piece {
+    /// Bytes that are sent.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.before.len() as u64 + (self.bytes.end - self.bytes.start)
+    }
+}
+
+/// Several parts as they are sent, one piece after the other. `kind` is the whole's Content-Type.
+pub(super) fn pieces(
+    ranges: &Ranges,
+    boundary: Boundary,
+    kind: Option<&HeaderValue>,
+    length: u64,
+) -> impl Iterator<Item = Piece> {
+    let parts = ranges.iter().map(move |range| Piece {
+        before: delimiter(boundary, kind, range, length).into(),
+        bytes: range.clone(),
+    });
+    parts.chain(iter::once(Piece {
+        before: closing(boundary).into(),
+        bytes: 0..0,
+    }))
 }
 
 fn insert(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
@@ -140,10 +168,10 @@ fn closing(boundary: Boundary) -> String {
     format!("\r\n--{:032x}--\r\n", boundary.0)
 }
 
-/// The first byte of the one range that is asked for; `None` where it is counted from the end, or there are several.
+/// The first byte of the first range that is asked for; `None` where it is counted from the end.
 pub(super) fn first_byte(value: &[u8]) -> Option<u64> {
     match parse(value)?.as_slice() {
-        [Spec::From(first, _)] => Some(*first),
+        [Spec::From(first, _), ..] => Some(*first),
         _ => None,
     }
 }

@@ -11,6 +11,7 @@ use http_body::Frame;
 use super::budget::{Exhausted, Share};
 use super::compress::{Encoded, Encoder};
 use super::finish::{Delivery, Finish};
+use super::several::Several;
 use super::slices::Sliced;
 use crate::cache::{Broken, Reader, StoredHead};
 use crate::config::{Coding, Compression};
@@ -300,6 +301,8 @@ pub enum Content {
     Stored(Reader),
     /// The cache has slices of it, and gets the others.
     Sliced(Box<Sliced>),
+    /// Several parts of what the cache has.
+    Several(Box<Several>),
     /// It is compressed on its way.
     Encoded(Box<Encoded>),
     /// It comes from a server; what has been held of it comes first.
@@ -327,6 +330,7 @@ impl Content {
                 .poll_next(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Fault::from))),
             Self::Sliced(sliced) => sliced.poll_next(cx),
+            Self::Several(several) => several.poll_next(cx),
             Self::Encoded(encoded) => encoded.poll_next(cx),
             Self::Upstream { held, call, .. } => match held.take() {
                 Some(held) => Poll::Ready(Some(Ok(Frame::data(held)))),
@@ -342,8 +346,45 @@ impl Content {
             Self::Ready(data) => data.is_empty(),
             Self::Stored(reader) => reader.is_done(),
             Self::Sliced(sliced) => sliced.left() == 0,
+            Self::Several(several) => several.is_done(),
             Self::Encoded(encoded) => encoded.is_done(),
             Self::Upstream { held, call, .. } => held.is_none() && call.is_done(),
+        }
+    }
+
+    /// Bytes that are still to come; `None` where nobody knows.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Ready(data) => Some(data.len() as u64),
+            Self::Stored(reader) => reader.left(),
+            Self::Sliced(sliced) => Some(sliced.left()),
+            Self::Several(several) => several.left(),
+            Self::Encoded(_) => None,
+            Self::Upstream { expected, .. } => match expected {
+                Expected::Nothing => Some(0),
+                Expected::Length(length) => Some(*length),
+                Expected::Unknown => None,
+            },
+        }
+    }
+
+    /// The next part of a stored body, where it can go from its file to a socket as it is.
+    pub(super) fn next_file(&mut self) -> Option<FilePart> {
+        match self {
+            Self::Stored(reader) => reader.next_file(),
+            Self::Sliced(sliced) => sliced.next_file(),
+            Self::Several(several) => several.next_file(),
+            Self::Empty | Self::Ready(_) | Self::Encoded(_) | Self::Upstream { .. } => None,
+        }
+    }
+
+    /// The slices that it is put together of.
+    pub(super) fn sliced_mut(&mut self) -> Option<&mut Sliced> {
+        match self {
+            Self::Sliced(sliced) => Some(sliced),
+            Self::Several(several) => several.sliced_mut(),
+            _ => None,
         }
     }
 }
@@ -424,18 +465,7 @@ impl ResponseBody {
     /// The length of the content that is sent; `None` where nobody knows.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
-        match &self.content {
-            Content::Empty => Some(0),
-            Content::Ready(data) => Some(data.len() as u64),
-            Content::Stored(reader) => reader.left(),
-            Content::Sliced(sliced) => Some(sliced.left()),
-            Content::Encoded(_) => None,
-            Content::Upstream { expected, .. } => match expected {
-                Expected::Nothing => Some(0),
-                Expected::Length(length) => Some(*length),
-                Expected::Unknown => None,
-            },
-        }
+        self.content.left()
     }
 
     /// The length that is told although no content follows.
@@ -469,11 +499,7 @@ impl ResponseBody {
 
     /// The next part of a stored body, where it can go from its file to a socket as it is; else it comes as a frame.
     pub fn next_file(&mut self) -> Option<FilePart> {
-        let part = match &mut self.content {
-            Content::Stored(reader) => reader.next_file()?,
-            Content::Sliced(sliced) => sliced.next_file()?,
-            _ => return None,
-        };
+        let part = self.content.next_file()?;
         self.sent += part.length as u64;
         Some(part)
     }
@@ -497,7 +523,7 @@ impl ResponseBody {
                 return Ok(Held { data, complete });
             }
             // Plugins have seen what is stored or compressed before it was.
-            Content::Stored(_) | Content::Sliced(_) | Content::Encoded(_) => {
+            Content::Stored(_) | Content::Sliced(_) | Content::Several(_) | Content::Encoded(_) => {
                 return Ok(Held {
                     data: Bytes::new(),
                     complete: false,

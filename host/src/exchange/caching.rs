@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use http::{Response, StatusCode};
 
 use super::body::{Content, ResponseBody};
+use super::several::Several;
 use super::slices::Sliced;
 use super::subject::{Storing, Subject};
 use super::{Ending, Exchange, Refusal, compress, fill, headers, purge, query, refresh, route_of};
@@ -69,7 +70,7 @@ impl Exchange {
                 }
                 Lookup::Hit(hit) => {
                     let mut body = self.serve(&hit, waited);
-                    let Content::Sliced(sliced) = body.content_mut() else {
+                    let Some(sliced) = body.content_mut().sliced_mut() else {
                         return Ok(Some(body));
                     };
                     match Box::pin(sliced.prepare()).await {
@@ -199,13 +200,23 @@ impl Exchange {
             None => hit.cache_status(),
         });
         self.subject.response = Some(parts);
-        let mut body = ResponseBody::new(match (hit.bytes(), hit.slices()) {
-            (Some(data), _) => Content::Ready(data),
-            (None, Some(slices)) => Content::Sliced(Box::new(Sliced::new(self, slices))),
-            (None, None) => Content::Stored(hit.reader()),
-        });
+        let mut body = ResponseBody::new(self.content_of(hit));
         body.set_head(head);
         body
+    }
+
+    fn content_of(&self, hit: &Hit) -> Content {
+        if let Some(data) = hit.bytes() {
+            return Content::Ready(data);
+        }
+        let content = match hit.slices() {
+            Some(slices) => Content::Sliced(Box::new(Sliced::new(self, slices))),
+            None => Content::Stored(hit.reader()),
+        };
+        match hit.pieces() {
+            Some(pieces) => Content::Several(Box::new(Several::new(hit.clone(), content, pieces))),
+            None => content,
+        }
     }
 
     /// Adds to the response what the cache had to do with it.

@@ -24,6 +24,7 @@ mod refresh;
 pub mod refusal;
 pub mod refused;
 pub mod route;
+mod several;
 mod slices;
 pub mod subject;
 mod upgrade;

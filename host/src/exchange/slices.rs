@@ -122,7 +122,7 @@ impl Exchange {
         let mut first = std::mem::replace(body, self.serve(&hit, None));
         self.cache = "miss";
         self.cache_status = Some(status.stored(hit.ttl()));
-        if let Content::Sliced(sending) = body.content_mut() {
+        if let Some(sending) = body.content_mut().sliced_mut() {
             sending
                 .begin_with(&slice, first.take_content(), self.running.take())
                 .await;
@@ -182,6 +182,13 @@ impl Sliced {
     #[must_use]
     pub fn left(&self) -> u64 {
         self.left.end - self.left.start
+    }
+
+    /// Gives these bytes from now on.
+    pub(super) fn turn_to(&mut self, bytes: Range<u64>) {
+        self.left = bytes;
+        self.current = None;
+        self.next = None;
     }
 
     /// Has the first slice at hand, so that an answer which cannot be given is not begun.
