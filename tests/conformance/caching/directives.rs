@@ -14,6 +14,7 @@ fn section_5_2_1_request_directives() {
             .get_with(&[("Cache-Control", wish)], by)
     };
     let aged = [("Cache-Control", "max-age=3600"), ("Age", "1800")];
+    let stale = [("Cache-Control", "max-age=10"), ("Age", "20"), TAG];
     run(vec![
         row("max-age that is exceeded", &aged, "max-age=600", Origin),
         row("max-age that is kept", &aged, "max-age=2000", Cache),
@@ -26,6 +27,24 @@ fn section_5_2_1_request_directives() {
         case("§5.2.1.7: only-if-cached, and it is not")
             .get_with(&[("Cache-Control", "only-if-cached")], Cache)
             .status(504),
+        row("only-if-cached, and it is stale", &stale, "only-if-cached", Cache).status(504),
+        row(
+            "only-if-cached, stale will do",
+            &stale,
+            "only-if-cached, max-stale",
+            Cache,
+        )
+        .status(200)
+        .body("0123456789"),
+        row(
+            "max-age that is exceeded, validated",
+            &[FRESH, TAG],
+            "max-age=0",
+            Validation,
+        ),
+        row("a quoted number", &aged, "max-age=\"600\"", Origin),
+        row("on two lines", &aged, "foo", Cache)
+            .get_with(&[("Cache-Control", "foo"), ("Cache-Control", "no-cache")], Origin),
         row("unknown directives", &[FRESH], "foo=bar", Cache),
         case("§5.4: Pragma: no-cache")
             .origin(&[FRESH])

@@ -22,6 +22,11 @@ fn section_4_3_1_sending_a_validation_request() {
             .origin(&[NO_CACHE, ("Last-Modified", PAST)])
             .get(Validation)
             .upstream("if-modified-since", PAST),
+        case("§4.3.1: both where there are both")
+            .origin(&[NO_CACHE, TAG, ("Last-Modified", PAST)])
+            .get(Validation)
+            .upstream("if-none-match", "\"a\"")
+            .upstream("if-modified-since", PAST),
         case("§4.3.1: the fields that Vary names go along")
             .get_with(&[("Abc", "123")], Origin)
             .planned(200, &[NO_CACHE, TAG, ("Vary", "Abc")])
