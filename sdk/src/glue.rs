@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 
-use crate::{Completeness, Plugin, Request, Response, Setup, Summary, Verdict, host};
+use crate::{Completeness, Plugin, Request, Response, Setup, Summary, Verdict, allocator, host};
 
 /// What a component keeps in its memory: the configured plugin, and the state of the exchange that it is serving.
 ///
@@ -54,7 +54,10 @@ impl<P: Plugin> Instance<P> {
         let mut setup = Setup::new(P::PHASES);
         let plugin = P::configure(parse(config)?, &mut setup).map_err(|error| error.to_string())?;
         match self.plugin.set(plugin) {
-            Ok(()) => Ok(setup.wanted()),
+            Ok(()) => {
+                allocator::settle();
+                Ok(setup.wanted())
+            }
             Err(_) => Err("configure was called twice".to_owned()),
         }
     }

@@ -30,7 +30,8 @@
 //! 3. [`Request`], [`Response`] and [`Reply`]: the exchange that Weir is asking about.
 //! 4. [`counters`], [`clock`], [`random`], [`metrics`], [`kv`] and [`log`]: services of the host.
 //! 5. [`contract`]: which edits Weir refuses, as functions that the host uses, too.
-//! 6. `testing` (native builds): a fake host for unit tests and case files; `template`: the project to start with.
+//! 6. [`allocator`]: where a component's memory comes from.
+//! 7. `testing` (native builds): a fake host for unit tests and case files; `template`: the project to start with.
 //!
 //! Everything goes through one private layer, `host`: on `wasm32` it calls the functions that `wit/weir-plugin.wit` imports,
 //! natively the fake host of the thread. Nothing in this crate panics on what a request, a response or the host brings.
@@ -38,6 +39,7 @@
 // What the attribute and wit-bindgen write says `::weir_sdk`, in this crate as in others.
 extern crate self as weir_sdk;
 
+pub mod allocator;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;

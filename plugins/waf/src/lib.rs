@@ -22,19 +22,14 @@ pub mod seclang;
 pub mod transformations;
 pub mod variables;
 
-use weir_sdk::Head;
 use weir_sdk::head::Received;
 use weir_sdk::prelude::*;
+use weir_sdk::{Head, allocator};
 
 use compile::plan::{Mode, Phase};
 use config::Config;
 use evaluate::{Answer, Cause, Decision, Disruption, Engine, RequestHead, Transaction};
 use seclang::Files;
-
-/// The standard library's allocator for WebAssembly took an eighth of the time of a small request.
-#[cfg(target_arch = "wasm32")]
-#[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
 /// The plugin: its compiled rules, and nothing else.
 #[derive(Debug)]
@@ -57,6 +52,9 @@ impl Plugin for Waf {
 
     fn configure(config: Config, setup: &mut Setup) -> Result<Self, Error> {
         let engine = config.engine(&DataFiles(setup)).map_err(Error::new)?;
+        // Every request walks through the plan, and an instance's memory is cold: what lies together comes together.
+        allocator::settle();
+        let engine = engine.compacted();
         engine.warm_up();
         let engine = engine.with_services(&host::Host);
         for warning in &engine.plan().warnings {

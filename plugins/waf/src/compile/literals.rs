@@ -19,7 +19,7 @@ const LANES: usize = 4;
 const LONG: usize = 128;
 
 /// The literals of a [`Sieve`](super::sieve::Sieve), and the clauses that each fulfils.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Literals {
     /// For each byte, its column; all that occur in no literal share the first one.
     columns: [u8; 256],

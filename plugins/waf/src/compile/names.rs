@@ -30,7 +30,7 @@ impl Slot {
 }
 
 /// Names and their slots.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Names {
     names: Vec<Box<[u8]>>,
     slots: HashMap<Box<[u8]>, Slot, BuildHasherDefault<Fnv>>,
@@ -96,7 +96,7 @@ impl Names {
 
 /// The hash of Fowler, Noll and Vo (FNV-1a, 64 bits): cheap for short names. The names are those of the rules, so nobody can choose
 /// them to collide.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Fnv(u64);
 
 impl Default for Fnv {

@@ -16,7 +16,7 @@ pub(crate) enum By {
 }
 
 /// Which rules are meant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Pick {
     /// Those with an id in one of these ranges.
     Ids(Vec<RangeInclusive<u64>>),
@@ -27,7 +27,7 @@ pub(crate) enum Pick {
 }
 
 /// The picks of `ctl` actions, resolved when all rules are known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Picks(pub(super) Vec<Pick>);
 
 impl Picks {

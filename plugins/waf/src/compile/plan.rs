@@ -16,7 +16,7 @@ use crate::transformations::Touches;
 use crate::variables::Variable;
 
 /// Everything that the evaluator needs to judge a transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// What the directives and the plugin's configuration set.
     pub settings: Settings,
@@ -85,7 +85,7 @@ impl Phase {
 }
 
 /// A rule, or a chain of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rule {
     /// Where it starts.
     pub place: Place,
@@ -120,7 +120,7 @@ pub struct Rule {
 }
 
 /// One rule of a chain.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Link {
     /// What is looked at. A `SecAction` looks at nothing.
     pub targets: Vec<Target>,
@@ -139,7 +139,7 @@ pub struct Link {
 }
 
 /// What a link looks at.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// The variable.
     pub variable: Variable,
@@ -234,7 +234,7 @@ pub enum Subject {
 }
 
 /// An operator with its argument.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Operator {
     /// Whether a match of the test is a match of the rule.
     pub wanted: crate::operators::Outcome,
@@ -265,7 +265,7 @@ pub enum Forms {
 }
 
 /// What happens to the request when a rule matches.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Disruption {
     /// Nothing.
     Pass,
@@ -334,7 +334,7 @@ impl Severity {
 }
 
 /// What a match does beside what happens to the request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Effect {
     /// `setvar`
     Set(SetVariable),
@@ -381,7 +381,7 @@ pub enum Sanitise {
 }
 
 /// What becomes of a value in a collection that is kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum KeptChange {
     /// `setvar`
     Set(Change),
@@ -437,7 +437,7 @@ impl Persistent {
 }
 
 /// A change to `TX`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SetVariable {
     /// Which name.
     pub name: TxName,
@@ -446,7 +446,7 @@ pub struct SetVariable {
 }
 
 /// A name in `TX`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum TxName {
     /// Known when the rules are loaded.
     Slot(Slot),
@@ -455,7 +455,7 @@ pub enum TxName {
 }
 
 /// How a name in `TX` changes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Change {
     /// `=x`
     Assign(Template),
@@ -468,7 +468,7 @@ pub enum Change {
 }
 
 /// A change to how this transaction is judged.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Control {
     /// `ctl:ruleEngine`
     Engine(Mode),
@@ -623,14 +623,14 @@ pub struct TransformationChain {
 }
 
 /// Text with macros.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Template {
     /// In order. No part for empty text.
     pub parts: Vec<Part>,
 }
 
 /// A part of a text with macros.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Part {
     /// As it is.
     Literal(Box<[u8]>),

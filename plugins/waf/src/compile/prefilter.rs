@@ -174,7 +174,7 @@ fn byte_clauses(hir: &Hir) -> Vec<ByteSet> {
 }
 
 /// What is known of the texts that a part of a pattern matches. All in small letters.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     /// All of them, where they are few.
     exact: Option<Vec<Vec<u8>>>,

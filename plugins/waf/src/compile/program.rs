@@ -14,7 +14,7 @@ use crate::operators::{Outcome, Test};
 use crate::variables::Variable;
 
 /// The steps of each phase.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Program {
     phases: [Vec<Step>; 5],
     /// For each step of a phase, the question of a rule that is asked only where its screen lets it through.

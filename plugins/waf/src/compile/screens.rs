@@ -15,7 +15,7 @@ use crate::operators::{Outcome, Test};
 use crate::variables::Variable;
 
 /// The screens of a plan.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Screens {
     /// One for the rules of each side; see [`Side`].
     pub sieves: [Sieve; 2],
@@ -90,7 +90,7 @@ pub enum Validity {
 }
 
 /// A variable whose values are looked at.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Feed {
     /// All of its values.
     pub target: Target,
@@ -107,7 +107,7 @@ impl Feed {
 }
 
 /// Values that rules select in the same way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reader {
     /// Which ones.
     pub selector: Selection,
@@ -116,7 +116,7 @@ pub struct Reader {
 }
 
 /// Which values of a variable are meant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Selection {
     /// These.
     pub selector: Selector,

@@ -21,7 +21,7 @@ const LONG: usize = 32;
 const LITERAL_LENGTHS: [usize; 4] = [6, 5, 4, 3];
 
 /// Which of many tests may hold for a value. A test is a bit of a set of [`Sieve::words`] words.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sieve {
     words: usize,
     literals: Option<Literals>,

@@ -224,6 +224,15 @@ impl Engine {
         Observed { engine: self, observer }
     }
 
+    /// Moves the plan together in memory: compiling it left its parts wherever there was room.
+    #[must_use]
+    pub fn compacted(self) -> Self {
+        Self {
+            plan: self.plan.clone(),
+            ..self
+        }
+    }
+
     fn start(&self, transaction: &mut Transaction, head: RequestHead) {
         transaction.start(&self.plan, self.services, head);
     }

@@ -10,10 +10,10 @@ pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> 
 }
 
 /// Networks as IPv6 prefixes; IPv4 ones are mapped (RFC 4291 §2.5.5.2).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Networks(Vec<Network>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Network {
     bits: u128,
     mask: u128,

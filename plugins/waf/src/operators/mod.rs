@@ -241,7 +241,7 @@ pub fn caveat(name: &str) -> Option<&'static str> {
 }
 
 /// An operator that is ready to be asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Test {
     /// Is the pattern found?
     Pattern(rx::Rx),

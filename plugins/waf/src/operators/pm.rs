@@ -24,7 +24,7 @@ pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> 
 }
 
 /// Many phrases as one automaton.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Phrases {
     automaton: AhoCorasick,
     shortest: usize,

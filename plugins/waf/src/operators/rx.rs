@@ -20,7 +20,7 @@ pub(super) fn build(argument: &str, _files: &dyn Files) -> Result<Test, String> 
 }
 
 /// A pattern and what can be said about its matches without running it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rx {
     regex: Regex,
     /// What decides where the first one found something, and only then.

@@ -8,7 +8,7 @@ use crate::compile::pattern::{Case, compile_linear};
 use crate::seclang::Files;
 
 /// A pattern, and a check of the digits of what it finds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Numbers {
     pattern: Regex,
     check: fn(&[u8]) -> bool,
