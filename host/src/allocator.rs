@@ -76,6 +76,13 @@ pub fn forgo_huge_pages() {
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
 }
 
+/// Makes something on the heap. `Box::new` makes it on the stack and copies all of its bytes.
+#[inline]
+pub fn on_heap<T>(make: impl FnOnce() -> T) -> Box<T> {
+    // The place comes first: what is made before it would have to be dropped if there were none, and so is kept on the stack.
+    Box::write(Box::new_uninit(), make())
+}
+
 /// Whether a block of this size is aligned like this without having been asked.
 const fn is_natural(size: usize, align: usize) -> bool {
     align <= ALIGNED && align <= size

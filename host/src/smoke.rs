@@ -9,15 +9,15 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use bytes::BytesMut;
+use http::Method;
 use http::header::{COOKIE, FORWARDED, HOST, HeaderValue};
-use http::{Method, Request};
 
 use crate::config::{self, CacheRules, HashKey, Outside, ParameterPattern, Query, Style};
 use crate::exchange::subject::Subject;
 use crate::exchange::{admit, query};
 use crate::http1::decode::{Decoder, Piece};
 use crate::http1::framing::{self, Framing};
-use crate::http1::head::{self, Bounds, HeadScan, Progress};
+use crate::http1::head::{self, Bounds, HeadScan, Progress, RequestHead};
 use crate::proxy_protocol::{self, Parsed};
 use crate::upstream::balance::hash_key;
 
@@ -122,10 +122,7 @@ fn scan(pieces: &[&[u8]]) -> Option<(String, Option<Framing>)> {
         input.extend_from_slice(piece);
         if let Progress::Complete(head) = scan.next(&mut input, &BOUNDS).ok()? {
             assert!(head.headers.values().all(|value| !value.as_bytes().contains(&b'\n')));
-            return Some((
-                head.uri.to_string(),
-                framing::of_request(head.version, &head.headers).ok(),
-            ));
+            return Some((head.uri.to_string(), framing::of_request(&head).ok()));
         }
     }
     None
@@ -190,16 +187,16 @@ fn hosts_addresses_and_cookies() {
         let Ok(value) = HeaderValue::from_bytes(&bytes) else {
             continue;
         };
-        let (mut parts, ()) = Request::new(()).into_parts();
+        let mut head = Box::<RequestHead>::default();
         for name in [HOST, FORWARDED, COOKIE] {
-            parts.headers.insert(name, value.clone());
+            head.headers.insert(name, value.clone());
         }
-        if let Ok(host) = admit::host(&parts) {
+        if let Ok(host) = admit::host(&head) {
             assert!(std::str::from_utf8(&host).is_ok_and(|host| host == host.to_ascii_lowercase()));
         }
-        let _ = admit::client_ip(IpAddr::from([127, 0, 0, 1]), &trusted, &parts.headers);
+        let _ = admit::client_ip(IpAddr::from([127, 0, 0, 1]), &trusted, &head.headers);
         let subject = Subject {
-            request: parts,
+            request: head,
             ..Subject::vacant()
         };
         let _ = hash_key(&HashKey::Cookie("session".into()), &subject);

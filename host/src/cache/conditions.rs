@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::dates;
 use super::head::Head;
 use super::ranges::{Boundary, Parts};
+use crate::http1::head::RequestHead;
 
 /// What a client asks to be spared (RFC 9110 §13.1.2, §13.1.3), and which part it wants (§14.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,8 +49,10 @@ impl Conditions {
     }
 
     /// Whether a request has any, which most have not.
-    pub(super) fn are_in(headers: &HeaderMap) -> bool {
-        headers.contains_key(IF_NONE_MATCH) || headers.contains_key(IF_MODIFIED_SINCE) || headers.contains_key(RANGE)
+    pub(super) fn are_in(RequestHead { headers, names, .. }: &RequestHead) -> bool {
+        (names.may_have("if-none-match") && headers.contains_key(IF_NONE_MATCH))
+            || (names.may_have("if-modified-since") && headers.contains_key(IF_MODIFIED_SINCE))
+            || (names.may_have("range") && headers.contains_key(RANGE))
     }
 
     /// The parts of a stored response of this length that the client wants.

@@ -111,8 +111,10 @@ impl Hit {
             tags,
             own: Vec::with_capacity(OWN_LINES),
         };
-        let mut digits = itoa::Buffer::new();
-        head.push(&AGE, digits.format(self.age).as_bytes());
+        head.own.extend_from_slice(b"age: ");
+        head.own
+            .extend_from_slice(itoa::Buffer::new().format(self.age).as_bytes());
+        head.own.extend_from_slice(b"\r\n");
         if let (Parts::One(range), Some(length)) = (parts, self.entry.body.length()) {
             head.push(&CONTENT_RANGE, ranges::content_range(range, length).as_bytes());
         }
@@ -211,6 +213,12 @@ impl Hit {
         let Entry { head, body, .. } = &*self.entry;
         let kind = head.value(&CONTENT_TYPE);
         Some(ranges::pieces(ranges, *boundary, kind.as_ref(), body.length()?).collect())
+    }
+
+    /// Whether it is in slices.
+    #[must_use]
+    pub fn is_sliced(&self) -> bool {
+        matches!(self.entry.body, Body::Sliced(_))
     }
 
     /// What to send, where it is in slices; nothing yet where it is several parts.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+use http::Method;
 use http::header::{CONTENT_LENGTH, HeaderName, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING, UPGRADE};
-use http::{Method, request};
 
 use super::Cache;
 use super::conditions::Conditions;
@@ -22,6 +22,7 @@ use super::status::Forward;
 use super::store::{Contents, Place};
 use super::variant::Variant;
 use crate::exchange::subject::Subject;
+use crate::http1::head::RequestHead;
 
 /// What came of earlier lookups of one request.
 #[derive(Debug, Default)]
@@ -72,10 +73,14 @@ impl Cache {
         if request.method != Method::GET && request.method != Method::HEAD {
             return self.bypass("method");
         }
-        if request.headers.contains_key(UPGRADE) {
+        if request.names.may_have("upgrade") && request.headers.contains_key(UPGRADE) {
             return self.bypass("upgrade");
         }
-        let wishes = directives::Request::of(&request.headers);
+        let wishes = if request.names.may_have("cache-control") || request.names.may_have("pragma") {
+            directives::Request::of(&request.headers)
+        } else {
+            directives::Request::default()
+        };
         if wishes.no_store {
             return self.bypass("no-store");
         }
@@ -351,8 +356,8 @@ fn passes_by(subject: &Subject) -> Option<PassesBy> {
 }
 
 /// A hit, as far as the client wants it.
-fn answer(hit: Hit, request: &request::Parts) -> Lookup {
-    Lookup::Hit(if Conditions::are_in(&request.headers) {
+fn answer(hit: Hit, request: &RequestHead) -> Lookup {
+    Lookup::Hit(if Conditions::are_in(request) {
         hit.on(&Conditions::of(&request.method, &request.headers))
     } else {
         hit

@@ -16,7 +16,7 @@ use ahash::RandomState;
 use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName, LAST_MODIFIED, PRAGMA, RANGE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, response};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::Cache;
@@ -34,6 +34,7 @@ use super::ranges;
 use super::store::{Inserted, Precedence, Store};
 use crate::config::{CacheRules, Tags};
 use crate::exchange::subject::{Caching, Storing, Subject};
+use crate::http1::head::ResponseHead;
 
 /// Slices that are looked for when an operator asks what is there, or has an object purged.
 const MOST_LOOKED_AT: u64 = 1 << 20;
@@ -92,7 +93,7 @@ impl Slice {
     /// Makes the head of a 206 that brings exactly this slice the head of the whole, with its length. `None` where it brings
     /// anything else, or could be mixed with another version.
     #[must_use]
-    pub fn into_whole(&self, response: &mut response::Parts) -> Option<Layout> {
+    pub fn into_whole(&self, response: &mut ResponseHead) -> Option<Layout> {
         let (range, total) = came(response)?;
         if range.is_empty() || range != self.within(total) || !is_strong(&response.headers) {
             return None;
@@ -109,7 +110,7 @@ impl Slice {
 }
 
 /// What a 206 says that it brings.
-fn came(response: &response::Parts) -> Option<(Range<u64>, u64)> {
+fn came(response: &ResponseHead) -> Option<(Range<u64>, u64)> {
     if response.status != StatusCode::PARTIAL_CONTENT {
         return None;
     }
@@ -186,7 +187,7 @@ impl Slices {
     ///
     /// # Errors
     /// The origin has another version now, or did not send what it was asked for.
-    pub fn accept(&self, slice: &Slice, response: &mut response::Parts) -> Result<(), Changed> {
+    pub fn accept(&self, slice: &Slice, response: &mut ResponseHead) -> Result<(), Changed> {
         let (range, total) = came(response).ok_or(Changed)?;
         let validator = if response.headers.contains_key(ETAG) {
             ETAG
@@ -202,7 +203,7 @@ impl Slices {
     }
 
     /// The head of a slice, made of the head of the whole or of the 206 that brought it.
-    pub fn describe(&self, slice: &Slice, response: &mut response::Parts) {
+    pub fn describe(&self, slice: &Slice, response: &mut ResponseHead) {
         let bytes = slice.within(self.layout.total);
         response.status = StatusCode::OK;
         response.headers.remove(CONTENT_RANGE);
@@ -351,11 +352,12 @@ mod tests {
     use super::super::tests::header_map;
     use super::*;
 
-    fn response(status: u16, lines: &[(&str, &str)]) -> response::Parts {
-        let (mut parts, ()) = http::Response::new(()).into_parts();
-        parts.status = StatusCode::from_u16(status).unwrap();
-        parts.headers = header_map(lines);
-        parts
+    fn response(status: u16, lines: &[(&str, &str)]) -> ResponseHead {
+        ResponseHead {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: header_map(lines),
+            ..ResponseHead::default()
+        }
     }
 
     #[test]

@@ -151,8 +151,7 @@ impl Status {
 
     /// The same as a line of its own.
     pub(super) fn line(&self, lines: &mut Vec<u8>, name: &str, key: Option<&[u8]>) {
-        lines.extend_from_slice(CACHE_STATUS.as_str().as_bytes());
-        lines.extend_from_slice(b": ");
+        lines.extend_from_slice(b"cache-status: ");
         self.value(lines, name, key);
         lines.extend_from_slice(b"\r\n");
     }

@@ -11,21 +11,24 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response, Version};
+use http::{HeaderMap, Method, Version};
 
 use super::age::Age;
 use super::websocket::{self, Translated};
-use super::{Client, on_heap};
+use super::{Client, pinned};
+use crate::cache::StoredHead;
 use crate::config::Config;
-use crate::exchange::body::{RequestBody, ResponseBody};
+use crate::exchange::body::RequestBody;
+use crate::exchange::response::Response;
 use crate::exchange::{self, Answer, Interim, Refusal};
 use crate::http1::buffer::{Buffered, Read};
 use crate::http1::encode::has_no_content;
-use crate::http1::head::Persistence;
+use crate::http1::head::{self, Connect, Persistence};
+use crate::http1::names::Names;
 use crate::http1::stream::Stream as Socket;
 use crate::http2::frame::Reason;
 use crate::http2::guard::Abuse;
-use crate::http2::head::{Bounds, ExtendedConnect, RequestHead};
+use crate::http2::head::{Bounds, RequestHead};
 use crate::http2::link::{Content, Ended, Event, Link, Role, Terms};
 use crate::http2::stream::{Blocked, By, ResponseLine, Stream, Then};
 use crate::server::pace::{Minimum, Pace};
@@ -218,7 +221,7 @@ fn act(worker: &Rc<Worker>, client: &Rc<Client>, link: &Link, event: Event) {
         Event::Request { stream, head, content } => {
             let (worker, client, link) = (worker.clone(), client.clone(), link.clone());
             // A task is moved when it is made and overwritten when it ends, and an exchange is thousands of bytes.
-            tokio::task::spawn_local(on_heap(|| exchange(worker, client, link, stream, head, content)));
+            tokio::task::spawn_local(pinned(|| exchange(worker, client, link, stream, head, content)));
         }
         Event::TooLarge(stream, fault) => {
             let response = exchange::refuse(worker, client, &Refusal::Malformed(fault));
@@ -229,7 +232,7 @@ fn act(worker: &Rc<Worker>, client: &Rc<Client>, link: &Link, event: Event) {
     }
 }
 
-async fn refuse(worker: Rc<Worker>, stream: Stream, response: Response<ResponseBody>) {
+async fn refuse(worker: Rc<Worker>, stream: Stream, response: Response) {
     let taking = taking(&worker.state().snapshot.config);
     let _ = respond(&worker, &stream, response, &Method::GET, taking).await;
 }
@@ -264,21 +267,21 @@ async fn exchange(
         _ => RequestBody::none(),
     };
     let method = head.method.clone();
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = head.method;
-    parts.uri = head.uri;
-    parts.version = Version::HTTP_2;
-    parts.headers = head.headers;
-    if connect.is_some() {
-        parts.extensions.insert(ExtendedConnect);
-    }
+    let request = Box::new(head::RequestHead {
+        method: head.method,
+        uri: head.uri,
+        version: Version::HTTP_2,
+        names: Names::of(&head.headers),
+        headers: head.headers,
+        received: Bytes::new(),
+        connect: connect.as_ref().map_or(Connect::No, |_| Connect::Extended),
+    });
 
     let answer = {
         let exchange = pin!(exchange::run(
             &worker,
             &client,
-            parts,
-            Bytes::new(),
+            request,
             body,
             Interim::Http2(stream.interim())
         ));
@@ -300,9 +303,8 @@ async fn exchange(
             received,
         }) => match connect {
             Some(sent) => {
-                let (parts, finish) = response.into_parts();
-                websocket::accept(&worker, &stream, &parts.headers);
-                drop(finish);
+                websocket::accept(&worker, &stream, &response.head().headers);
+                drop(response);
                 websocket::carry(&worker, &stream, sent, (server, received), tunnel_timeout).await;
             }
             // HTTP/2 has no 101 (RFC 9113 §8.6).
@@ -346,26 +348,30 @@ enum Progress {
 async fn respond(
     worker: &Worker,
     stream: &Stream,
-    response: Response<ResponseBody>,
+    mut response: Response,
     method: &Method,
     minimum: Minimum,
 ) -> Result<(), Unsent> {
-    let (parts, mut body) = response.into_parts();
-    let length = body.length();
-    let without_content = method == Method::HEAD || has_no_content(parts.status);
-    let head = body.take_head();
+    let head = response.head();
+    let length = response.length();
+    let without_content = method == Method::HEAD || has_no_content(head.status);
     let line = ResponseLine {
-        status: parts.status,
-        length: if without_content { body.told_length() } else { length },
+        status: head.status,
+        length: if without_content {
+            response.told_length()
+        } else {
+            length
+        },
         date: &worker.timer.date(),
-        lines: head.as_ref().map(|head| head.lines()).unwrap_or_default(),
+        lines: response.stored_head().map(StoredHead::lines).unwrap_or_default(),
     };
     let then = if without_content || length == Some(0) {
         Then::End
     } else {
         Then::More
     };
-    stream.respond(&line, &parts.headers, then);
+    stream.respond(&line, &head.headers, then);
+    response.forget_head();
     if then == Then::End {
         return Ok(());
     }
@@ -379,7 +385,7 @@ async fn respond(
         deadline: None,
         blocked: Mark::default(),
     };
-    poll_fn(|cx| sending.poll(cx, stream, &mut body)).await
+    poll_fn(|cx| sending.poll(cx, stream, &mut response)).await
 }
 
 /// A response's body under way.
@@ -407,7 +413,7 @@ struct Mark {
 }
 
 impl Sending {
-    fn poll(&mut self, cx: &mut Context<'_>, stream: &Stream, body: &mut ResponseBody) -> Poll<Result<(), Unsent>> {
+    fn poll(&mut self, cx: &mut Context<'_>, stream: &Stream, response: &mut Response) -> Poll<Result<(), Unsent>> {
         loop {
             if !self.data.is_empty() || self.then == Then::End {
                 if let Some(trailers) = &self.trailers {
@@ -422,7 +428,7 @@ impl Sending {
             if stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(Err(Unsent::Reset));
             }
-            match ready!(body.poll_next(cx)) {
+            match ready!(response.poll_next(cx)) {
                 None => self.then = Then::End,
                 Some(Err(_)) => return Poll::Ready(Err(Unsent::Broken)),
                 Some(Ok(frame)) => match frame.into_data() {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use crate::allocator::on_heap;
 use crate::config::{self, Redirect};
 use crate::exchange::subject::Scheme;
 use crate::proxy_protocol::{Addresses, Announced};
@@ -22,11 +23,9 @@ use crate::server::clients::Admitted;
 use crate::server::tls::client::Identity;
 use crate::telemetry::Gauge;
 
-/// A future on the heap that is made there. `Box::pin` makes it on the stack and copies all of its bytes, of which only the arguments mean
-/// anything yet: for an exchange that was several kilobytes with every request.
-fn on_heap<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
-    // The place comes first: what is made before it would have to be dropped if there were none, and so is kept on the stack.
-    Box::into_pin(Box::write(Box::new_uninit(), make()))
+/// A future on the heap that is made there: of the bytes that `Box::pin` copies, only the arguments mean anything yet.
+fn pinned<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(on_heap(make))
 }
 
 /// What is known about a client from its connection.

@@ -13,7 +13,7 @@ use super::body::RequestBody;
 use super::subject::Reply;
 use super::{Ending, Exchange, Refusal, cdn_loop};
 use crate::config::Limits;
-use crate::http1::head::Malformed;
+use crate::http1::head::{Malformed, RequestHead, range_in};
 
 impl Exchange {
     /// `admit`: framing has been checked by the connection; here host and forwarding.
@@ -49,15 +49,15 @@ impl Exchange {
 ///
 /// # Errors
 /// Which limit it exceeds.
-pub fn bounds(parts: &http::request::Parts, limits: &Limits) -> Result<(), Refusal> {
-    if parts.version != Version::HTTP_2 {
+pub fn bounds(head: &RequestHead, limits: &Limits) -> Result<(), Refusal> {
+    if head.version != Version::HTTP_2 {
         return Ok(());
     }
-    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > limits.target {
         return Err(Refusal::Malformed(Malformed::TargetTooLong));
     }
-    if parts.headers.len() > limits.headers {
+    if head.headers.len() > limits.headers {
         return Err(Refusal::Malformed(Malformed::TooManyHeaders));
     }
     Ok(())
@@ -67,37 +67,37 @@ pub fn bounds(parts: &http::request::Parts, limits: &Limits) -> Result<(), Refus
 ///
 /// # Errors
 /// What is wrong, with the status that the RFC names.
-pub fn host(parts: &http::request::Parts) -> Result<Bytes, Refusal> {
-    if parts.method == Method::CONNECT {
-        return Err(tunnel(&parts.uri));
+pub fn host(head: &RequestHead) -> Result<Bytes, Refusal> {
+    if head.method == Method::CONNECT {
+        return Err(tunnel(&head.uri));
     }
-    if parts.uri.path_and_query().is_none() {
+    if head.uri.path_and_query().is_none() {
         return Err(Refusal::Malformed(Malformed::Target));
     }
-    if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+    if head.uri.path() == "*" && head.method != Method::OPTIONS {
         return Err(Refusal::Malformed(Malformed::Target));
     }
-    let default_port = match parts.uri.scheme_str() {
+    let default_port = match head.uri.scheme_str() {
         None => None,
         Some("http") => Some(80),
         Some("https") => Some(443),
         Some(_) => return Err(Refusal::Malformed(Malformed::Target)),
     };
-    let field = host_field(&parts.headers)?;
+    let field = host_field(&head.headers)?;
     // An absolute target outranks the field (RFC 9112 §3.2.2); where both are there and differ, nobody knows who is meant.
-    let named = match (parts.uri.authority(), field) {
+    let named = match (head.uri.authority(), field) {
         (Some(authority), Some(field)) => {
             if !is_same_authority(authority.as_str().as_bytes(), field, default_port) {
                 return Err(Refusal::Malformed(Malformed::Host));
             }
             field
         }
-        (Some(authority), None) if parts.version != Version::HTTP_11 => authority.as_str().as_bytes(),
+        (Some(authority), None) if head.version != Version::HTTP_11 => authority.as_str().as_bytes(),
         (None, Some(field)) => field,
-        (None, None) if parts.version <= Version::HTTP_10 => return Ok(Bytes::new()),
+        (None, None) if head.version <= Version::HTTP_10 => return Ok(Bytes::new()),
         _ => return Err(Refusal::Malformed(Malformed::Host)),
     };
-    normalise(named).ok_or(Refusal::Malformed(Malformed::Host))
+    normalise(named, &head.received).ok_or(Refusal::Malformed(Malformed::Host))
 }
 
 /// CONNECT asks for a tunnel, which Weir has none of; one without a port is wrong besides (RFC 9110 §9.3.6).
@@ -137,9 +137,12 @@ pub fn content(method: &Method, body: &RequestBody) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// [`Refusal::Expectation`].
-pub fn expectation(parts: &http::request::Parts) -> Result<(), Refusal> {
+pub fn expectation(head: &RequestHead) -> Result<(), Refusal> {
+    if !head.names.may_have("expect") {
+        return Ok(());
+    }
     let met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if parts.version <= Version::HTTP_10 || parts.headers.get_all(EXPECT).iter().all(met) {
+    if head.version <= Version::HTTP_10 || head.headers.get_all(EXPECT).iter().all(met) {
         Ok(())
     } else {
         Err(Refusal::Expectation)
@@ -159,21 +162,21 @@ pub enum Reach {
 ///
 /// # Errors
 /// [`Refusal::NotImplemented`] for a TRACE that ends here: what it would show are headers that are meant for servers.
-pub fn reach(parts: &mut http::request::Parts) -> Result<Reach, Refusal> {
-    if !matches!(parts.method, Method::OPTIONS | Method::TRACE) {
+pub fn reach(head: &mut RequestHead) -> Result<Reach, Refusal> {
+    if !matches!(head.method, Method::OPTIONS | Method::TRACE) {
         return Ok(Reach::Onward);
     }
-    let told = parts.headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok());
+    let told = head.headers.get(MAX_FORWARDS).and_then(|value| value.to_str().ok());
     let digits = told.filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
     let Some(hops) = digits.and_then(|digits| digits.parse::<u64>().ok()) else {
         return Ok(Reach::Onward);
     };
     match hops.checked_sub(1) {
         Some(left) => {
-            parts.headers.insert(MAX_FORWARDS, left.into());
+            head.headers.insert(MAX_FORWARDS, left.into());
             Ok(Reach::Onward)
         }
-        None if parts.method == Method::TRACE => Err(Refusal::NotImplemented),
+        None if head.method == Method::TRACE => Err(Refusal::NotImplemented),
         None => Ok(Reach::Here),
     }
 }
@@ -188,13 +191,18 @@ fn host_field(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
     Ok(first.map(|value| value.as_bytes()))
 }
 
-/// `uri-host [ ":" port ]` without the port, in lower case and without a trailing dot.
-fn normalise(named: &[u8]) -> Option<Bytes> {
+/// `uri-host [ ":" port ]` without the port, in lower case and without a trailing dot; a part of `received` where it is one.
+fn normalise(named: &[u8], received: &Bytes) -> Option<Bytes> {
     // Nearly every one: nothing to parse.
     let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
     let (host, port) = named.split_at(memchr::memchr(b':', named).unwrap_or(named.len()));
     if host.last().is_some_and(|last| *last != b'.') && host.iter().all(plain) && is_port(port) {
-        return Some(Bytes::copy_from_slice(host));
+        let place = range_in(received, host);
+        return Some(if place.is_empty() {
+            Bytes::copy_from_slice(host)
+        } else {
+            received.slice(place)
+        });
     }
     let text = str::from_utf8(named).ok()?;
     if text.contains('@') {
@@ -310,12 +318,12 @@ mod tests {
 
     use super::*;
 
-    fn parts(target: &str, hosts: &[&str]) -> http::request::Parts {
+    fn parts(target: &str, hosts: &[&str]) -> RequestHead {
         let mut request = http::Request::builder().uri(target);
         for host in hosts {
             request = request.header(HOST, *host);
         }
-        request.body(()).unwrap().into_parts().0
+        request.body(()).unwrap().into()
     }
 
     #[test]

@@ -10,7 +10,6 @@ use http_body::Frame;
 
 use super::budget::{Exhausted, Share};
 use super::compress::{Encoded, Encoder};
-use super::finish::{Delivery, Finish};
 use super::several::Several;
 use super::slices::Sliced;
 use crate::cache::{Broken, Reader, StoredHead};
@@ -45,7 +44,8 @@ enum Source {
     /// There was a body, and an upstream has had it.
     Spent,
     Http1(ClientBody),
-    Http2(http2::stream::Body),
+    /// In a box, because requests without a body, which are most, are not to be as large.
+    Http2(Box<http2::stream::Body>),
 }
 
 /// Bytes of a request body. A request without one shares nothing and allocates nothing.
@@ -123,7 +123,7 @@ impl RequestBody {
     #[must_use]
     pub fn http2(body: http2::stream::Body) -> Self {
         Self {
-            source: Source::Http2(body),
+            source: Source::Http2(Box::new(body)),
             held: None,
             share: None,
             received: Received::counting(),
@@ -274,8 +274,7 @@ impl Collected {
     }
 }
 
-/// A response's body on its way to the client. Dropping it finishes the exchange: the log line is written and the
-/// metrics are counted, whether the client took all of it or not.
+/// A response's body on its way to the client.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
@@ -287,7 +286,6 @@ pub struct ResponseBody {
     share: Option<Share>,
     sent: u64,
     ended: bool,
-    finish: Option<Box<Finish>>,
 }
 
 /// Where a response's content comes from.
@@ -400,7 +398,6 @@ impl ResponseBody {
             share: None,
             sent: 0,
             ended: false,
-            finish: None,
         }
     }
 
@@ -453,13 +450,18 @@ impl ResponseBody {
     }
 
     /// The same, for whoever sends it.
-    pub fn take_head(&mut self) -> Option<StoredHead> {
-        self.head.take()
+    pub(super) fn stored_head(&self) -> Option<&StoredHead> {
+        self.head.as_ref()
     }
 
-    /// What happens when the body is done with.
-    pub fn on_finish(&mut self, finish: Box<Finish>) {
-        self.finish = Some(finish);
+    /// Bytes that were sent of it.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether nothing more comes of it. A body whose last frame was taken may be dropped before anyone has asked for the end.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended || self.content.is_done()
     }
 
     /// The length of the content that is sent; `None` where nobody knows.
@@ -486,13 +488,7 @@ impl ResponseBody {
                     self.sent += data.len() as u64;
                 }
             }
-            Some(Err(fault)) => {
-                self.ended = true;
-                if let Some(finish) = &mut self.finish {
-                    finish.broken(fault);
-                }
-            }
-            None => self.ended = true,
+            Some(Err(_)) | None => self.ended = true,
         }
         Poll::Ready(frame)
     }
@@ -568,16 +564,6 @@ impl From<Broken> for Fault {
         match broken {
             Broken::Closed => Self::Closed,
             Broken::Timeout => Self::Timeout,
-        }
-    }
-}
-
-impl Drop for ResponseBody {
-    fn drop(&mut self) {
-        if let Some(finish) = self.finish.take() {
-            // A body whose last frame was taken may be dropped before anyone asked for the end.
-            let whole = self.ended || self.content.is_done();
-            finish.run(self.sent, if whole { Delivery::Whole } else { Delivery::Partial });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use http::{Response, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use super::body::{Content, ResponseBody};
 use super::several::Several;
@@ -10,6 +10,7 @@ use super::slices::Sliced;
 use super::subject::{Storing, Subject};
 use super::{Ending, Exchange, Refusal, compress, fill, headers, purge, query, refresh, route_of};
 use crate::cache::{self, Before, Fetch, Hit, Lookup, Status, Stored, Waited, tags};
+use crate::http1::head::ResponseHead;
 use crate::plugin::Phase;
 use crate::upstream::Fault;
 
@@ -20,20 +21,28 @@ pub(super) enum Caching {
     PassedBy,
 }
 
+/// What came of the first look into the cache.
+pub(super) enum Looked {
+    /// It answers.
+    Answered(ResponseBody),
+    /// Something has to be done first, or the origin to be asked; when it was looked.
+    Unsettled(Box<(Lookup, SystemTime)>),
+}
+
 impl Exchange {
     /// Whether the cache is to be asked. A purge ends here.
     pub(super) fn before_cache(&mut self) -> Result<Caching, Ending> {
         let state = self.state.clone();
-        if purge::is_purge(&self.subject.request.method) && self.route_uses_cache() {
+        let route = route_of(&state, self.route)?;
+        if purge::is_purge(&self.subject.request.method) && route.cache {
             let allowed = &state.snapshot.config.cache.purge_from;
             let reply = purge::purge(self.worker.control(), &self.subject, allowed)?;
             return Err(Ending::Replied(Box::new(reply)));
         }
-        if route_of(&state, self.route)?.compress {
+        if route.compress {
             compress::settle(&mut self.subject.request, &state.snapshot.config.compression);
         }
         // What is stored under a URI must not depend on a request's content, which HTTP/2 need not announce.
-        let route = route_of(&state, self.route)?;
         let ours = route.cache && self.body.is_none();
         if !ours || headers::wants_upgrade(&self.subject) {
             self.cache_status = route.cache.then(|| Status::bypassed("content"));
@@ -45,20 +54,28 @@ impl Exchange {
             return Ok(Caching::PassedBy);
         }
         query::tidy(&mut self.subject, &route.cache_rules);
-        self.allow_slices();
+        self.allow_slices(route);
         Ok(Caching::Asked)
     }
 
-    /// The cache: an answer, or `None` when a server has to be asked.
-    pub(super) async fn look_up(&mut self) -> Result<Option<ResponseBody>, Ending> {
+    /// The cache, which nearly always has what it needs to answer.
+    pub(super) fn look_up(&mut self) -> Looked {
+        let now = SystemTime::now();
+        match self.worker.cache().lookup(&self.subject, now) {
+            Lookup::Hit(hit) if !hit.is_sliced() => Looked::Answered(self.serve(&hit, None)),
+            lookup => Looked::Unsettled(Box::new((lookup, now))),
+        }
+    }
+
+    /// What comes of a lookup, and of those that it takes besides: an answer, or `None` when a server has to be asked.
+    pub(super) async fn settle_lookup(&mut self, first: (Lookup, SystemTime)) -> Result<Option<ResponseBody>, Ending> {
         let state = self.state.clone();
         let route = route_of(&state, self.route)?;
         let mut attempts = 0;
         let (mut waited, mut before) = (None, Before::default());
+        let (mut lookup, mut now) = first;
         loop {
-            let cache = self.worker.cache();
-            let now = SystemTime::now();
-            match cache.lookup_with(&self.subject, &before, now) {
+            match lookup {
                 Lookup::Load(load) => {
                     let loading = load.done(&route.cache_rules, &self.subject.request.headers);
                     before.loaded = Some(Box::pin(loading).await);
@@ -103,6 +120,8 @@ impl Exchange {
                     }
                 }
             }
+            now = SystemTime::now();
+            lookup = self.worker.cache().lookup_with(&self.subject, &before, now);
         }
     }
 
@@ -188,18 +207,20 @@ impl Exchange {
     /// Makes a stored response the exchange's response, after another exchange's fetch was waited for or not.
     pub(super) fn serve(&mut self, hit: &Hit, waited: Option<Status>) -> ResponseBody {
         let tags = self.state.snapshot.config.cache.tags;
-        let (mut parts, ()) = Response::new(()).into_parts();
-        parts.status = hit.status();
         let head = hit.stored_head(tags);
-        if head.is_none() {
-            parts.headers = hit.headers(tags);
-        }
+        self.subject.response = Some(ResponseHead {
+            status: hit.status(),
+            headers: match head {
+                Some(_) => HeaderMap::new(),
+                None => hit.headers(tags),
+            },
+            ..ResponseHead::default()
+        });
         self.cache = hit.served().as_str();
         self.cache_status = Some(match waited {
             Some(status) => status.collapsed(Some(hit.ttl())),
             None => hit.cache_status(),
         });
-        self.subject.response = Some(parts);
         let mut body = ResponseBody::new(self.content_of(hit));
         body.set_head(head);
         body

@@ -1,74 +1,25 @@
 //! The last phase: what is counted and written down once the client has its answer, or is gone.
 
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::body::Received;
-use super::subject::Subject;
-use crate::connection::Busy;
-use crate::plugin::{Phase, Session, Summary};
-use crate::server::state::{Finished, State};
-use crate::server::worker::Worker;
+use super::Exchange;
+use crate::plugin::{Phase, Summary};
+use crate::server::state::Finished;
 use crate::telemetry::Record;
-use crate::upstream::Fault;
-use crate::upstream::balance::Running;
-
-/// Everything that the end of an exchange needs. It travels with the response's body and runs when that is dropped.
-pub struct Finish {
-    /// The worker that served it.
-    pub worker: Rc<Worker>,
-    /// The snapshot that it ran with.
-    pub state: Rc<State>,
-    /// Whose request it was.
-    pub busy: Busy,
-    /// The heads.
-    pub subject: Box<Subject>,
-    /// The plugins.
-    pub session: Session,
-    /// When the request head was complete.
-    pub started: Instant,
-    /// The route's index, once routed.
-    pub route: Option<usize>,
-    /// Bytes of the request body.
-    pub request_bytes: Received,
-    /// From the request sent to the response head.
-    pub upstream_time: Option<Duration>,
-    /// The server that answered.
-    pub server: Option<Arc<str>>,
-    /// What the cache had to do with it.
-    pub cache: &'static str,
-    /// Why Weir itself answered, or what broke the answer off.
-    pub refusal: Option<&'static str>,
-    /// Keeps the server's count of running requests.
-    pub running: Option<Running>,
-}
-
-impl std::fmt::Debug for Finish {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Finish")
-            .field("subject", &self.subject)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Whether the client was given the whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub(super) enum Delivery {
     /// All of it.
     Whole,
     /// The client went away, or the server broke off.
     Partial,
 }
 
-impl Finish {
-    /// The body broke off.
-    pub fn broken(&mut self, fault: &Fault) {
-        self.refusal = Some(fault.as_str());
-    }
-
+impl Exchange {
     /// Counts, logs and tells plugins. `sent` are the bytes of the response's body.
-    pub fn run(mut self: Box<Self>, sent: u64, delivery: Delivery) {
+    pub(super) fn finish(mut self: Box<Self>, delivery: Delivery) {
+        let sent = self.outgoing.sent();
         if delivery == Delivery::Partial && self.refusal.is_none() {
             self.refusal = Some("client_gone");
         }
@@ -84,7 +35,7 @@ impl Finish {
             route: self.route,
             status,
             duration,
-            request_bytes: self.request_bytes.get(),
+            request_bytes: self.received.get(),
             response_bytes: sent,
             refusal: self.refusal,
         });
@@ -107,7 +58,7 @@ impl Finish {
         let summary = Summary {
             status,
             duration: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-            request_bytes: self.request_bytes.get(),
+            request_bytes: self.received.get(),
             response_bytes: sent,
         };
         let vacant = self.worker.vacant_subject();
@@ -121,7 +72,7 @@ impl Finish {
             subject: &self.subject,
             listener: &self.busy.client().listener,
             status,
-            request_bytes: self.request_bytes.get(),
+            request_bytes: self.received.get(),
             response_bytes: sent,
             duration,
             upstream_time: self.upstream_time,

@@ -6,8 +6,8 @@ use std::task::Context;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use http::StatusCode;
 use http::header::UPGRADE;
-use http::{Response, StatusCode};
 
 use super::body::{Content, RequestBody, ResponseBody};
 use super::headers::{self, UpstreamRequest};
@@ -78,11 +78,9 @@ impl Exchange {
             return Err(Ending::Switched(Box::new(forwarded)));
         }
         headers::strip_response(&mut forwarded.head.headers);
-        let (mut parts, ()) = Response::new(()).into_parts();
-        parts.status = forwarded.head.status;
-        parts.headers = std::mem::take(&mut forwarded.head.headers);
-        self.subject.response = Some(parts);
-        Ok(forwarded.into_body())
+        let (head, body) = forwarded.into_response();
+        self.subject.response = Some(head);
+        Ok(body)
     }
 
     /// No server answered: what is stale is better than nothing (RFC 9111 §4.2.4).
@@ -103,15 +101,16 @@ pub(super) struct Forwarded {
 }
 
 impl Forwarded {
-    pub(super) fn into_body(self) -> ResponseBody {
-        ResponseBody::new(match self.expected {
+    fn into_response(self) -> (ResponseHead, ResponseBody) {
+        let content = match self.expected {
             Expected::Nothing => Content::Empty,
             expected => Content::Upstream {
                 held: None,
                 call: self.call,
                 expected,
             },
-        })
+        };
+        (self.head, ResponseBody::new(content))
     }
 
     pub(super) fn into_parts(self) -> (ResponseHead, Box<Conversation>) {

@@ -17,7 +17,7 @@ use super::subject::Subject;
 use crate::config::{Config, HostHeader, Route, Server};
 use crate::http1::encode::{framing as write_framing, header};
 use crate::http1::framing::Framing;
-use crate::http2::head::ExtendedConnect;
+use crate::http1::head::Connect;
 use crate::server::tls::client::{CERTIFICATE, CHAIN, FINGERPRINT, SUBJECT};
 use crate::upstream::http2::AcceptsTrailers;
 
@@ -35,6 +35,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[must_use]
 pub fn wants_upgrade(subject: &Subject) -> bool {
     const NEVER: [&[u8]; 3] = [b"h2", b"http", b"tls"];
+    if !subject.request.names.may_have("upgrade") {
+        return false;
+    }
     let never = |protocol: &[u8]| {
         let protocol = protocol.trim_ascii();
         NEVER.iter().any(|prefix| {
@@ -44,8 +47,7 @@ pub fn wants_upgrade(subject: &Subject) -> bool {
         })
     };
     let mut protocols = subject.request.headers.get_all(UPGRADE).iter();
-    let able =
-        subject.request.version == Version::HTTP_11 || subject.request.extensions.get::<ExtendedConnect>().is_some();
+    let able = subject.request.version == Version::HTTP_11 || subject.request.connect == Connect::Extended;
     able && protocols
         .next()
         .is_some_and(|list| !list.as_bytes().split(|&byte| byte == b',').any(never))

@@ -23,34 +23,38 @@ mod redirect;
 mod refresh;
 pub mod refusal;
 pub mod refused;
+pub mod response;
 pub mod route;
 mod several;
 mod slices;
 pub mod subject;
 mod upgrade;
 
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http::Response;
+use bytes::BytesMut;
 use http::header::{HeaderName, HeaderValue};
 use scopeguard::ScopeGuard;
 
 pub use self::refusal::Refusal;
 
 use self::body::{Content, Received, RequestBody, ResponseBody};
-use self::caching::Caching;
+use self::caching::{Caching, Looked};
+use self::finish::Delivery;
 use self::forward::Forwarded;
+use self::response::Response;
 use self::slices::Slicing;
 use self::subject::{Reply, Subject};
+use crate::allocator::on_heap;
 use crate::cache::{Fetch, Status};
 use crate::config::Route;
 use crate::connection::http1::ClientInterim;
 use crate::connection::{Busy, Client};
-use crate::http1::head::ResponseHead;
+use crate::http1::head::{RequestHead, ResponseHead};
 use crate::http2;
 use crate::plugin::{Phase, Session};
 use crate::server::state::State;
@@ -61,13 +65,13 @@ use crate::upstream::far::Far;
 /// How an exchange ends, as its connection sees it.
 pub enum Answer {
     /// A response for the client.
-    Response(Response<ResponseBody>),
+    Response(Response),
     /// A response, after which the connection is closed.
-    Last(Response<ResponseBody>),
+    Last(Response),
     /// Both sides switch protocols (RFC 9110 §15.2.2): after this head, bytes both ways.
     Tunnel {
-        /// The 101, whose body keeps the exchange unfinished while it is held.
-        response: Response<ResponseBody>,
+        /// The 101, which keeps the exchange unfinished while it is held.
+        response: Response,
         /// The server's end.
         stream: Far,
         /// What the server has sent on it already.
@@ -118,7 +122,7 @@ impl<R: Into<Refusal>> From<R> for Ending {
     }
 }
 
-/// One request on its way: it travels `&mut` through all phases.
+/// One request on its way: it travels `&mut` through all phases, and with the response to its end.
 struct Exchange {
     worker: Rc<Worker>,
     state: Rc<State>,
@@ -126,34 +130,47 @@ struct Exchange {
     subject: Box<Subject>,
     session: Session,
     body: RequestBody,
+    /// What the client gets, once that is settled.
+    outgoing: ResponseBody,
     interim: Interim,
+    /// Bytes of the request body.
     received: Received,
+    /// When the request head was complete.
     started: Instant,
+    /// The route's index, once routed.
     route: Option<usize>,
     /// What this exchange owes the cache.
     fetch: Option<Box<Fetch>>,
     slicing: Slicing,
+    /// From the request sent to the response head.
     upstream_time: Option<Duration>,
+    /// The server that answered.
     server: Option<Arc<str>>,
+    /// Keeps the server's count of running requests.
     running: Option<Running>,
+    /// What the cache had to do with it.
     cache: &'static str,
     /// What the cache tells the client, on routes that cache.
     cache_status: Option<Status>,
+    /// Why Weir itself answered, or what broke the answer off.
     refusal: Option<&'static str>,
 }
 
-/// Runs one exchange; `received` are the bytes of an HTTP/1 head. Its `finish` phase comes when the body of the answer is dropped, or
-/// this future is: a client that is gone takes its request along.
-pub async fn run(
+/// Runs one exchange. Its `finish` phase comes when the response is dropped, or this future is: a client that is gone takes its request
+/// along.
+///
+/// Future and exchange are apart, so that nothing of an exchange is ever moved but a pointer to it.
+pub fn run(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
-    parts: http::request::Parts,
-    received: Bytes,
+    request: Box<RequestHead>,
     body: RequestBody,
     interim: Interim,
-) -> Answer {
-    let mut exchange = Exchange::new(worker, client, parts, body, interim);
-    exchange.subject.received = received;
+) -> impl Future<Output = Answer> + use<> {
+    run_boxed(Exchange::new(worker, client, request, body, interim))
+}
+
+async fn run_boxed(exchange: Box<Exchange>) -> Answer {
     let mut running = scopeguard::guard(exchange, Exchange::abandon);
     let answered = running.answer().await;
     if let Err(Ending::Refused(refusal)) = &answered
@@ -163,39 +180,46 @@ pub async fn run(
     }
     let exchange = ScopeGuard::into_inner(running);
     match answered {
-        Ok(content) => exchange.conclude(content),
-        Err(Ending::Replied(reply)) => exchange.conclude_reply(*reply),
+        Ok(body) => Answer::Response(exchange.conclude(body)),
+        Err(Ending::Replied(reply)) => Answer::Response(exchange.conclude_reply(*reply)),
         // Who has ended inside of a request is told nothing (RFC 9112 §8): 499 is a word of the log.
         Err(Ending::Refused(refusal)) if refusal.has_no_reader() => {
-            drop(exchange.conclude_refusal(&refusal));
+            drop(exchange.refuse(&refusal));
             Answer::Close
         }
-        Err(Ending::Refused(refusal)) => exchange.conclude_refusal(&refusal),
+        Err(Ending::Refused(refusal)) if refusal.ends_connection() => Answer::Last(exchange.refuse(&refusal)),
+        Err(Ending::Refused(refusal)) => Answer::Response(exchange.refuse(&refusal)),
         Err(Ending::Switched(forwarded)) => exchange.conclude_tunnel(*forwarded),
         Err(Ending::Closed) => {
-            drop(exchange.conclude(ResponseBody::new(Content::Empty)));
+            exchange.finish(Delivery::Whole);
             Answer::Close
         }
     }
 }
 
 /// Answers a request that did not become an exchange, because nothing is known of it: no plugin is shown it.
-pub fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, refusal: &Refusal) -> Response<ResponseBody> {
-    let (parts, ()) = http::Request::new(()).into_parts();
-    Exchange::new(worker, client, parts, RequestBody::none(), Interim::Nowhere).refuse(refusal)
+pub fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, refusal: &Refusal) -> Response {
+    Exchange::of_nothing(worker, client).refuse(refusal)
 }
 
 impl Exchange {
     fn new(
         worker: &Rc<Worker>,
         client: &Rc<Client>,
-        parts: http::request::Parts,
+        request: Box<RequestHead>,
         body: RequestBody,
         interim: Interim,
-    ) -> Self {
-        Self::of(worker, client.begin(), worker.subject(client, parts), body, interim)
+    ) -> Box<Self> {
+        let subject = worker.subject(client, request);
+        on_heap(|| Self::of(worker, client.begin(), subject, body, interim))
     }
 
+    /// Of a request that is none, or none yet.
+    fn of_nothing(worker: &Rc<Worker>, client: &Rc<Client>) -> Box<Self> {
+        Self::new(worker, client, Box::default(), RequestBody::none(), Interim::Nowhere)
+    }
+
+    #[inline]
     fn of(worker: &Rc<Worker>, busy: Busy, subject: Box<Subject>, body: RequestBody, interim: Interim) -> Self {
         Self {
             worker: worker.clone(),
@@ -205,6 +229,7 @@ impl Exchange {
             session: Session::none(),
             received: body.received(),
             body,
+            outgoing: ResponseBody::new(Content::Empty),
             interim,
             started: Instant::now(),
             route: None,
@@ -221,8 +246,9 @@ impl Exchange {
 
     /// The life of a request.
     ///
-    /// A future is moved as a whole before it is first polled, and the compiler moves it twice. Phases that may wait for a plugin or
-    /// the cache are thousands of bytes, so those that have nothing to do are not made at all, and those that have get a box.
+    /// A future is moved as a whole before it is first polled, and the compiler moves it twice. Phases that may wait for a plugin, a
+    /// server or the cache are thousands of bytes, so those that have nothing to do are not made at all, and those that have get a box.
+    /// Without them an exchange is small enough for the allocator's fast way.
     async fn answer(&mut self) -> Result<ResponseBody, Ending> {
         self.admit()?;
         self.route()?;
@@ -230,12 +256,17 @@ impl Exchange {
         if self.session.wants(Phase::OnRequest) {
             Box::pin(self.request_plugins()).await?;
         }
-        if self.before_cache()? == Caching::Asked
-            && let Some(body) = self.look_up().await?
-        {
-            return Ok(body);
+        if self.before_cache()? == Caching::Asked {
+            match self.look_up() {
+                Looked::Answered(body) => return Ok(body),
+                Looked::Unsettled(lookup) => {
+                    if let Some(body) = Box::pin(self.settle_lookup(*lookup)).await? {
+                        return Ok(body);
+                    }
+                }
+            }
         }
-        let mut body = self.forward().await?;
+        let mut body = Box::pin(self.forward()).await?;
         if self.session.wants(Phase::OnResponse) {
             Box::pin(self.response_plugins(&mut body)).await?;
         }
@@ -265,19 +296,9 @@ pub(crate) mod tests {
 
     #[test]
     fn an_exchange_is_cheap_to_move() {
-        type Given = (
-            &'static Rc<Worker>,
-            &'static Rc<Client>,
-            http::request::Parts,
-            Bytes,
-            RequestBody,
-            Interim,
-        );
-        let whole = size(|(worker, client, parts, received, body, interim): Given| {
-            run(worker, client, parts, received, body, interim)
-        });
+        let whole = size(run_boxed);
         assert!(
-            whole <= 2560,
+            whole <= 640,
             "{whole} bytes: does each phase that seldom waits have a box?"
         );
     }

@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::body::ResponseBody;
 use super::budget::Share;
 use super::{Ending, Exchange, Refusal, route_of};
+use crate::http1::names::Names;
 use crate::plugin::{Decision, Phase};
 
 impl Exchange {
@@ -19,6 +20,14 @@ impl Exchange {
 
     /// The phases `on_request` and, where a plugin held the request, `on_request_body`.
     pub(super) async fn request_plugins(&mut self) -> Result<(), Ending> {
+        let asked = self.ask_about_request().await;
+        // They may have changed the fields.
+        let request = &mut *self.subject.request;
+        request.names = Names::of(&request.headers);
+        asked
+    }
+
+    async fn ask_about_request(&mut self) -> Result<(), Ending> {
         let limit = match self.consult(Phase::OnRequest, None).await {
             Decision::Hold(limit) => limit,
             decision => return settle(decision),

@@ -9,6 +9,7 @@ use super::body::{Content, RequestBody, ResponseBody};
 use super::subject::Subject;
 use super::{Exchange, Interim};
 use crate::cache::Fetch;
+use crate::http1::head::RequestHead;
 
 /// Begins it. The request is the one that found the stale response, as the plugins have left it.
 pub(super) fn start(exchange: &Exchange, fetch: Box<Fetch>) {
@@ -40,19 +41,20 @@ pub(super) fn in_background(exchange: &Exchange, fetch: Option<Box<Fetch>>) -> E
 }
 
 fn copy(subject: &Subject) -> Subject {
-    let (mut request, ()) = http::Request::new(()).into_parts();
-    request.method = Method::GET;
-    request.uri = subject.request.uri.clone();
-    request.version = subject.request.version;
-    request.headers = subject.request.headers.clone();
+    let request = RequestHead {
+        method: Method::GET,
+        uri: subject.request.uri.clone(),
+        version: subject.request.version,
+        headers: subject.request.headers.clone(),
+        ..RequestHead::default()
+    };
     Subject {
         id: subject.id,
         peer: subject.peer,
         client_ip: subject.client_ip,
         scheme: subject.scheme,
         host: subject.host.clone(),
-        request,
-        received: bytes::Bytes::new(),
+        request: Box::new(request),
         refused: None,
         response: None,
         upstream_target: subject.upstream_target.clone(),

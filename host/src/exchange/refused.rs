@@ -8,13 +8,13 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, Uri};
+use http::{HeaderName, HeaderValue, Method, Uri};
 
 use super::admit;
-use super::body::{RequestBody, ResponseBody};
 use super::refusal::{Refusal, Timing};
+use super::response::Response;
 use super::subject::Refused;
-use super::{Exchange, Interim, route_of};
+use super::{Exchange, route_of};
 use crate::connection::Client;
 use crate::http1::salvage::Salvaged;
 use crate::plugin::Phase;
@@ -26,9 +26,8 @@ pub async fn refuse(
     client: &Rc<Client>,
     refusal: &Refusal,
     received: impl FnOnce() -> Bytes,
-) -> Response<ResponseBody> {
-    let (parts, ()) = http::Request::new(()).into_parts();
-    let mut exchange = Exchange::new(worker, client, parts, RequestBody::none(), Interim::Nowhere);
+) -> Response {
+    let mut exchange = Exchange::of_nothing(worker, client);
     // It did not come as far as `admit`, where requests are counted against their client's rate.
     let rate = exchange.state.snapshot.config.limits.client.request_rate;
     if exchange.shows(refusal) && exchange.busy.client().place.may_request(rate) {
@@ -46,10 +45,10 @@ impl Exchange {
         if !self.session.is_none() || asks_nobody {
             return;
         }
-        let head = if self.subject.received.is_empty() {
-            Salvaged::of_parts(&self.subject.request)
+        let head = if self.subject.request.received.is_empty() {
+            Salvaged::of_head(&self.subject.request)
         } else {
-            Salvaged::of_bytes(&self.subject.received)
+            Salvaged::of_bytes(&self.subject.request.received)
         };
         self.show(refusal, head).await;
     }

@@ -15,7 +15,9 @@ use super::body::{Content, ResponseBody};
 use super::{Ending, Exchange, Refusal, refresh, route_of};
 use crate::cache::slices::{Changed, Layout, Slice, Slices};
 use crate::cache::{Before, Lookup, Status, Waited};
+use crate::config::Route;
 use crate::http1::buffer::FilePart;
+use crate::http1::head::ResponseHead;
 use crate::plugin::Phase;
 use crate::upstream::Fault;
 use crate::upstream::balance::Running;
@@ -36,10 +38,9 @@ pub(super) enum Slicing {
 
 impl Exchange {
     /// Lets a request on a route with slices be answered by them. Plugins that look at responses see wholes, and only wholes.
-    pub(super) fn allow_slices(&mut self) {
-        let slice = route_of(&self.state, self.route).ok().and_then(|route| route.slice);
-        let may = self.subject.request.method == Method::GET && !self.session.wants(Phase::OnResponse);
-        self.subject.caching.slice = slice.filter(|_| may);
+    pub(super) fn allow_slices(&mut self, route: &Route) {
+        let may = || self.subject.request.method == Method::GET && !self.session.wants(Phase::OnResponse);
+        self.subject.caching.slice = route.slice.filter(|_| may());
     }
 
     /// Decides what the origin is asked for on behalf of the cache. To be called before the client's conditions are taken away.
@@ -210,10 +211,12 @@ impl Sliced {
         let lookup = exchange.worker.cache().lookup(&exchange.subject, SystemTime::now());
         if let Lookup::Fetch(fetch) = lookup {
             exchange.fetch = Some(fetch);
-            let (mut parts, ()) = http::Response::new(()).into_parts();
-            parts.headers = self.slices.headers();
-            self.slices.describe(slice, &mut parts);
-            exchange.subject.response = Some(parts);
+            let mut head = ResponseHead {
+                headers: self.slices.headers(),
+                ..ResponseHead::default()
+            };
+            self.slices.describe(slice, &mut head);
+            exchange.subject.response = Some(head);
             Box::pin(exchange.store(&mut body)).await;
         }
         let (_, bytes) = self.slices.slice_at(self.left.start);

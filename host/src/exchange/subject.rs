@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::http1::head::{RequestHead, ResponseHead};
 use crate::http1::salvage::Salvaged;
 
 /// The heads of an exchange and the facts around them.
@@ -26,13 +27,11 @@ pub struct Subject {
     /// The request's host without port, in lower case; always valid UTF-8 (checked by `admit`).
     pub host: Bytes,
     /// The request head. What plugins and the spine change here is what goes upstream.
-    pub request: http::request::Parts,
-    /// The bytes of the request head as the client sent it; empty in HTTP/2, and in exchanges of Weir's own.
-    pub received: Bytes,
+    pub request: Box<RequestHead>,
     /// Why Weir refuses the request, where plugins are shown it all the same.
     pub refused: Option<Box<Refused>>,
     /// The response head, from the moment there is one.
-    pub response: Option<http::response::Parts>,
+    pub response: Option<ResponseHead>,
     /// Path and query that go upstream, where a plugin or the route changed them; the request keeps what the client sent.
     pub upstream_target: Option<http::uri::PathAndQuery>,
     /// The name of the route that matched; empty before `route`.
@@ -83,7 +82,6 @@ impl Subject {
     /// A subject of nothing, which stands in while plugins have the real one.
     #[must_use]
     pub fn vacant() -> Self {
-        let (request, ()) = http::Request::new(()).into_parts();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
             id: RequestId::NONE,
@@ -91,8 +89,7 @@ impl Subject {
             client_ip: nowhere.ip(),
             scheme: Scheme::Http,
             host: Bytes::new(),
-            request,
-            received: Bytes::new(),
+            request: Box::default(),
             refused: None,
             response: None,
             upstream_target: None,

@@ -25,8 +25,9 @@ pub fn framing(out: &mut BytesMut, framing: Framing) {
     match framing {
         Framing::None | Framing::UntilClose => {}
         Framing::Length(length) => {
-            let mut digits = itoa::Buffer::new();
-            header(out, "content-length", digits.format(length).as_bytes());
+            out.put_slice(b"content-length: ");
+            out.put_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.put_slice(b"\r\n");
         }
         Framing::Chunked => out.put_slice(b"transfer-encoding: chunked\r\n"),
     }
@@ -64,11 +65,7 @@ pub enum Told {
 /// Writes a response head. Framing and connection headers in `headers` are replaced by what `line` says.
 pub fn response_head(out: &mut BytesMut, line: &ResponseLine<'_>, headers: &HeaderMap) {
     out.reserve(512);
-    out.put_slice(b"HTTP/1.1 ");
-    out.put_slice(line.status.as_str().as_bytes());
-    out.put_slice(b" ");
-    out.put_slice(line.status.canonical_reason().unwrap_or_default().as_bytes());
-    out.put_slice(b"\r\n");
+    status_line(out, line.status);
     let mut has_date = line.lines.iter().any(|lines| !lines.is_empty());
     for lines in line.lines {
         out.extend_from_slice(lines);
@@ -99,13 +96,22 @@ pub fn response_head(out: &mut BytesMut, line: &ResponseLine<'_>, headers: &Head
     out.put_slice(b"\r\n");
 }
 
-/// Writes the head of an interim response, which ends where it ends (RFC 9112 §6.3).
-pub fn interim_head(out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+fn status_line(out: &mut BytesMut, status: StatusCode) {
+    // Nearly every one, in one piece.
+    if status == StatusCode::OK {
+        out.put_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
     out.put_slice(b"HTTP/1.1 ");
     out.put_slice(status.as_str().as_bytes());
     out.put_slice(b" ");
     out.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.put_slice(b"\r\n");
+}
+
+/// Writes the head of an interim response, which ends where it ends (RFC 9112 §6.3).
+pub fn interim_head(out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+    status_line(out, status);
     for (name, value) in headers {
         header(out, name.as_str(), value.as_bytes());
     }

@@ -3,7 +3,7 @@
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use super::head::Malformed;
+use super::head::{Malformed, RequestHead};
 
 /// How a body is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,16 @@ pub enum Framing {
 /// The body of a request (RFC 9112 §6.3). Stricter than the RFC asks: a message with both fields, with `Transfer-Encoding`
 /// in HTTP/1.0, or with any coding but exactly one `chunked` is refused, because those are what another parser reads
 /// differently.
-pub fn of_request(version: Version, headers: &HeaderMap) -> Result<Framing, Malformed> {
+pub fn of_request(head: &RequestHead) -> Result<Framing, Malformed> {
+    let RequestHead {
+        version,
+        headers,
+        names,
+        ..
+    } = head;
+    if !names.may_have("transfer-encoding") && !names.may_have("content-length") {
+        return Ok(Framing::None);
+    }
     let coded = headers.contains_key(TRANSFER_ENCODING);
     let length = content_length(headers)?;
     match (coded, length) {
@@ -29,7 +38,7 @@ pub fn of_request(version: Version, headers: &HeaderMap) -> Result<Framing, Malf
         (false, Some(0)) => Ok(Framing::None),
         (false, Some(length)) => Ok(Framing::Length(length)),
         (true, Some(_)) => Err(Malformed::LengthAndCoding),
-        (true, None) if version < Version::HTTP_11 => Err(Malformed::TransferCoding),
+        (true, None) if *version < Version::HTTP_11 => Err(Malformed::TransferCoding),
         (true, None) => exactly_chunked(headers).map(|()| Framing::Chunked),
     }
 }
@@ -108,9 +117,17 @@ mod tests {
         map
     }
 
+    fn head(version: Version, fields: &[(&'static str, &'static str)]) -> RequestHead {
+        RequestHead {
+            version,
+            headers: headers(fields),
+            ..RequestHead::default()
+        }
+    }
+
     #[test]
     fn a_request_body_ends_where_every_parser_agrees() {
-        let of = |fields: &[(&'static str, &'static str)]| of_request(Version::HTTP_11, &headers(fields));
+        let of = |fields: &[(&'static str, &'static str)]| of_request(&head(Version::HTTP_11, fields));
         assert_eq!(of(&[]), Ok(Framing::None));
         assert_eq!(of(&[("content-length", "0")]), Ok(Framing::None));
         assert_eq!(of(&[("content-length", "12")]), Ok(Framing::Length(12)));
@@ -160,7 +177,7 @@ mod tests {
             Err(Malformed::TransferCoding)
         );
         assert_eq!(
-            of_request(Version::HTTP_10, &headers(&[("transfer-encoding", "chunked")])),
+            of_request(&head(Version::HTTP_10, &[("transfer-encoding", "chunked")])),
             Err(Malformed::TransferCoding)
         );
     }

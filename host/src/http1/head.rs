@@ -10,6 +10,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
+use super::names::Names;
+
 /// The largest number of header lines that a head may have, whatever the configuration says.
 pub const MAX_HEADERS: usize = 256;
 /// Bytes of a method. The longest one that is registered has 17; a longer one than a server knows is 501 (RFC 9112 §3).
@@ -26,30 +28,83 @@ pub struct Bounds {
     pub target: usize,
 }
 
-/// A parsed request head.
-#[derive(Debug)]
+/// A request head: parsed, or made of what HTTP/2 has in its place.
+#[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     /// The method.
     pub method: Method,
     /// The target in origin, absolute, authority or asterisk form.
     pub uri: Uri,
-    /// HTTP/1.0 or HTTP/1.1.
+    /// HTTP/1.0 or HTTP/1.1; HTTP/2 in the heads of exchanges.
     pub version: Version,
     /// Every field, in order.
     pub headers: HeaderMap,
-    /// The bytes of the head, of which the parts above are slices.
+    /// The names that fields have, or any: whoever adds a field of another name has to say so here.
+    pub names: Names,
+    /// The bytes of the head, of which the parts above are slices; empty in HTTP/2, and in exchanges of Weir's own.
     pub received: Bytes,
+    /// Whether it stands for an extended CONNECT.
+    pub connect: Connect,
 }
 
-/// A parsed response head.
-#[derive(Debug)]
+/// Whether a request was an extended CONNECT of HTTP/2, and is the upgrade of HTTP/1.1 that it stands for (RFC 8441).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Connect {
+    /// It is what it says.
+    #[default]
+    No,
+    /// It was one.
+    Extended,
+}
+
+/// A response head.
+#[derive(Debug, Clone, Default)]
 pub struct ResponseHead {
     /// 100 to 999.
     pub status: StatusCode,
-    /// HTTP/1.0 or HTTP/1.1.
+    /// HTTP/1.0 or HTTP/1.1, where it was parsed.
     pub version: Version,
     /// Every field, in order.
     pub headers: HeaderMap,
+}
+
+impl RequestHead {
+    /// What version and `Connection` say about the connection.
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        if self.names.may_have("connection") {
+            return persistence(self.version, &self.headers);
+        }
+        match self.version {
+            Version::HTTP_09 | Version::HTTP_10 => Persistence::Close,
+            _ => Persistence::KeepAlive,
+        }
+    }
+}
+
+impl<T> From<http::Request<T>> for RequestHead {
+    fn from(request: http::Request<T>) -> Self {
+        let (parts, _) = request.into_parts();
+        Self {
+            method: parts.method,
+            uri: parts.uri,
+            version: parts.version,
+            names: Names::of(&parts.headers),
+            headers: parts.headers,
+            ..Self::default()
+        }
+    }
+}
+
+impl<T> From<http::Response<T>> for ResponseHead {
+    fn from(response: http::Response<T>) -> Self {
+        let (parts, _) = response.into_parts();
+        Self {
+            status: parts.status,
+            version: parts.version,
+            headers: parts.headers,
+        }
+    }
 }
 
 /// What is wrong with a message: a closed list, shown in logs and metrics.
@@ -126,8 +181,10 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// Takes a request head off the front of `input`; `None` while it is not complete.
-pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<RequestHead>, Malformed> {
+/// Takes a request head off the front of `input`, which begins with the request line; `None` while it is not complete.
+///
+/// It comes in a box, because it is moved through many hands from here on.
+pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Box<RequestHead>>, Malformed> {
     let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let lines = &mut lines[..bounds.lines.min(MAX_HEADERS)];
     let mut request = httparse::Request::new(&mut []);
@@ -148,7 +205,9 @@ pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Req
     if method.len() > METHOD {
         return Err(Malformed::MethodTooLong);
     }
-    refuse_bare_line_feeds(&input[..length])?;
+    let mut ranges = [const { MaybeUninit::<LineRange>::uninit() }; MAX_HEADERS];
+    let ranges = record_ranges(input, request.headers, &mut ranges);
+    refuse_bare_line_feeds(&input[..length], ranges)?;
     refuse_odd_target(target.as_bytes())?;
     if request.headers.iter().any(|line| mimics_framing(line.name.as_bytes())) {
         return Err(Malformed::Header);
@@ -156,21 +215,25 @@ pub fn parse_request(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Req
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Malformed::StartLine)?;
     let target = range_in(input, target.as_bytes());
     let version = version(minor);
-    let mut ranges = [const { MaybeUninit::<LineRange>::uninit() }; MAX_HEADERS];
-    let ranges = record_ranges(input, request.headers, &mut ranges);
+    let mut names = Names::NONE;
+    for line in &*request.headers {
+        names.add(line.name.as_bytes());
+    }
 
     let head = input.split_to(length).freeze();
     let parts = Uri::from_maybe_shared(head.slice(target))
         .map_err(|_| Malformed::Target)
         .and_then(|uri| Ok((uri, build_headers(&head, ranges)?)));
     match parts {
-        Ok((uri, headers)) => Ok(Some(RequestHead {
+        Ok((uri, headers)) => Ok(Some(Box::new(RequestHead {
             method,
             uri,
             version,
             headers,
+            names,
             received: head,
-        })),
+            connect: Connect::No,
+        }))),
         Err(fault) => {
             // What is refused stays where it was, for those who want to look at it.
             let behind = std::mem::replace(input, BytesMut::from(&*head));
@@ -207,11 +270,11 @@ pub fn parse_response(input: &mut BytesMut, bounds: &Bounds) -> Result<Option<Re
     let (Some(code), Some(minor)) = (response.code, response.version) else {
         return Err(Malformed::StartLine);
     };
-    refuse_bare_line_feeds(&input[..length])?;
-    let status = StatusCode::from_u16(code).map_err(|_| Malformed::StartLine)?;
-    let version = version(minor);
     let mut ranges = [const { MaybeUninit::<LineRange>::uninit() }; MAX_HEADERS];
     let ranges = record_ranges(input, response.headers, &mut ranges);
+    refuse_bare_line_feeds(&input[..length], ranges)?;
+    let status = StatusCode::from_u16(code).map_err(|_| Malformed::StartLine)?;
+    let version = version(minor);
 
     let head = input.split_to(length).freeze();
     let headers = build_headers(&head, ranges)?;
@@ -227,7 +290,7 @@ fn version(minor: u8) -> Version {
 }
 
 /// A head that is not complete yet may already be too much.
-fn partial_request(input: &[u8], bounds: &Bounds) -> Result<Option<RequestHead>, Malformed> {
+fn partial_request(input: &[u8], bounds: &Bounds) -> Result<Option<Box<RequestHead>>, Malformed> {
     let line_end = memchr::memchr(b'\n', input);
     // Method, version and the blanks between them are the rest of the line.
     if line_end.is_none() && input.len() > bounds.target + METHOD + 16 {
@@ -267,17 +330,13 @@ enum Leading {
 
 /// How far a request head has come.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it is taken apart where it is returned: a box would be an allocation for each request"
-)]
 pub enum Progress {
     /// Nothing but perhaps an empty line: no request has begun.
     Idle,
     /// Some of it.
     Begun,
     /// All of it.
-    Complete(RequestHead),
+    Complete(Box<RequestHead>),
 }
 
 impl HeadScan {
@@ -342,10 +401,16 @@ fn names_a_version(input: &[u8]) -> bool {
     }
 }
 
-/// RFC 9112 §2.2 lets a recipient take a bare LF as a line's end; since others do not, requests with one are refused.
-fn refuse_bare_line_feeds(head: &[u8]) -> Result<(), Malformed> {
-    let bare = memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head.get(at - 1) != Some(&b'\r'));
-    if bare { Err(Malformed::Header) } else { Ok(()) }
+/// RFC 9112 §2.2 lets a recipient take a bare LF as a line's end; since others do not, heads with one are refused.
+///
+/// `httparse` lets an LF stand nowhere but at a line's end: before each field's name, and at the end of the head.
+fn refuse_bare_line_feeds(head: &[u8], fields: &[LineRange]) -> Result<(), Malformed> {
+    let follows_line = |field: &LineRange| head.get(..field.name.0).is_some_and(|before| before.ends_with(b"\r\n"));
+    if head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_line) {
+        Ok(())
+    } else {
+        Err(Malformed::Header)
+    }
 }
 
 /// What `Uri` would let pass, and the next hop might read differently (RFC 9112 §3.2, RFC 3986 §3.3): bytes beyond ASCII, a
@@ -461,7 +526,7 @@ mod tests {
         target: 256,
     };
 
-    fn request(text: &str) -> Result<Option<RequestHead>, Malformed> {
+    fn request(text: &str) -> Result<Option<Box<RequestHead>>, Malformed> {
         parse_request(&mut BytesMut::from(text), &BOUNDS)
     }
 

@@ -5,9 +5,8 @@
 
 use bytes::Bytes;
 use http::Version;
-use http::request::Parts;
 
-use super::head::MAX_HEADERS;
+use super::head::{MAX_HEADERS, RequestHead};
 
 /// The words of a head, whatever bytes they have. What could not be found is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,22 +52,22 @@ impl Salvaged {
 
     /// What a head says that could be read, and was refused for what it says.
     #[must_use]
-    pub fn of_parts(parts: &Parts) -> Self {
+    pub fn of_head(head: &RequestHead) -> Self {
         let copy = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        let target = parts.uri.path_and_query().map(|target| target.as_str());
-        let authority = || parts.uri.authority().map(|authority| authority.as_str());
+        let target = head.uri.path_and_query().map(|target| target.as_str());
+        let authority = || head.uri.authority().map(|authority| authority.as_str());
         let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             (copy(name.as_str()), Bytes::copy_from_slice(value.as_bytes()))
         };
         Self {
-            method: copy(parts.method.as_str()),
+            method: copy(head.method.as_str()),
             target: copy(target.or_else(authority).unwrap_or_default()),
-            version: Bytes::from_static(match parts.version {
+            version: Bytes::from_static(match head.version {
                 Version::HTTP_2 => b"2",
                 Version::HTTP_10 => b"1.0",
                 _ => b"1.1",
             }),
-            fields: parts.headers.iter().map(field).collect(),
+            fields: head.headers.iter().map(field).collect(),
         }
     }
 

@@ -41,10 +41,6 @@ pub struct RequestHead {
     pub length: Option<u64>,
 }
 
-/// Marks a request that an extended CONNECT was made into (RFC 8441): its client takes a new protocol on its stream.
-#[derive(Debug, Clone, Copy)]
-pub struct ExtendedConnect;
-
 /// A response head.
 #[derive(Debug)]
 pub struct ResponseHead {

@@ -15,6 +15,7 @@ use super::shared::clock::Clock;
 use super::{Decision, Phase, Summary, subjects};
 use crate::bundle::{Bundle, Problems};
 use crate::exchange::subject::{Reply, Scheme, Subject};
+use crate::http1::head::ResponseHead;
 
 /// Runs the bundle's self-tests, each with counters, values and a clock of its own.
 pub(super) fn run(generation: &Arc<Generation>, bundle: &Bundle) -> Result<(), Problems> {
@@ -158,7 +159,7 @@ async fn response_phases(
     mut subject: Box<Subject>,
     case: &Case,
 ) -> Result<(Box<Subject>, End, Bytes), String> {
-    let mut response = http::Response::new(()).into_parts().0;
+    let mut response = ResponseHead::default();
     response.status =
         http::StatusCode::from_u16(case.response.status).map_err(|_| "`response.status` is not a status".to_owned())?;
     response.headers = header_map(&case.response.headers)?;
@@ -200,7 +201,7 @@ fn subject(case: &Case) -> Result<Box<Subject>, String> {
         .method(request.method.as_str())
         .uri(request.target.as_str())
         .body(());
-    subject.request = head.map_err(|error| format!("`request`: {error}"))?.into_parts().0;
+    *subject.request = head.map_err(|error| format!("`request`: {error}"))?.into();
     subject.request.headers = header_map(&request.headers)?;
     // A client names the host in a header as well, and the proxy hands it on.
     if !subject.request.headers.contains_key(http::header::HOST) {

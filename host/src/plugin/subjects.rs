@@ -21,6 +21,6 @@ pub(super) fn subject(method: &str, target: &str, headers: &[(&'static str, &str
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    subject.request = request.body(()).unwrap().into_parts().0;
+    *subject.request = request.body(()).unwrap().into();
     subject
 }

@@ -10,11 +10,13 @@ use bytes::Bytes;
 
 use super::state::State;
 use super::timer::Timer;
+use crate::allocator::on_heap;
 use crate::cache::Cache;
 use crate::config::{Endpoint, Server};
 use crate::connection::Client;
 use crate::control::Control;
 use crate::exchange::subject::{RequestId, Subject};
+use crate::http1::head::RequestHead;
 use crate::plugin::Chain;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Record;
@@ -140,17 +142,16 @@ impl Worker {
 
     /// The subject of a new exchange.
     #[must_use]
-    pub fn subject(&self, client: &Client, request: http::request::Parts) -> Box<Subject> {
+    pub fn subject(&self, client: &Client, request: Box<RequestHead>) -> Box<Subject> {
         let low = self.id_low.get().wrapping_add(1);
         self.id_low.set(low);
-        Box::new(Subject {
+        on_heap(|| Subject {
             id: RequestId(u128::from(self.id_high) << 64 | u128::from(low)),
             peer: client.peer,
             client_ip: client.peer.ip().to_canonical(),
             scheme: client.scheme,
             host: Bytes::new(),
             request,
-            received: Bytes::new(),
             refused: None,
             response: None,
             upstream_target: None,

@@ -413,7 +413,7 @@ mod tests {
             client_ip: "192.0.2.1".parse().unwrap(),
             scheme: Scheme::Http,
             host: "example.org".into(),
-            request: request.body(()).unwrap().into_parts().0,
+            request: Box::new(request.body(()).unwrap().into()),
             route: "r".into(),
             ..Subject::vacant()
         }

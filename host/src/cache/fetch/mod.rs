@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH, HeaderName};
-use http::{HeaderMap, HeaderValue, StatusCode, response};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 pub use self::writer::{Progress, Writer};
 
@@ -34,6 +34,7 @@ use super::turns::Turn;
 use super::variant::Variant;
 use crate::config::CacheRules;
 use crate::exchange::subject::{Storing, Subject};
+use crate::http1::head::ResponseHead;
 
 /// For this long nobody waits for what turned out not to be storable. The next fetch that finds it storable ends it.
 const PASS: Duration = Duration::from_secs(60);
@@ -222,7 +223,7 @@ impl Fetch {
     pub(super) fn accept(
         &self,
         subject: &Subject,
-        response: &response::Parts,
+        response: &ResponseHead,
         rules: &CacheRules,
         now: SystemTime,
     ) -> Result<(Policy, Variant), Refused> {
@@ -244,7 +245,7 @@ impl Fetch {
     fn revalidated(
         mut self,
         stale: Arc<Entry>,
-        response: &response::Parts,
+        response: &ResponseHead,
         rules: &CacheRules,
         now: SystemTime,
     ) -> Stored {
@@ -267,7 +268,7 @@ impl Fetch {
     pub(super) fn refresh(
         &self,
         stale: &Arc<Entry>,
-        response: &response::Parts,
+        response: &ResponseHead,
         rules: &CacheRules,
         now: SystemTime,
     ) -> Option<Arc<Entry>> {

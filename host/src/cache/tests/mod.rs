@@ -37,35 +37,24 @@ pub(super) fn get(target: &str, headers: &[(&str, &str)]) -> Subject {
 }
 
 fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Subject {
-    let mut request = http::Request::builder()
-        .method(method)
-        .uri(target)
-        .body(())
-        .unwrap()
-        .into_parts()
-        .0;
-    request.headers = header_map(headers);
+    let mut request = http::Request::builder().method(method).uri(target).body(()).unwrap();
+    *request.headers_mut() = header_map(headers);
     Subject {
         id: RequestId(1),
         peer: "127.0.0.1:1".parse().unwrap(),
         client_ip: "127.0.0.1".parse().unwrap(),
         scheme: Scheme::Http,
         host: Bytes::from_static(b"example.org"),
-        request,
+        request: Box::new(request.into()),
         route: "all".into(),
         ..Subject::vacant()
     }
 }
 
 fn with_response(mut subject: Subject, status: u16, headers: &[(&str, &str)]) -> Subject {
-    let mut response = http::Response::builder()
-        .status(status)
-        .body(())
-        .unwrap()
-        .into_parts()
-        .0;
-    response.headers = header_map(headers);
-    subject.response = Some(response);
+    let mut response = http::Response::builder().status(status).body(()).unwrap();
+    *response.headers_mut() = header_map(headers);
+    subject.response = Some(response.into());
     subject
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Version};
+use http::{HeaderMap, Method, Version};
 
 use super::Next;
 use super::body::{self, ClientInterim};
@@ -18,7 +18,7 @@ use crate::connection::Client;
 use crate::exchange::{self, Answer, Interim, Refusal};
 use crate::http1::encode;
 use crate::http1::framing;
-use crate::http1::head::{self, Persistence, RequestHead};
+use crate::http1::head::{Persistence, RequestHead};
 use crate::server::worker::Worker;
 
 /// Runs one exchange and writes its answer. (Inlined where it is made: only then is it made in its place.)
@@ -27,11 +27,11 @@ pub(super) async fn exchange(
     worker: Rc<Worker>,
     client: Rc<Client>,
     link: Rc<RefCell<Link>>,
-    head: RequestHead,
+    head: Box<RequestHead>,
     age: Persistence,
 ) -> Next {
     let (worker, client, link) = (&worker, &client, &link);
-    let framing = match framing::of_request(head.version, &head.headers) {
+    let framing = match framing::of_request(&head) {
         Ok(framing) => framing,
         Err(fault) => {
             refuse(worker, client, link, Refusal::Malformed(fault), || head.received).await;
@@ -41,7 +41,7 @@ pub(super) async fn exchange(
     let version = head.version;
     let method = head.method.clone();
     let persistence = match age {
-        Persistence::KeepAlive => head::persistence(version, &head.headers),
+        Persistence::KeepAlive => head.persistence(),
         Persistence::Close => Persistence::Close,
     };
     let body = body::prepare(link, framing, &head);
@@ -50,14 +50,9 @@ pub(super) async fn exchange(
     } else {
         Interim::Nowhere
     };
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = head.method;
-    parts.uri = head.uri;
-    parts.version = version;
-    parts.headers = head.headers;
 
     let answer = {
-        let exchange = pin!(exchange::run(worker, client, parts, head.received, body, interim));
+        let exchange = pin!(exchange::run(worker, client, head, body, interim));
         unless_gone(link, exchange).await
     };
     let Some(answer) = answer else {
@@ -95,9 +90,8 @@ pub(super) async fn exchange(
             stream,
             received,
         } => {
-            let (parts, finish) = response.into_parts();
-            switch_protocols(link, &parts.headers).await;
-            drop(finish);
+            switch_protocols(link, &response.head().headers).await;
+            drop(response);
             Next::Tunnel(Box::new((stream, received)))
         }
         Answer::Close => Next::Close,

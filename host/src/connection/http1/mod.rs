@@ -25,7 +25,7 @@ use self::exchange::{exchange, refuse};
 use self::head::{Head, read_head};
 use self::link::{Expectation, Link, Receiving};
 use super::age::Age;
-use super::{Client, http2, on_heap, tunnel};
+use super::{Client, http2, pinned, tunnel};
 use crate::exchange::Refusal;
 use crate::http1::buffer::Buffered;
 use crate::http1::decode::Decoder;
@@ -122,10 +122,10 @@ impl Conversation {
     }
 
     /// The exchange that a request begins.
-    fn exchange(&mut self, request: RequestHead) -> Act<Next> {
+    fn exchange(&mut self, request: Box<RequestHead>) -> Act<Next> {
         let age = self.age.of_next(&self.worker.timer);
         let (worker, client, link) = (self.worker.clone(), self.client.clone(), self.link.clone());
-        on_heap(|| exchange(worker, client, link, request, age))
+        pinned(|| exchange(worker, client, link, request, age))
     }
 
     /// The answer to what is no request.

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Response, Version};
+use http::{Method, Version};
 
 use super::link::Link;
-use crate::exchange::body::ResponseBody;
+use crate::cache::StoredHead;
+use crate::exchange::response::Response;
 use crate::http1::encode::{self, ResponseLine, Told};
 use crate::http1::framing::Framing;
 use crate::http1::head::Persistence;
@@ -16,7 +17,7 @@ use crate::server::worker::Worker;
 
 /// A response on its way to the client, its body as it comes.
 pub(super) struct Sending {
-    body: ResponseBody,
+    response: Response,
     framing: Framing,
     writing: Writing,
     taking: Taking,
@@ -27,13 +28,13 @@ impl Sending {
     pub(super) fn begin(
         worker: &Worker,
         link: &RefCell<Link>,
-        response: Response<ResponseBody>,
+        mut response: Response,
         method: &Method,
         version: Version,
         persistence: Persistence,
     ) -> Self {
-        let (parts, mut body) = response.into_parts();
-        let framing = match body.length() {
+        let head = response.head();
+        let framing = match response.length() {
             Some(0) => Framing::None,
             Some(length) => Framing::Length(length),
             None if version >= Version::HTTP_11 => Framing::Chunked,
@@ -44,25 +45,25 @@ impl Sending {
         } else {
             persistence
         };
-        let without_content = method == Method::HEAD || encode::has_no_content(parts.status);
+        let without_content = method == Method::HEAD || encode::has_no_content(head.status);
         let framing = if without_content { Framing::None } else { framing };
-        let told = match body.told_length() {
+        let told = match response.told_length() {
             _ if !without_content => Told::Framing(framing),
             Some(length) => Told::Length(length),
             None => Told::Nothing,
         };
-        let head = body.take_head();
         let line = ResponseLine {
-            status: parts.status,
+            status: head.status,
             told,
             persistence,
             version,
             date: &worker.timer.date(),
-            lines: head.as_ref().map(|head| head.lines()).unwrap_or_default(),
+            lines: response.stored_head().map(StoredHead::lines).unwrap_or_default(),
         };
-        encode::response_head(link.borrow_mut().io.out(), &line, &parts.headers);
+        encode::response_head(link.borrow_mut().io.out(), &line, &head.headers);
+        response.forget_head();
         Self {
-            body,
+            response,
             framing,
             writing: if without_content { Writing::End } else { Writing::Body },
             taking: Taking::default(),
@@ -81,12 +82,12 @@ impl Sending {
 
     fn poll(&mut self, cx: &mut Context<'_>, link: &RefCell<Link>) -> Poll<Result<(), ()>> {
         let Self {
-            body,
+            response,
             framing,
             writing,
             taking,
         } = self;
-        poll_write(cx, link, body, *framing, writing, taking)
+        poll_write(cx, link, response, *framing, writing, taking)
     }
 }
 
@@ -126,7 +127,7 @@ enum Writing {
 fn poll_write(
     cx: &mut Context<'_>,
     link: &RefCell<Link>,
-    body: &mut ResponseBody,
+    response: &mut Response,
     framing: Framing,
     state: &mut Writing,
     taking: &mut Taking,
@@ -137,14 +138,14 @@ fn poll_write(
         while *state == Writing::Body && !link.borrow().io.is_full() {
             if matches!(framing, Framing::Length(_))
                 && link.borrow().io.takes_files()
-                && let Some(part) = body.next_file()
+                && let Some(part) = response.next_file()
             {
                 moved = true;
                 link.borrow_mut().io.queue_file(part);
                 continue;
             }
             // The body may read from the client (a request that is still being sent), so the link is not borrowed here.
-            match body.poll_next(cx) {
+            match response.poll_next(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     moved = true;
                     let io = &mut link.borrow_mut().io;

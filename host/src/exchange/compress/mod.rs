@@ -17,7 +17,7 @@ use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE, VARY,
 };
-use http::{Method, StatusCode, request, response};
+use http::{Method, StatusCode};
 
 pub use encoded::Encoded;
 pub use encoder::Encoder;
@@ -26,6 +26,7 @@ use super::body::ResponseBody;
 use super::subject::Subject;
 use super::{Conditions, Exchange, route_of};
 use crate::config::{Coding, Compression, MediaType};
+use crate::http1::head::{RequestHead, ResponseHead};
 use crate::telemetry::families;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
@@ -36,7 +37,7 @@ const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Settles which coding a request's answer has, and says so in its `Accept-Encoding`, for the cache and for servers.
-pub fn settle(request: &mut request::Parts, config: &Compression) {
+pub fn settle(request: &mut RequestHead, config: &Compression) {
     // A range is one of bytes that the client knows, or that it will ask for again.
     let coding = if request.headers.contains_key(RANGE) || forbids_transforming(&request.headers) {
         None
@@ -46,6 +47,7 @@ pub fn settle(request: &mut request::Parts, config: &Compression) {
     };
     let name = coding.map_or(IDENTITY, |coding| HeaderValue::from_static(coding.as_str()));
     request.headers.insert(ACCEPT_ENCODING, name);
+    request.names.add(ACCEPT_ENCODING.as_str().as_bytes());
 }
 
 impl Exchange {
@@ -69,8 +71,8 @@ impl Exchange {
 
 /// Compresses a response, if it should be, and gives the coding. `conditions` are those under which Weir itself asked.
 pub fn apply(
-    request: &request::Parts,
-    response: &mut response::Parts,
+    request: &RequestHead,
+    response: &mut ResponseHead,
     body: &mut ResponseBody,
     conditions: &Conditions,
     config: &Compression,
@@ -109,12 +111,7 @@ pub fn apply(
     Some(coding)
 }
 
-fn is_compressible(
-    request: &request::Parts,
-    response: &response::Parts,
-    body: &ResponseBody,
-    config: &Compression,
-) -> bool {
+fn is_compressible(request: &RequestHead, response: &ResponseHead, body: &ResponseBody, config: &Compression) -> bool {
     let headers = &response.headers;
     let has_content = !matches!(response.status.as_u16(), 100..=199 | 204 | 205 | 206 | 304);
     let length = match request.method {
@@ -163,7 +160,7 @@ fn vary(headers: &mut HeaderMap) {
 }
 
 /// A 304 has the validator that its 200 would have: the one that was asked about, where that is the server's made weak.
-fn match_validator(request: &request::Parts, headers: &mut HeaderMap, conditions: &Conditions) {
+fn match_validator(request: &RequestHead, headers: &mut HeaderMap, conditions: &Conditions) {
     let Some(weak) = headers.get(ETAG).and_then(weakened) else {
         return;
     };
@@ -204,27 +201,27 @@ mod tests {
 
     const PAGE: &[u8] = &[b'x'; 4000];
 
-    fn request(method: &str, fields: &[(&str, &str)]) -> request::Parts {
+    fn request(method: &str, fields: &[(&str, &str)]) -> RequestHead {
         let mut request = Request::builder().method(method);
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        request.body(()).unwrap().into_parts().0
+        request.body(()).unwrap().into()
     }
 
     fn answered(
-        request: &mut request::Parts,
+        request: &mut RequestHead,
         status: u16,
         fields: &[(&str, &str)],
         content: &'static [u8],
-    ) -> (response::Parts, Vec<u8>) {
+    ) -> (ResponseHead, Vec<u8>) {
         let config = Compression::default();
         settle(request, &config);
         let mut response = Response::builder().status(status);
         for (name, value) in fields {
             response = response.header(*name, *value);
         }
-        let mut response = response.body(()).unwrap().into_parts().0;
+        let mut response = response.body(()).unwrap().into();
         let mut body = ResponseBody::new(Content::Ready(Bytes::from_static(content)));
         apply(request, &mut response, &mut body, &Conditions::new(), &config);
         let Content::Ready(sent) = body.take_content() else {

@@ -110,7 +110,7 @@ fn received(state: &State) -> Vec<u8> {
             let lines: SmallVec<[_; 32]> = lines
                 .map(|(name, value)| {
                     (
-                        name_as_received(&subject.received, name, value).into(),
+                        name_as_received(&subject.request.received, name, value).into(),
                         value.as_bytes(),
                     )
                 })
@@ -161,9 +161,8 @@ fn name_as_received<'a>(received: &'a [u8], name: &'a HeaderName, value: &Header
 /// The target as received, where it is more than path and query: an absolute one (RFC 9112 §3.2.2).
 fn whole_target(subject: &Subject) -> Option<&[u8]> {
     subject.request.uri.authority()?;
-    let (_, rest) = subject
-        .received
-        .split_at_checked(memchr::memchr(b' ', &subject.received)? + 1)?;
+    let received = &subject.request.received;
+    let (_, rest) = received.split_at_checked(memchr::memchr(b' ', received)? + 1)?;
     rest.get(..memchr::memchr(b' ', rest)?)
 }
 

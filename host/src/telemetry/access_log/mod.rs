@@ -323,7 +323,7 @@ pub(crate) mod tests {
             client_ip: "203.0.113.7".parse().unwrap(),
             scheme: Scheme::Https,
             host: Bytes::from_static(b"example.org"),
-            request: request.body(()).unwrap().into_parts().0,
+            request: Box::new(request.body(()).unwrap().into()),
             route: Arc::from("api"),
             ..Subject::vacant()
         }
