@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
@@ -66,7 +66,13 @@ impl Served {
 
 impl Hit {
     pub(super) fn new(entry: Arc<Entry>, served: Served, now: SystemTime) -> Self {
-        let age = u32::try_from(entry.policy.freshness.age(now).as_secs()).unwrap_or(u32::MAX);
+        let age = entry.policy.freshness.age(now);
+        Self::aged(entry, served, age)
+    }
+
+    /// The same at an age that is known.
+    pub(super) fn aged(entry: Arc<Entry>, served: Served, age: Duration) -> Self {
+        let age = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
         entry.marks.served.fetch_add(1, Ordering::Relaxed);
         Self {
             entry,

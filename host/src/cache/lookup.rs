@@ -286,7 +286,8 @@ impl Contents {
             Some(entry) => entry,
             None => before.loaded.as_ref()?.find(subject)?,
         };
-        let served = match entry.policy.verdict(wishes, now) {
+        let age = entry.policy.freshness.age(now);
+        let served = match entry.policy.verdict_at(wishes, age) {
             Verdict::Serve => Served::Fresh,
             Verdict::ServeStale => Served::Stale,
             Verdict::ServeWhileRevalidating | Verdict::Validate => {
@@ -296,7 +297,7 @@ impl Contents {
                 Served::Fresh
             }
         };
-        let hit = Hit::new(Arc::clone(entry), served, now);
+        let hit = Hit::aged(Arc::clone(entry), served, age);
         match served {
             Served::Stale => self.lookups.stale += 1,
             Served::Fresh | Served::Revalidated => self.lookups.hits += 1,

@@ -188,10 +188,14 @@ pub(super) enum Verdict {
 impl Policy {
     /// Whether the response may be served at `now` to a client with these wishes (§4.2, §5.2.1).
     pub(super) fn verdict(&self, wishes: &directives::Request, now: SystemTime) -> Verdict {
+        self.verdict_at(wishes, self.freshness.age(now))
+    }
+
+    /// The same at an age that is known.
+    pub(super) fn verdict_at(&self, wishes: &directives::Request, age: Duration) -> Verdict {
         if self.control.no_cache || wishes.no_cache {
             return Verdict::Validate;
         }
-        let age = self.freshness.age(now);
         if wishes.max_age.is_some_and(|most| age > seconds(most)) && wishes.max_stale.is_none() {
             return Verdict::Validate;
         }

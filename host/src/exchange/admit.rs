@@ -195,8 +195,8 @@ fn host_field(headers: &HeaderMap) -> Result<Option<&[u8]>, Refusal> {
 fn normalise(named: &[u8], received: &Bytes) -> Option<Bytes> {
     // Nearly every one: nothing to parse.
     let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-    let (host, port) = named.split_at(memchr::memchr(b':', named).unwrap_or(named.len()));
-    if host.last().is_some_and(|last| *last != b'.') && host.iter().all(plain) && is_port(port) {
+    let (host, port) = named.split_at(named.iter().position(|byte| !plain(byte)).unwrap_or(named.len()));
+    if host.last().is_some_and(|last| *last != b'.') && is_port(port) {
         let place = range_in(received, host);
         return Some(if place.is_empty() {
             Bytes::copy_from_slice(host)

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 
 use super::body::{Content, ResponseBody};
 use super::several::Several;
@@ -214,7 +214,7 @@ impl Exchange {
                 Some(_) => HeaderMap::new(),
                 None => hit.headers(tags),
             },
-            ..ResponseHead::default()
+            version: Version::HTTP_11,
         });
         self.cache = hit.served().as_str();
         self.cache_status = Some(match waited {

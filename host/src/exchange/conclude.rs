@@ -65,7 +65,7 @@ impl Exchange {
     /// What Weir adds to every response, and takes off.
     fn complete_head(&mut self, body: &mut ResponseBody) {
         let is_head = self.subject.request.method == Method::HEAD;
-        let strips_tags = self.route_uses_cache() && self.state.snapshot.config.cache.tags == Tags::Strip;
+        let strips_tags = self.state.snapshot.config.cache.tags == Tags::Strip && self.route_uses_cache();
         let Some(response) = &mut self.subject.response else {
             return;
         };

@@ -12,7 +12,7 @@ use crate::plugin::{Decision, Phase};
 impl Exchange {
     /// Finds the plugins that have something to say about this request.
     pub(super) fn begin_session(&mut self) -> Result<(), Ending> {
-        if route_of(&self.state, self.route)?.plugins {
+        if !self.state.chain.is_empty() && route_of(&self.state, self.route)?.plugins {
             self.session = self.state.chain.begin(&self.subject);
         }
         Ok(())

@@ -135,6 +135,9 @@ impl Router {
     }
 
     fn candidates(&self, host: &[u8]) -> &[usize] {
+        if self.exact.is_empty() && self.suffixes.is_empty() {
+            return &self.any;
+        }
         let Ok(host) = std::str::from_utf8(host) else {
             return &self.any;
         };

@@ -143,12 +143,8 @@ impl Buffered {
 
     /// Gives back what is not needed while nothing is under way.
     pub fn rest(&mut self) {
-        for buffer in [&mut self.lead, &mut self.tail, &mut self.input] {
-            if buffer.is_empty() {
-                spare::give(std::mem::take(buffer));
-            }
-        }
-        if self.queue.is_empty() {
+        spare::give_empty([&mut self.lead, &mut self.tail, &mut self.input]);
+        if self.queue.capacity() > 0 && self.queue.is_empty() {
             self.queue = VecDeque::new();
         }
     }

@@ -26,13 +26,22 @@ pub fn take() -> BytesMut {
 /// Gives a buffer back; what is in it is gone.
 pub fn give(mut buffer: BytesMut) {
     buffer.clear();
-    if (1..=LARGEST).contains(&buffer.capacity()) {
-        SPARE.with_borrow_mut(|spare| {
-            if spare.len() < KEPT {
+    give_empty([&mut buffer]);
+}
+
+/// Gives back those of somebody's buffers that are empty, and leaves them without memory.
+pub fn give_empty<const N: usize>(buffers: [&mut BytesMut; N]) {
+    SPARE.with_borrow_mut(|spare| {
+        for buffer in buffers {
+            if !buffer.is_empty() || buffer.capacity() == 0 {
+                continue;
+            }
+            let buffer = std::mem::take(buffer);
+            if spare.len() < KEPT && buffer.capacity() <= LARGEST {
                 spare.push(buffer);
             }
-        });
-    }
+        }
+    });
 }
 
 #[cfg(test)]

@@ -79,6 +79,12 @@ impl Chain {
         self.session(self.seats.iter().enumerate().filter_map(fits).collect(), Course::Open)
     }
 
+    /// Whether there is no plugin in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
     /// Whether any plugin is to be shown requests that Weir refuses.
     #[must_use]
     pub fn wants_refused(&self) -> bool {

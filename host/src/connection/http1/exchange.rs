@@ -34,7 +34,11 @@ pub(super) async fn exchange(
     let framing = match framing::of_request(&head) {
         Ok(framing) => framing,
         Err(fault) => {
-            refuse(worker, client, link, Refusal::Malformed(fault), || head.received).await;
+            // In a box, as everything here that is rare and large: what an exchange takes is to be had the allocator's fast way.
+            Box::pin(refuse(worker, client, link, Refusal::Malformed(fault), || {
+                head.received
+            }))
+            .await;
             return Next::Close;
         }
     };
@@ -81,7 +85,7 @@ pub(super) async fn exchange(
             }
             match persistence {
                 Persistence::Close => Next::Close,
-                Persistence::KeepAlive if unread => drain(link).await,
+                Persistence::KeepAlive if unread => Box::pin(drain(link)).await,
                 Persistence::KeepAlive => Next::Again,
             }
         }
@@ -136,4 +140,20 @@ pub(super) async fn refuse(
     let (method, version) = (Method::GET, Version::HTTP_11);
     let mut sending = Sending::begin(worker, link, response, &method, version, Persistence::Close);
     let _ = sending.finish(link).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::tests::size;
+
+    /// What mimalloc gives without looking for a page.
+    const SMALL: usize = 1024;
+
+    #[test]
+    fn an_exchange_is_had_the_allocators_fast_way() {
+        type Given = (Rc<Worker>, Rc<Client>, Rc<RefCell<Link>>, Box<RequestHead>, Persistence);
+        let whole = size(|(worker, client, link, head, age): Given| exchange(worker, client, link, head, age));
+        assert!(whole <= SMALL, "{whole} bytes: is something large named there?");
+    }
 }
