@@ -1,11 +1,12 @@
 //! What was found out about values that come again: names and values of headers, methods, protocols and cookies are the same in
-//! request after request. A memo has a fixed number of places; a value has two in which it may stand, and pushes out one that
-//! was not asked for lately. Values are compared byte by byte, so a memo never answers for another value.
+//! request after request. A value has two buckets in which it may be, and pushes out one that was not asked for lately. Buckets
+//! lead to places, which are given in the order in which they are needed: the few values that a site sees all the time lie
+//! together. Values are compared byte by byte, so a memo never answers for another value.
 
 use crate::bytes::same;
 
 /// How many values are kept, a power of two.
-const PLACES: usize = 512;
+const BUCKETS: usize = 512;
 
 /// Longer values are not kept, in bytes: they hardly come again.
 pub(super) const LONGEST: usize = 256;
@@ -13,6 +14,8 @@ pub(super) const LONGEST: usize = 256;
 /// Sets of tests by values and the class of readers that look at them.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
+    /// The place of each bucket, counted from 1; 0 where it has none yet.
+    buckets: Vec<u16>,
     places: Vec<Place>,
     /// One a place.
     sets: Vec<u64>,
@@ -24,7 +27,7 @@ pub(super) struct Memo {
 struct Place {
     hash: u64,
     class: u32,
-    /// When it was written; 0 for never. A [`Ticket`] for what stood here before is void.
+    /// When it was written. A [`Ticket`] for what stood here before is void.
     written: u32,
     use_: Use,
     value: Vec<u8>,
@@ -56,6 +59,7 @@ impl Memo {
 
     /// Forgets everything. Sets have so many words from now on.
     pub(super) fn reset(&mut self, words: usize) {
+        self.buckets.clear();
         self.places.clear();
         self.sets.clear();
         self.words = words;
@@ -64,11 +68,10 @@ impl Memo {
     /// What is known about a value.
     pub(super) fn find(&mut self, class: u32, value: &[u8]) -> Option<(Ticket, &[u64])> {
         let hash = hash(class, value);
-        let known = |place: &Place| {
-            place.written != 0 && place.hash == hash && place.class == class && same(&place.value, value)
-        };
+        let known = |place: &Place| place.hash == hash && place.class == class && same(&place.value, value);
         let at = ways(hash)
             .into_iter()
+            .filter_map(|bucket| self.place_of(bucket))
             .find(|at| self.places.get(*at).is_some_and(known))?;
         let place = self.places.get_mut(at)?;
         place.use_ = Use::Recent;
@@ -84,21 +87,24 @@ impl Memo {
         if value.len() > LONGEST {
             return None;
         }
-        if self.places.is_empty() {
-            self.places.resize_with(PLACES, Place::default);
-            self.sets.resize(PLACES * self.words, 0);
+        if self.buckets.is_empty() {
+            self.buckets.resize(BUCKETS, 0);
         }
         let hash = hash(class, value);
         let [first, second] = ways(hash);
-        let idle = |at: usize| self.places.get(at).is_some_and(|place| place.use_ == Use::Idle);
-        let at = if !idle(first) && idle(second) { second } else { first };
+        let idle = |bucket| self.use_of(bucket) == Use::Idle;
+        let bucket = if !idle(first) && idle(second) { second } else { first };
         for way in [first, second] {
-            if let Some(place) = self.places.get_mut(way) {
+            if let Some(place) = self.place_of(way).and_then(|at| self.places.get_mut(at)) {
                 place.use_ = Use::Idle;
             }
         }
         // After four billion writes a ticket of long ago could be taken for a new one; tickets live for one transaction.
-        self.writes = self.writes.checked_add(1).unwrap_or(1);
+        self.writes = self.writes.wrapping_add(1);
+        let at = match self.place_of(bucket) {
+            Some(at) => at,
+            None => self.new_place(bucket)?,
+        };
         let place = self.places.get_mut(at)?;
         place.hash = hash;
         place.class = class;
@@ -114,6 +120,23 @@ impl Memo {
         })
     }
 
+    fn place_of(&self, bucket: usize) -> Option<usize> {
+        usize::from(*self.buckets.get(bucket)?).checked_sub(1)
+    }
+
+    fn use_of(&self, bucket: usize) -> Use {
+        let place = self.place_of(bucket).and_then(|at| self.places.get(at));
+        place.map_or(Use::Idle, |place| place.use_)
+    }
+
+    fn new_place(&mut self, bucket: usize) -> Option<usize> {
+        let at = self.places.len();
+        *self.buckets.get_mut(bucket)? = u16::try_from(at + 1).ok()?;
+        self.places.push(Place::default());
+        self.sets.resize((at + 1) * self.words, 0);
+        Some(at)
+    }
+
     /// Takes a test away from what is known about a value, where that is still kept.
     pub(super) fn clear(&mut self, ticket: Ticket, question: usize) {
         let at = ticket.place as usize;
@@ -125,9 +148,9 @@ impl Memo {
     }
 }
 
-/// The two places in which a value may stand.
+/// The two buckets in which a value may be.
 fn ways(hash: u64) -> [usize; 2] {
-    [hash as usize % PLACES, (hash >> 32) as usize % PLACES]
+    [hash as usize % BUCKETS, (hash >> 32) as usize % BUCKETS]
 }
 
 /// Eight bytes at a time. Whoever chooses values to meet in one place pushes his own out.
@@ -176,14 +199,14 @@ mod tests {
         let ticket = memo.keep(1, b"value", &[u64::MAX, u64::MAX]).unwrap();
         memo.clear(ticket, 64);
         assert_eq!(memo.find(1, b"value").unwrap().1, [u64::MAX, u64::MAX - 1]);
-        for number in 0..10 * PLACES {
+        for number in 0..10 * BUCKETS {
             memo.keep(1, number.to_string().as_bytes(), &[3, 3]);
         }
         memo.clear(ticket, 0);
-        let kept: Vec<_> = (0..10 * PLACES)
+        let kept: Vec<_> = (0..10 * BUCKETS)
             .filter_map(|number| Some(memo.find(1, number.to_string().as_bytes())?.1.to_vec()))
             .collect();
-        assert!(kept.len() > PLACES / 2 && kept.len() <= PLACES, "{}", kept.len());
+        assert!(kept.len() > BUCKETS / 2 && kept.len() <= BUCKETS, "{}", kept.len());
         assert!(kept.iter().all(|set| set == &[3, 3]));
     }
 
@@ -192,7 +215,7 @@ mod tests {
         let mut memo = memo();
         memo.keep(1, b"often", &[1, 1]);
         let mut lost = 0;
-        for number in 0..4 * PLACES {
+        for number in 0..4 * BUCKETS {
             if memo.find(1, b"often").is_none() {
                 lost += 1;
                 memo.keep(1, b"often", &[1, 1]);
