@@ -600,6 +600,11 @@ impl RuleSet {
         }
     }
 
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Whether a rule is in the set.
     #[must_use]
     pub fn contains(&self, rule: usize) -> bool {

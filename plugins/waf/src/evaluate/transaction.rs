@@ -238,41 +238,92 @@ impl Transaction {
             list.clear();
             list.shrink_to(MOST_KEPT);
         }
-        let fresh = Self {
-            texts: std::mem::take(&mut self.texts),
-            args_get: std::mem::take(&mut self.args_get),
-            args_post: std::mem::take(&mut self.args_post),
-            request_headers: std::mem::take(&mut self.request_headers),
-            request_cookies: std::mem::take(&mut self.request_cookies),
-            response_headers: std::mem::take(&mut self.response_headers),
-            made: std::mem::take(&mut self.made),
-            tx: std::mem::take(&mut self.tx),
-            matched: std::mem::take(&mut self.matched),
-            screening: std::mem::take(&mut self.screening),
-            answers: std::mem::take(&mut self.answers),
-            scratch: std::mem::take(&mut self.scratch),
-            origins: std::mem::take(&mut self.origins),
-            expansion: std::mem::take(&mut self.expansion),
-            ..Self::default()
-        };
-        *self = fresh;
-        self.texts.clear();
-        for list in [
-            &mut self.args_get,
-            &mut self.args_post,
-            &mut self.request_headers,
-            &mut self.request_cookies,
-            &mut self.response_headers,
-        ] {
+        let Self {
+            // What lists of the next one will take.
+            texts,
+            args_get,
+            args_post,
+            request_headers,
+            request_cookies,
+            response_headers,
+            made,
+            tx,
+            excluded,
+            matched,
+            environment,
+            scratch,
+            origins,
+            expansion,
+            matches,
+            quiet,
+            // What is known from this one and those before.
+            screening,
+            answers: _,
+            // What begins anew.
+            head,
+            mode,
+            audit,
+            request_body,
+            response_body,
+            request_limit,
+            response_limit,
+            allowed,
+            response_status,
+            response_text,
+            outbound_error,
+            body,
+            removed,
+            highest_severity,
+            rule,
+            started,
+            pattern_limits,
+            services,
+            kept,
+            state,
+            withheld,
+            disruption,
+            refused,
+            unreported,
+        } = self;
+        texts.clear();
+        for list in [args_get, args_post, request_headers, request_cookies, response_headers] {
             empty(list);
         }
-        empty(&mut self.matched);
-        empty(&mut self.scratch);
-        empty(&mut self.origins);
-        empty(&mut self.expansion);
-        self.made.clear();
-        self.tx.clear();
-        self.screening.outdate();
+        for list in [matched, scratch, expansion] {
+            empty(list);
+        }
+        empty(origins);
+        made.clear();
+        tx.clear();
+        excluded.clear();
+        environment.clear();
+        matches.clear();
+        quiet.clear();
+        screening.outdate();
+        *head = None;
+        *mode = Mode::Off;
+        *audit = AuditMode::RelevantOnly;
+        *request_body = Access::Off;
+        *response_body = Access::Off;
+        *request_limit = None;
+        *response_limit = None;
+        *allowed = None;
+        *response_status = None;
+        *response_text = None;
+        *outbound_error = Parsed::Clean;
+        *body = ReqBody::default();
+        removed.clear();
+        *highest_severity = u8::MAX;
+        *rule = None;
+        *started = Duration::ZERO;
+        *pattern_limits = Outcome::NoMatch;
+        *services = &Standalone;
+        *kept = Kept::default();
+        *state = State::Running;
+        *withheld = Withheld::default();
+        *disruption = None;
+        *refused = None;
+        *unreported = 0;
     }
 
     /// How many more matches there were than are kept.
