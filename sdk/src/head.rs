@@ -1,6 +1,7 @@
-//! The head of a request in one piece, for plugins that look at all of it: one call to the host, and one copy.
+//! The head of a request or of a response in one piece, for plugins that look at all of it: one call to the host, and one copy.
 //!
-//! [`encode`] is the host's side of the contract's `request.head`, [`Head::decode`] the plugin's.
+//! [`encode`] is the host's side of the contract's `request.head`, [`Head::decode`] the plugin's; [`encode_response`] and
+//! [`ResponseHead::decode`] are those of `response.head`.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -42,11 +43,7 @@ impl Head {
         let id = reader.text()?;
         let path = reader.bytes()?.to_vec();
         let query = reader.optional()?.map(<[u8]>::to_vec);
-        let count = reader.number()?;
-        let mut headers = Vec::with_capacity(count.min(MOST_AT_ONCE));
-        for _ in 0..count {
-            headers.push((reader.text()?, reader.bytes()?.to_vec()));
-        }
+        let headers = reader.headers()?;
         Some(Self {
             client: Ipv6Addr::from(client).to_canonical(),
             method,
@@ -87,6 +84,26 @@ impl Received {
     }
 }
 
+/// What is known of a response before its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The status.
+    pub status: u16,
+    /// All headers, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl ResponseHead {
+    /// Reads what [`encode_response`] wrote; nothing where it is something else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let status = u16::try_from(reader.number()?).ok()?;
+        let headers = reader.headers()?;
+        reader.0.is_empty().then_some(Self { status, headers })
+    }
+}
+
 /// Room for so many headers is made at once; more of them make room as they come.
 const MOST_AT_ONCE: usize = 256;
 
@@ -114,8 +131,8 @@ pub struct Parts<'a> {
 #[must_use]
 pub fn encode<'a>(parts: &Parts<'_>, headers: impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + Clone) -> Vec<u8> {
     let texts = [parts.method, parts.version, parts.host, parts.id];
-    let fixed = 16 + 4 * 5 + 1 + 4 + 4;
-    let lines: usize = headers.clone().map(|(name, value)| 8 + name.len() + value.len()).sum();
+    let fixed = 16 + 4 * 5 + 1 + 4;
+    let lines = length_of(headers.clone());
     let length =
         texts.iter().map(|text| text.len()).sum::<usize>() + parts.path.len() + parts.query.map_or(0, <[u8]>::len);
     let mut out = Vec::with_capacity(fixed + length + lines);
@@ -129,12 +146,34 @@ pub fn encode<'a>(parts: &Parts<'_>, headers: impl ExactSizeIterator<Item = (&'a
     }
     write(&mut out, parts.path);
     write_optional(&mut out, parts.query);
+    write_headers(&mut out, headers);
+    out
+}
+
+/// Writes the head of a response: the status and the number of headers (32 bits, the lowest byte first), and name and value of
+/// each, after its length.
+#[must_use]
+pub fn encode_response<'a>(
+    status: u16,
+    headers: impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + Clone,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(4 + length_of(headers.clone()));
+    out.extend_from_slice(&u32::from(status).to_le_bytes());
+    write_headers(&mut out, headers);
+    out
+}
+
+/// What headers take when they are written, in bytes.
+fn length_of<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> usize {
+    4 + headers.map(|(name, value)| 8 + name.len() + value.len()).sum::<usize>()
+}
+
+fn write_headers<'a>(out: &mut Vec<u8>, headers: impl ExactSizeIterator<Item = (&'a str, &'a [u8])>) {
     out.extend_from_slice(&(headers.len() as u32).to_le_bytes());
     for (name, value) in headers {
-        write(&mut out, name.as_bytes());
-        write(&mut out, value);
+        write(out, name.as_bytes());
+        write(out, value);
     }
-    out
 }
 
 /// Writes what [`Received`] has beyond a head, behind it.
@@ -185,6 +224,15 @@ impl<'a> Reader<'a> {
             [0] => Some(None),
             _ => self.bytes().map(Some),
         }
+    }
+
+    fn headers(&mut self) -> Option<Vec<(String, Vec<u8>)>> {
+        let count = self.number()?;
+        let mut headers = Vec::with_capacity(count.min(MOST_AT_ONCE));
+        for _ in 0..count {
+            headers.push((self.text()?, self.bytes()?.to_vec()));
+        }
+        Some(headers)
     }
 
     fn text(&mut self) -> Option<String> {
@@ -240,6 +288,25 @@ mod tests {
             head.headers.clear();
             assert_eq!(Head::decode(&encoded(&head)), Some(head));
         }
+    }
+
+    #[test]
+    fn a_response_is_read_as_it_is_written() {
+        let head = ResponseHead {
+            status: 404,
+            headers: head(None).headers,
+        };
+        let lines = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()));
+        let whole = encode_response(head.status, lines);
+        assert_eq!(whole.capacity(), whole.len());
+        assert_eq!(ResponseHead::decode(&whole), Some(head));
+        for length in 0..whole.len() {
+            assert_eq!(ResponseHead::decode(&whole[..length]), None, "{length}");
+        }
+        assert_eq!(ResponseHead::decode(&[whole.as_slice(), b"x"].concat()), None);
     }
 
     #[test]

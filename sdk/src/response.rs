@@ -1,5 +1,6 @@
 //! The response of the exchange that Weir is asking about.
 
+use crate::head::ResponseHead;
 use crate::{EditError, host};
 
 /// The response, as the upstream sent it and as earlier plugins changed it. A handle without content, like
@@ -12,6 +13,12 @@ pub struct Response {
 impl Response {
     pub(crate) const fn handle() -> Self {
         Self { _made_by_the_sdk: () }
+    }
+
+    /// Status and headers, by one call to the host: for plugins that look at most of them.
+    #[must_use]
+    pub fn head(&self) -> ResponseHead {
+        host::response_head()
     }
 
     /// The status.

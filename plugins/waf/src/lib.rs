@@ -22,7 +22,7 @@ pub mod seclang;
 pub mod transformations;
 pub mod variables;
 
-use weir_sdk::head::Received;
+use weir_sdk::head::{Received, ResponseHead};
 use weir_sdk::prelude::*;
 use weir_sdk::{Head, allocator};
 
@@ -103,11 +103,9 @@ impl Plugin for Waf {
     }
 
     fn on_response(&self, exchange: &mut Exchange, request: &Request, response: &mut Response) -> Verdict {
-        let headers = response.headers();
+        let ResponseHead { status, headers } = response.head();
         let plain = is_plain(&headers);
-        let decision = self
-            .engine
-            .response_head(&mut exchange.transaction, response.status(), headers);
+        let decision = self.engine.response_head(&mut exchange.transaction, status, headers);
         if decision == Decision::Pass
             && let Some(limit) = self.engine.response_body_limit(&exchange.transaction)
             && plain

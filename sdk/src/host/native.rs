@@ -6,7 +6,7 @@ use crate::Condition;
 use crate::Head;
 use crate::contract::EditError;
 use crate::counters::{Outcome, Take};
-use crate::head::Received;
+use crate::head::{Received, ResponseHead};
 use crate::log::Level;
 use crate::reply::Reply;
 use crate::testing::current as with;
@@ -110,6 +110,13 @@ pub(crate) fn response_header(name: &str) -> Option<Vec<u8>> {
 
 pub(crate) fn response_header_values(name: &str) -> Vec<Vec<u8>> {
     with(|host| host.response.headers.all(name).map(<[u8]>::to_vec).collect())
+}
+
+pub(crate) fn response_head() -> ResponseHead {
+    ResponseHead {
+        status: status(),
+        headers: response_headers(),
+    }
 }
 
 pub(crate) fn response_headers() -> Vec<(String, Vec<u8>)> {

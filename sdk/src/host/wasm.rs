@@ -6,7 +6,7 @@ use crate::Condition;
 use crate::Head;
 use crate::bindings::weir::plugin as wit;
 use crate::contract::EditError;
-use crate::head::Received;
+use crate::head::{Received, ResponseHead};
 use crate::log::Level;
 use crate::reply::Reply;
 
@@ -63,6 +63,13 @@ pub(crate) fn set_target(path_and_query: &[u8]) -> Result<(), EditError> {
 }
 
 pub(crate) use wit::response::{header as response_header, header_values as response_header_values, status};
+
+pub(crate) fn response_head() -> ResponseHead {
+    ResponseHead::decode(&wit::response::head()).unwrap_or_else(|| ResponseHead {
+        status: status(),
+        headers: pairs(wit::response::headers()),
+    })
+}
 
 pub(crate) fn response_headers() -> Vec<(String, Vec<u8>)> {
     pairs(wit::response::headers())

@@ -1,9 +1,10 @@
 //! `response`: the response head, from `on-response` on.
 
 use http::{HeaderMap, StatusCode};
+use smallvec::SmallVec;
 use wasmtime::Result;
 use wasmtime::component::LinkerInstance;
-use weir_sdk::contract;
+use weir_sdk::{contract, head};
 
 use super::headers::{self, Message};
 use super::{Caller, Edited};
@@ -11,6 +12,7 @@ use crate::plugin::contract::EditError;
 use crate::plugin::state::State;
 
 pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
+    linker.func_wrap("head", |store: Caller<'_>, ()| Ok((head(store.data()),)))?;
     linker.func_wrap("status", |store: Caller<'_>, ()| {
         Ok((store
             .data()
@@ -23,6 +25,15 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, State>) -> Result<()> {
         Ok((set_status(store.data_mut(), status),)) as Result<Edited>
     })?;
     headers::link::<Response>(linker)
+}
+
+fn head(state: &State) -> Vec<u8> {
+    let Some(response) = &state.subject.response else {
+        return head::encode_response(0, std::iter::empty());
+    };
+    let lines = response.headers.iter();
+    let lines: SmallVec<[_; 32]> = lines.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    head::encode_response(response.status.as_u16(), lines.iter().copied())
 }
 
 struct Response;
