@@ -195,6 +195,17 @@ impl Hit {
         }
     }
 
+    /// The content to send, where it is the whole of a body that its entry lends: to be copied without counting its owners.
+    #[must_use]
+    pub fn lent(&self) -> Option<Lent> {
+        match (&self.sends, &self.entry.body) {
+            (Sends::Parts(Parts::Whole), Body::Memory(data)) if data.len() <= LENT => {
+                Some(Lent(Arc::clone(&self.entry)))
+            }
+            _ => None,
+        }
+    }
+
     /// Reads the content to send from wherever it is, as it comes. Several parts are read one by one: [`Hit::pieces`].
     #[must_use]
     pub fn reader(&self) -> Reader {
@@ -342,7 +353,7 @@ impl Entry {
     /// All of its body, where it is in memory.
     pub(super) fn bytes(self: &Arc<Self>) -> Option<Bytes> {
         match &self.body {
-            Body::Memory(data) if data.len() <= LENT => Some(Bytes::from_owner(Loan(Arc::clone(self)))),
+            Body::Memory(data) if data.len() <= LENT => Some(Lent(Arc::clone(self)).into()),
             body => body.bytes(),
         }
     }
@@ -408,9 +419,16 @@ impl Entry {
 }
 
 /// A body in memory that its entry lends to whoever sends it.
-struct Loan(Arc<Entry>);
+#[derive(Debug, Clone)]
+pub struct Lent(Arc<Entry>);
 
-impl AsRef<[u8]> for Loan {
+impl From<Lent> for Bytes {
+    fn from(lent: Lent) -> Self {
+        Self::from_owner(lent)
+    }
+}
+
+impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
         match &self.0.body {
             Body::Memory(data) => data,

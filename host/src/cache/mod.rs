@@ -79,7 +79,7 @@ use crate::exchange::subject::Subject;
 
 pub use body::{Broken, Reader};
 pub use disk::Stats as DiskStats;
-pub use entry::{Hit, Served, StoredHead};
+pub use entry::{Hit, Lent, Served, StoredHead};
 pub use fetch::{Fetch, Late, Progress, Stored, Writer};
 pub use flight::{Wait, Waited};
 pub use load::{Load, Loaded};

@@ -12,7 +12,7 @@ use super::budget::{Exhausted, Share};
 use super::compress::{Encoded, Encoder};
 use super::several::Several;
 use super::slices::Sliced;
-use crate::cache::{Broken, Reader, StoredHead};
+use crate::cache::{Broken, Lent, Reader, StoredHead};
 use crate::config::{Coding, Compression};
 use crate::connection::http1::ClientBody;
 use crate::http1::buffer::FilePart;
@@ -295,6 +295,8 @@ pub enum Content {
     Empty,
     /// It is there.
     Ready(Bytes),
+    /// It is there, and the cache's.
+    Lent(Lent),
     /// The cache has it, or is getting it.
     Stored(Reader),
     /// The cache has slices of it, and gets the others.
@@ -324,6 +326,10 @@ impl Content {
                 *self = Self::Empty;
                 Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
             }
+            Self::Lent(_) => match std::mem::replace(self, Self::Empty) {
+                Self::Lent(data) if !data.as_ref().is_empty() => Poll::Ready(Some(Ok(Frame::data(data.into())))),
+                _ => Poll::Ready(None),
+            },
             Self::Stored(reader) => reader
                 .poll_next(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Fault::from))),
@@ -342,6 +348,7 @@ impl Content {
         match self {
             Self::Empty => true,
             Self::Ready(data) => data.is_empty(),
+            Self::Lent(data) => data.as_ref().is_empty(),
             Self::Stored(reader) => reader.is_done(),
             Self::Sliced(sliced) => sliced.left() == 0,
             Self::Several(several) => several.is_done(),
@@ -355,6 +362,7 @@ impl Content {
         match self {
             Self::Empty => Some(0),
             Self::Ready(data) => Some(data.len() as u64),
+            Self::Lent(data) => Some(data.as_ref().len() as u64),
             Self::Stored(reader) => reader.left(),
             Self::Sliced(sliced) => Some(sliced.left()),
             Self::Several(several) => several.left(),
@@ -373,7 +381,7 @@ impl Content {
             Self::Stored(reader) => reader.next_file(),
             Self::Sliced(sliced) => sliced.next_file(),
             Self::Several(several) => several.next_file(),
-            Self::Empty | Self::Ready(_) | Self::Encoded(_) | Self::Upstream { .. } => None,
+            Self::Empty | Self::Ready(_) | Self::Lent(_) | Self::Encoded(_) | Self::Upstream { .. } => None,
         }
     }
 
@@ -493,6 +501,19 @@ impl ResponseBody {
         Poll::Ready(frame)
     }
 
+    /// All of the content, where the cache lends it and it is small enough to be copied; else it comes as a frame.
+    pub fn next_lent(&mut self, most: usize) -> Option<Lent> {
+        match &self.content {
+            Content::Lent(data) if data.as_ref().len() <= most => {}
+            _ => return None,
+        }
+        let Content::Lent(data) = self.take_content() else {
+            return None;
+        };
+        self.sent += data.as_ref().len() as u64;
+        Some(data)
+    }
+
     /// The next part of a stored body, where it can go from its file to a socket as it is; else it comes as a frame.
     pub fn next_file(&mut self) -> Option<FilePart> {
         let part = self.content.next_file()?;
@@ -519,7 +540,7 @@ impl ResponseBody {
                 return Ok(Held { data, complete });
             }
             // Plugins have seen what is stored or compressed before it was.
-            Content::Stored(_) | Content::Sliced(_) | Content::Several(_) | Content::Encoded(_) => {
+            Content::Lent(_) | Content::Stored(_) | Content::Sliced(_) | Content::Several(_) | Content::Encoded(_) => {
                 return Ok(Held {
                     data: Bytes::new(),
                     complete: false,

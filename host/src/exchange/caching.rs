@@ -227,6 +227,9 @@ impl Exchange {
     }
 
     fn content_of(&self, hit: &Hit) -> Content {
+        if let Some(data) = hit.lent() {
+            return Content::Lent(data);
+        }
         if let Some(data) = hit.bytes() {
             return Content::Ready(data);
         }

@@ -10,7 +10,7 @@ use scopeguard::ScopeGuard;
 
 use super::Exchange;
 use super::finish::Delivery;
-use crate::cache::StoredHead;
+use crate::cache::{Lent, StoredHead};
 use crate::http1::buffer::FilePart;
 use crate::http1::head::ResponseHead;
 use crate::upstream::Fault;
@@ -73,6 +73,11 @@ impl Response {
             self.0.refusal = Some(fault.as_str());
         }
         Poll::Ready(frame)
+    }
+
+    /// All of the content, where the cache lends it and it has at most so many bytes; else it comes as a frame.
+    pub fn next_lent(&mut self, most: usize) -> Option<Lent> {
+        self.0.outgoing.next_lent(most)
     }
 
     /// The next part of a stored body, where it can go from its file to a socket as it is; else it comes as a frame.

@@ -18,7 +18,7 @@ const HEAD_READ: usize = 8 * 1024;
 /// What is read at once inside a body.
 const BODY_READ: usize = 64 * 1024;
 /// Content up to this is copied behind what is queued already, so that a small message is one buffer and one write.
-const COPY_LIMIT: usize = 4 * 1024;
+pub const COPY_LIMIT: usize = 4 * 1024;
 /// With this much queued, the source of a body is not asked for more: back-pressure.
 const HIGH_WATER: usize = 128 * 1024;
 /// Slices given to one vectored write.

@@ -56,10 +56,6 @@ pub enum Origin {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be an allocation for each request with a body"
-)]
 enum Outgoing {
     Body { body: RequestBody, coding: Framing },
     Flush,

@@ -304,10 +304,6 @@ pub struct Call {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box would be an allocation for each request with a body"
-)]
 enum Outgoing {
     Body { body: RequestBody, data: Bytes, then: Then },
     Done,

@@ -9,6 +9,7 @@ use http::{Method, Version};
 use super::link::Link;
 use crate::cache::StoredHead;
 use crate::exchange::response::Response;
+use crate::http1::buffer::COPY_LIMIT;
 use crate::http1::encode::{self, ResponseLine, Told};
 use crate::http1::framing::Framing;
 use crate::http1::head::Persistence;
@@ -136,6 +137,13 @@ fn poll_write(
         let mut starved = false;
         let mut moved = false;
         while *state == Writing::Body && !link.borrow().io.is_full() {
+            if matches!(framing, Framing::Length(_))
+                && let Some(data) = response.next_lent(COPY_LIMIT)
+            {
+                moved = true;
+                link.borrow_mut().io.out().extend_from_slice(data.as_ref());
+                continue;
+            }
             if matches!(framing, Framing::Length(_))
                 && link.borrow().io.takes_files()
                 && let Some(part) = response.next_file()
