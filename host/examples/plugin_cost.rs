@@ -134,7 +134,7 @@ async fn exchange(chain: &Rc<Chain>, head: &Subject, body: &Bytes, phases: &mut 
         .header("content-type", "text/plain")
         .header("content-length", "1024")
         .header("server", "nginx/1.22.1");
-    subject.response = Some(response.body(()).expect("a response").into_parts().0);
+    subject.response = Some(response.body(()).expect("a response").into());
     let (back, decision) = session.on_response(subject).await;
     subject = back;
     if matches!(decision, Decision::Hold(_)) {
@@ -223,7 +223,7 @@ fn requests() -> Vec<(&'static str, Box<Subject>, Bytes)> {
         Box::new(Subject {
             client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
             host: Bytes::from_static(b"www.example.org"),
-            request: request.body(()).expect("a request").into_parts().0,
+            request: Box::new(request.body(()).expect("a request").into()),
             route: "default".into(),
             ..Subject::vacant()
         })
@@ -289,7 +289,7 @@ fn subject() -> Box<Subject> {
         client_ip: address,
         scheme: Scheme::Http,
         host: Bytes::from_static(b"example.org"),
-        request: request.body(()).expect("a request").into_parts().0,
+        request: Box::new(request.body(()).expect("a request").into()),
         route: "default".into(),
         ..Subject::vacant()
     })
