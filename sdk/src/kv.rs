@@ -29,6 +29,24 @@ pub fn set(key: &[u8], value: &[u8], ttl: Option<Duration>) -> Stored {
     }
 }
 
+/// What became of a replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Replaced {
+    /// It was made.
+    Kept,
+    /// The key has another value than was expected, and keeps it.
+    Changed,
+    /// The store is full, or the entry too large.
+    Full,
+}
+
+/// Keeps a value, as [`set`] does, where the key still has the expected one, or none where none is expected. Whoever looks,
+/// changes and replaces, and begins again where something has changed, loses nothing that others write at the same time.
+pub fn replace(key: &[u8], expected: Option<&[u8]>, value: &[u8], ttl: Option<Duration>) -> Replaced {
+    host::kv_replace(key, expected, value, millis(ttl))
+}
+
 /// Forgets a key.
 pub fn delete(key: &[u8]) {
     host::kv_delete(key);

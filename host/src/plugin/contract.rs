@@ -4,6 +4,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr, flags};
 
 use super::phases::PhaseSet;
+use super::shared::kv::Replaced;
 use crate::bundle::{Capabilities, Capability, Manifest};
 
 /// The package's name.
@@ -278,6 +279,29 @@ pub(super) struct HeaderLine {
 pub(super) struct GivenHeader {
     pub(super) name: WasmStr,
     pub(super) value: WasmList<u8>,
+}
+
+/// `kv.replacement`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lower)]
+#[component(enum)]
+#[repr(u8)]
+pub(super) enum Replacement {
+    #[component(name = "kept")]
+    Kept,
+    #[component(name = "changed")]
+    Changed,
+    #[component(name = "full")]
+    Full,
+}
+
+impl From<Replaced> for Replacement {
+    fn from(replaced: Replaced) -> Self {
+        match replaced {
+            Replaced::Kept => Self::Kept,
+            Replaced::Changed => Self::Changed,
+            Replaced::Full => Self::Full,
+        }
+    }
 }
 
 /// `log.level`

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weir_sdk::{clock, kv};
 
-use crate::evaluate::services::Services;
+use crate::evaluate::services::{Replaced, Services};
 
 /// The host that runs the plugin. Needs the capabilities `clock` and `kv`.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +19,11 @@ impl Services for Host {
         kv::get(key)
     }
 
-    fn store(&self, key: &[u8], value: &[u8], keep: Duration) {
-        // A store that is full keeps nothing, and rules count from the start.
-        let _ = kv::set(key, value, Some(keep));
+    fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: &[u8], keep: Duration) -> Replaced {
+        match kv::replace(key, expected, value, Some(keep)) {
+            kv::Replaced::Changed => Replaced::Changed,
+            // A store that is full keeps nothing, and rules count from the start.
+            kv::Replaced::Kept | kv::Replaced::Full => Replaced::Done,
+        }
     }
 }

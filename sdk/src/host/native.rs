@@ -7,6 +7,7 @@ use crate::Head;
 use crate::contract::EditError;
 use crate::counters::{Outcome, Take};
 use crate::head::{Received, ResponseHead};
+use crate::kv::Replaced;
 use crate::log::Level;
 use crate::reply::Reply;
 use crate::testing::current as with;
@@ -229,6 +230,10 @@ pub(crate) fn kv_get(key: &[u8]) -> Option<Vec<u8>> {
 
 pub(crate) fn kv_set(key: &[u8], value: &[u8], ttl: u64) -> bool {
     with(|host| host.kv_set(key, value, ttl))
+}
+
+pub(crate) fn kv_replace(key: &[u8], expected: Option<&[u8]>, value: &[u8], ttl: u64) -> Replaced {
+    with(|host| host.kv_replace(key, expected, value, ttl))
 }
 
 pub(crate) fn kv_delete(key: &[u8]) {

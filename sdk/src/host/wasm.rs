@@ -7,6 +7,7 @@ use crate::Head;
 use crate::bindings::weir::plugin as wit;
 use crate::contract::EditError;
 use crate::head::{Received, ResponseHead};
+use crate::kv::Replaced;
 use crate::log::Level;
 use crate::reply::Reply;
 
@@ -147,6 +148,14 @@ pub(crate) fn table_lookup_ip(table: u32, ip: IpAddr) -> Option<Vec<u8>> {
 }
 
 pub(crate) use wit::kv::{add as kv_add, delete as kv_delete, get as kv_get, set as kv_set};
+
+pub(crate) fn kv_replace(key: &[u8], expected: Option<&[u8]>, value: &[u8], ttl: u64) -> Replaced {
+    match wit::kv::replace(key, expected, value, ttl) {
+        wit::kv::Replacement::Kept => Replaced::Kept,
+        wit::kv::Replacement::Changed => Replaced::Changed,
+        wit::kv::Replacement::Full => Replaced::Full,
+    }
+}
 
 pub(crate) use wit::data::{names as data_names, read as data};
 

@@ -12,6 +12,7 @@ use super::table::TestTable;
 use super::{current, time};
 use crate::contract::{self, EditError};
 use crate::counters::{Outcome, Take};
+use crate::kv::Replaced;
 use crate::log::Level;
 use crate::{Condition, Reply, Table};
 
@@ -280,6 +281,16 @@ impl Host {
 
     pub(crate) fn kv_set(&mut self, key: &[u8], value: &[u8], ttl: u64) -> bool {
         self.kv.set(key, value, ttl, self.monotonic)
+    }
+
+    pub(crate) fn kv_replace(&mut self, key: &[u8], expected: Option<&[u8]>, value: &[u8], ttl: u64) -> Replaced {
+        if self.kv_get(key).as_deref() != expected {
+            return Replaced::Changed;
+        }
+        match self.kv_set(key, value, ttl) {
+            true => Replaced::Kept,
+            false => Replaced::Full,
+        }
     }
 
     pub(crate) fn kv_add(&mut self, key: &[u8], by: i64, ttl: u64) -> Option<i64> {

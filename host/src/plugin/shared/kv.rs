@@ -55,6 +55,18 @@ impl Budget {
     }
 }
 
+/// What became of a replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Replaced {
+    /// It was made.
+    Kept,
+    /// The key has another value than was expected, and keeps it.
+    Changed,
+    /// The store is full, or the entry too large.
+    Full,
+}
+
 /// One plugin's data. Times are in nanoseconds, on a clock that never goes back.
 pub struct Namespace {
     shards: Box<[Mutex<Shard>]>,
@@ -96,6 +108,21 @@ impl Namespace {
     pub fn set(&self, key: &[u8], value: &[u8], ttl: u64, now: u64) -> bool {
         let Some(mut shard) = self.shard(key) else { return false };
         self.put(&mut shard, key, value, end(ttl, now), now)
+    }
+
+    /// Keeps a value where the key has the expected one, or none where none is expected; otherwise as [`Namespace::set`].
+    pub fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: &[u8], ttl: u64, now: u64) -> Replaced {
+        let Some(mut shard) = self.shard(key) else {
+            return Replaced::Full;
+        };
+        let there = shard.entries.get(key).filter(|entry| entry.expires > now);
+        if there.map(|entry| &*entry.value) != expected {
+            return Replaced::Changed;
+        }
+        match self.put(&mut shard, key, value, end(ttl, now), now) {
+            true => Replaced::Kept,
+            false => Replaced::Full,
+        }
     }
 
     /// Forgets a key.
@@ -253,6 +280,43 @@ mod tests {
         let kv = Namespace::new(&Budget::new(1 << 30));
         assert!(!kv.set(&[0; KEY_BYTES + 1], b"", 0, 0));
         assert!(!kv.set(b"k", &[0; VALUE_BYTES + 1], 0, 0));
+    }
+
+    #[test]
+    fn a_value_is_replaced_where_it_is_the_expected_one() {
+        let kv = Namespace::new(&Budget::new(2 * weight(b"k", b"v")));
+        assert_eq!(kv.replace(b"k", Some(b"a"), b"b", 0, 0), Replaced::Changed);
+        assert_eq!(kv.replace(b"k", None, b"a", 10, 0), Replaced::Kept);
+        assert_eq!(kv.replace(b"k", None, b"b", 0, 0), Replaced::Changed);
+        assert_eq!(kv.replace(b"k", Some(b"a"), b"b", 10, 0), Replaced::Kept);
+        assert_eq!(kv.get(b"k", 0).as_deref(), Some(&b"b"[..]));
+        assert_eq!(
+            kv.replace(b"k", None, b"c", 10, 10),
+            Replaced::Kept,
+            "what has expired is not there"
+        );
+        assert_eq!(kv.replace(b"k", Some(b"c"), &[0; 1000], 0, 10), Replaced::Full);
+        assert_eq!(kv.get(b"k", 10).as_deref(), Some(&b"c"[..]));
+    }
+
+    #[test]
+    fn nothing_is_lost_between_a_look_and_a_replacement() {
+        let kv = Namespace::new(&Budget::new(1 << 20));
+        let one_more = || {
+            loop {
+                let before = kv.get(b"n", 0);
+                let length = before.as_ref().map_or(0, Vec::len);
+                if kv.replace(b"n", before.as_deref(), &vec![0; length + 1], 0, 0) == Replaced::Kept {
+                    return;
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..500).for_each(|_| one_more()));
+            }
+        });
+        assert_eq!(kv.get(b"n", 0).map(|value| value.len()), Some(4000));
     }
 
     #[test]

@@ -13,8 +13,18 @@ pub trait Services: Debug + Sync {
     /// What is kept under a key.
     fn load(&self, key: &[u8]) -> Option<Vec<u8>>;
 
-    /// Keeps a value for a time. A store that is full keeps nothing.
-    fn store(&self, key: &[u8], value: &[u8], keep: Duration);
+    /// Keeps a value for a time, where what is kept is still what was expected: nothing, or what [`Services::load`] gave.
+    fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: &[u8], keep: Duration) -> Replaced;
+}
+
+/// What became of a replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Replaced {
+    /// There is nothing more to do: it was made, or the store is full and keeps nothing.
+    Done,
+    /// Something else is kept by now.
+    Changed,
 }
 
 /// No world: the clock of the machine, and a store that lives as long as the thread. For tools and tests.
@@ -50,8 +60,12 @@ impl Services for Standalone {
         })
     }
 
-    fn store(&self, key: &[u8], value: &[u8], keep: Duration) {
+    fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: &[u8], keep: Duration) -> Replaced {
+        if self.load(key).as_deref() != expected {
+            return Replaced::Changed;
+        }
         let end = self.now() + keep;
         KEPT.with_borrow_mut(|kept| kept.insert(key.to_vec(), (value.to_vec(), end)));
+        Replaced::Done
     }
 }

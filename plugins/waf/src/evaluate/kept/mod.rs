@@ -3,8 +3,7 @@
 //!
 //! A collection is one entry of the store. It is read when a rule first asks for it, which for most requests is never.
 //! Transactions that run at the same time change copies of their own; what each has added to a number is added to what is there
-//! when it is written back. Of two that are written back at the same moment by two workers one can be lost: the store has no
-//! compare-and-set.
+//! when it is written back, and whoever finds that another one was quicker does it again.
 
 mod form;
 #[cfg(test)]
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use form::{Form, Item};
 
-use super::services::Services;
+use super::services::{Replaced, Services};
 use super::texts::{TextId, Texts};
 use super::tx::Value;
 use crate::bytes::leading_number;
@@ -26,6 +25,9 @@ const MOST_VALUES: usize = 128;
 const MOST_BYTES: usize = 256;
 /// The longest name, in bytes; a longer one is not taken.
 const MOST_NAME: usize = 128;
+/// How often a collection is written back before others may have it. Whoever fails has let another one succeed, so as many tries
+/// are only used up where more workers than this write the same collection at once.
+const MOST_TRIES: u32 = 64;
 /// The longest key, in bytes; a longer one is cut off.
 const MOST_KEY: usize = 512;
 
@@ -224,25 +226,15 @@ impl Kept {
     pub(super) fn write_back(&mut self, timeout: Duration, services: &dyn Services, texts: &Texts) {
         self.open.clear();
         for known in std::mem::take(&mut self.read) {
-            let changed = |variable: &&Variable| variable.change != Change::Nothing;
-            if !known.variables.iter().any(|variable| changed(&variable)) {
+            if known
+                .variables
+                .iter()
+                .all(|variable| variable.change == Change::Nothing)
+            {
                 continue;
             }
-            let now = services.now().as_secs();
-            let there = services
-                .load(&known.opened.entry)
-                .and_then(|bytes| Form::read(&bytes, now));
-            let mut form = there.unwrap_or(Form {
-                created: known.form.created,
-                items: Vec::new(),
-                ..known.form
-            });
-            for variable in known.variables.iter().filter(changed) {
-                merge(&mut form.items, variable, texts);
-            }
-            form.updated = now;
-            form.updates += 1;
-            services.store(&known.opened.entry, &form.write(), timeout);
+            let mut tries = 0..MOST_TRIES;
+            while tries.next().is_some() && known.write(timeout, services, texts) == Replaced::Changed {}
         }
     }
 
@@ -281,6 +273,25 @@ impl Kept {
 }
 
 impl Collection {
+    /// Writes what has changed over what is there now.
+    fn write(&self, timeout: Duration, services: &dyn Services, texts: &Texts) -> Replaced {
+        let now = services.now().as_secs();
+        let there = services.load(&self.opened.entry);
+        let known = there.as_ref().and_then(|bytes| Form::read(bytes, now));
+        let mut form = known.unwrap_or(Form {
+            items: Vec::new(),
+            ..self.form
+        });
+        for variable in &self.variables {
+            if variable.change != Change::Nothing {
+                merge(&mut form.items, variable, texts);
+            }
+        }
+        form.updated = now;
+        form.updates += 1;
+        services.replace(&self.opened.entry, there.as_deref(), &form.write(), timeout)
+    }
+
     /// What is known of the collection itself, and what is set in it.
     fn values(&self, timeout: Duration) -> impl Iterator<Item = (&[u8], Value)> {
         let form = &self.form;
@@ -391,6 +402,24 @@ mod tests {
         assert_eq!(value(&third, "count"), Some(Value::Number(5)));
         assert_eq!(value(&third, "is_new"), Some(Value::Number(0)));
         assert_eq!(value(&third, "update_counter"), Some(Value::Number(2)));
+    }
+
+    #[test]
+    fn what_others_write_in_the_middle_of_writing_back_is_not_lost() {
+        let (world, mut texts) = (World::default(), Texts::default());
+        let mut others = Vec::new();
+        for count in [7, 9] {
+            let elsewhere = World::default();
+            let mut other = opened(&elsewhere, &mut texts);
+            other.add(Persistent::Ip, b"count", count, &texts);
+            other.write_back(HOUR, &elsewhere, &texts);
+            others.extend(elsewhere.entries.lock().unwrap().drain().map(|(_, value)| value));
+        }
+        let mut kept = opened(&world, &mut texts);
+        kept.add(Persistent::Ip, b"count", 2, &texts);
+        *world.meanwhile.lock().unwrap() = others;
+        kept.write_back(HOUR, &world, &texts);
+        assert_eq!(value(&opened(&world, &mut texts), "count"), Some(Value::Number(9)));
     }
 
     #[test]
