@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Exchange;
+use super::body::{Content, ResponseBody};
 use crate::plugin::{Phase, Summary};
 use crate::server::state::Finished;
 use crate::telemetry::Record;
@@ -17,7 +18,7 @@ pub(super) enum Delivery {
 }
 
 impl Exchange {
-    /// Counts, logs and tells plugins. `sent` are the bytes of the response's body.
+    /// Counts, logs and tells plugins.
     pub(super) fn finish(mut self: Box<Self>, delivery: Delivery) {
         let sent = self.outgoing.sent();
         if delivery == Delivery::Partial && self.refusal.is_none() {
@@ -41,6 +42,8 @@ impl Exchange {
         });
         self.running = None;
         if self.session.wants(Phase::OnFinish) {
+            // The server's connection does not wait for plugins, nor does the memory that the body holds.
+            self.outgoing = ResponseBody::new(Content::Empty);
             self.tell_plugins_later(status, duration, sent);
         } else {
             self.log(status, duration, sent);
