@@ -18,6 +18,7 @@ use crate::exchange::{admit, query};
 use crate::http1::decode::{Decoder, Piece};
 use crate::http1::framing::{self, Framing};
 use crate::http1::head::{self, Bounds, HeadScan, Progress, RequestHead};
+use crate::http1::names::Names;
 use crate::proxy_protocol::{self, Parsed};
 use crate::upstream::balance::hash_key;
 
@@ -122,10 +123,16 @@ fn scan(pieces: &[&[u8]]) -> Option<(String, Option<Framing>)> {
         input.extend_from_slice(piece);
         if let Progress::Complete(head) = scan.next(&mut input, &BOUNDS).ok()? {
             assert!(head.headers.values().all(|value| !value.as_bytes().contains(&b'\n')));
+            assert!(!has_bare_line_feed(&head.received), "{:?}", head.received);
+            assert_eq!(head.names, Names::of(&head.headers));
             return Some((head.uri.to_string(), framing::of_request(&head).ok()));
         }
     }
     None
+}
+
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head.get(at - 1) != Some(&b'\r'))
 }
 
 #[test]
