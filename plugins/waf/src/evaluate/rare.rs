@@ -118,13 +118,13 @@ fn kept(plan: &Plan, tx: &mut Transaction, collection: Persistent, wanted: Optio
     let timeout = plan.settings.collection_timeout;
     let values = match wanted {
         Some(name) => {
-            let value = tx.kept.value(collection, name, timeout);
+            let value = tx.kept.value(collection, name, timeout, tx.services);
             value
                 .map(|value| (name.to_ascii_lowercase(), value))
                 .into_iter()
                 .collect()
         }
-        None => tx.kept.values(collection, timeout),
+        None => tx.kept.values(collection, timeout, tx.services),
     };
     let datum = |(name, value): (Vec<u8>, Value)| Some((name, value.datum()?));
     values.into_iter().filter_map(datum).collect()

@@ -25,6 +25,17 @@ const MOST_VALUES: usize = 128;
 const MOST_BYTES: usize = 256;
 /// The longest name, in bytes; a longer one is not taken.
 const MOST_NAME: usize = 128;
+/// The names of what is known of a collection itself.
+const OF_ITSELF: [&[u8]; 7] = [
+    b"create_time",
+    b"is_new",
+    b"key",
+    b"last_update_time",
+    b"timeout",
+    b"update_counter",
+    b"update_rate",
+];
+
 /// How often a collection is written back before others may have it. Whoever fails has let another one succeed, so as many tries
 /// are only used up where more workers than this write the same collection at once.
 const MOST_TRIES: u32 = 64;
@@ -52,17 +63,9 @@ struct Opened {
 #[derive(Debug)]
 struct Collection {
     opened: Opened,
-    /// What came from the store: no value in it is past its end.
-    form: Form,
-    age: Age,
+    /// What came from the store, where it knew the collection: no value in it is past its end.
+    form: Option<Form>,
     variables: Vec<Variable>,
-}
-
-/// Whether the store knew a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Age {
-    New,
-    Known,
 }
 
 #[derive(Debug)]
@@ -109,17 +112,10 @@ impl Kept {
             entry: std::mem::take(&mut opened.entry),
             ..*opened
         };
-        let now = services.now().as_secs();
-        let known = services.load(&opened.entry).and_then(|bytes| Form::read(&bytes, now));
-        let age = if known.is_some() { Age::Known } else { Age::New };
-        let form = known.unwrap_or(Form {
-            created: now,
-            updated: now,
-            updates: 0,
-            items: Vec::new(),
-        });
-        let variables = form
-            .items
+        let there = services.load(&opened.entry);
+        let form = there.and_then(|bytes| Form::read(&bytes, services.now().as_secs()));
+        let items = form.as_ref().map(|form| form.items.as_slice()).unwrap_or_default();
+        let variables = items
             .iter()
             .map(|item| Variable {
                 name: item.name.clone(),
@@ -131,7 +127,6 @@ impl Kept {
         self.read.push(Collection {
             opened,
             form,
-            age,
             variables,
         });
     }
@@ -144,22 +139,42 @@ impl Kept {
     }
 
     /// The names and values of a collection; nothing where it is not open.
-    pub(super) fn values(&self, collection: Persistent, timeout: Duration) -> Vec<(Vec<u8>, Value)> {
+    pub(super) fn values(
+        &self,
+        collection: Persistent,
+        timeout: Duration,
+        services: &dyn Services,
+    ) -> Vec<(Vec<u8>, Value)> {
         let Some(known) = self.get(collection) else {
             return Vec::new();
         };
-        known
-            .values(timeout)
+        let of_itself = OF_ITSELF
+            .iter()
+            .filter_map(|name| Some((*name, known.of_itself(name, timeout, services)?)));
+        of_itself
+            .chain(known.set().map(|variable| (&*variable.name, variable.value)))
             .map(|(name, value)| (name.to_vec(), value))
             .collect()
     }
 
     /// The value of this name, compared without case; nothing where the collection is not open.
-    pub(super) fn value(&self, collection: Persistent, name: &[u8], timeout: Duration) -> Option<Value> {
-        let mut values = self.get(collection)?.values(timeout);
-        values
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+    pub(super) fn value(
+        &self,
+        collection: Persistent,
+        name: &[u8],
+        timeout: Duration,
+        services: &dyn Services,
+    ) -> Option<Value> {
+        let known = self.get(collection)?;
+        let named = OF_ITSELF.iter().find(|of_itself| of_itself.eq_ignore_ascii_case(name));
+        match named {
+            Some(name) => known.of_itself(name, timeout, services),
+            None => {
+                let mut set = known.set();
+                set.find(|variable| variable.name.eq_ignore_ascii_case(name))
+                    .map(|variable| variable.value)
+            }
+        }
     }
 
     /// Sets a variable, or removes it. Nothing happens where the collection is not open.
@@ -205,7 +220,8 @@ impl Kept {
         services: &dyn Services,
         texts: &Texts,
     ) {
-        let Some(updated) = self.get(collection).map(|known| known.form.updated) else {
+        let form = self.get(collection).and_then(|known| known.form.as_ref());
+        let Some(updated) = form.map(|form| form.updated) else {
             return;
         };
         let passed = services.now().as_secs().saturating_sub(updated) / period.as_secs().max(1);
@@ -279,8 +295,10 @@ impl Collection {
         let there = services.load(&self.opened.entry);
         let known = there.as_ref().and_then(|bytes| Form::read(bytes, now));
         let mut form = known.unwrap_or(Form {
+            created: self.form.as_ref().map_or(now, |form| form.created),
+            updated: now,
+            updates: self.form.as_ref().map_or(0, |form| form.updates),
             items: Vec::new(),
-            ..self.form
         });
         for variable in &self.variables {
             if variable.change != Change::Nothing {
@@ -292,24 +310,28 @@ impl Collection {
         services.replace(&self.opened.entry, there.as_deref(), &form.write(), timeout)
     }
 
-    /// What is known of the collection itself, and what is set in it.
-    fn values(&self, timeout: Duration) -> impl Iterator<Item = (&[u8], Value)> {
-        let form = &self.form;
-        let number = |number: u64| Value::Number(i64::try_from(number).unwrap_or(i64::MAX));
-        let minutes = (form.updated.saturating_sub(form.created) / 60).max(1);
-        let of_itself: [(&[u8], Value); 7] = [
-            (b"create_time", number(form.created)),
-            (b"is_new", number(u64::from(self.age == Age::New))),
-            (b"key", Value::Text(self.opened.key)),
-            (b"last_update_time", number(form.updated)),
-            (b"timeout", number(timeout.as_secs())),
-            (b"update_counter", number(form.updates)),
-            (b"update_rate", number(form.updates / minutes)),
-        ];
-        let set = self.variables.iter().filter(|variable| variable.value != Value::Unset);
-        of_itself
-            .into_iter()
-            .chain(set.map(|variable| (&*variable.name, variable.value)))
+    /// What is set in it.
+    fn set(&self) -> impl Iterator<Item = &Variable> {
+        self.variables.iter().filter(|variable| variable.value != Value::Unset)
+    }
+
+    /// What is known of the collection itself: one of [`OF_ITSELF`]. A new one is as old as the question.
+    fn of_itself(&self, name: &[u8], timeout: Duration, services: &dyn Services) -> Option<Value> {
+        let now = || services.now().as_secs();
+        let form = self.form.as_ref();
+        let number = match name {
+            b"create_time" => form.map_or_else(now, |form| form.created),
+            b"is_new" => u64::from(form.is_none()),
+            b"key" => return Some(Value::Text(self.opened.key)),
+            b"last_update_time" => form.map_or_else(now, |form| form.updated),
+            b"timeout" => timeout.as_secs(),
+            b"update_counter" => form.map_or(0, |form| form.updates),
+            b"update_rate" => form.map_or(0, |form| {
+                form.updates / (form.updated.saturating_sub(form.created) / 60).max(1)
+            }),
+            _ => return None,
+        };
+        Some(Value::Number(i64::try_from(number).unwrap_or(i64::MAX)))
     }
 }
 
@@ -381,11 +403,12 @@ mod tests {
     }
 
     fn value(kept: &Kept, name: &str) -> Option<Value> {
-        let values = kept.values(Persistent::Ip, HOUR);
-        values
-            .into_iter()
-            .find(|(known, _)| known == name.as_bytes())
-            .map(|(_, value)| value)
+        let world = World::default();
+        let value = kept.value(Persistent::Ip, name.as_bytes(), HOUR, &world);
+        let values = kept.values(Persistent::Ip, HOUR, &world);
+        let listed = values.into_iter().find(|(known, _)| known == name.as_bytes());
+        assert_eq!(value, listed.map(|(_, value)| value), "{name}");
+        value
     }
 
     #[test]
@@ -459,7 +482,7 @@ mod tests {
         let mut kept = opened(&world, &mut texts);
         kept.set(Persistent::Global, b"x", Value::Number(1));
         kept.write_back(HOUR, &world, &texts);
-        assert!(kept.values(Persistent::Global, HOUR).is_empty());
+        assert!(kept.values(Persistent::Global, HOUR, &world).is_empty());
         assert!(world.entries.lock().unwrap().is_empty());
     }
 
