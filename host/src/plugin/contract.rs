@@ -4,7 +4,6 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr, flags};
 
 use super::phases::PhaseSet;
-use super::shared::kv::Replaced;
 use crate::bundle::{Capabilities, Capability, Manifest};
 
 /// The package's name.
@@ -294,12 +293,13 @@ pub(super) enum Replacement {
     Full,
 }
 
-impl From<Replaced> for Replacement {
-    fn from(replaced: Replaced) -> Self {
+impl From<weir_sdk::kv::Replaced> for Replacement {
+    fn from(replaced: weir_sdk::kv::Replaced) -> Self {
+        use weir_sdk::kv::Replaced as Sdk;
         match replaced {
-            Replaced::Kept => Self::Kept,
-            Replaced::Changed => Self::Changed,
-            Replaced::Full => Self::Full,
+            Sdk::Kept => Self::Kept,
+            Sdk::Changed => Self::Changed,
+            Sdk::Full => Self::Full,
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use weir_sdk::kv::Replaced;
 use weir_sdk::{clock, kv};
 
-use crate::evaluate::services::{Replaced, Services};
+use crate::evaluate::services::Services;
 
 /// The host that runs the plugin. Needs the capabilities `clock` and `kv`.
 #[derive(Debug, Clone, Copy)]
@@ -20,10 +21,6 @@ impl Services for Host {
     }
 
     fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: &[u8], keep: Duration) -> Replaced {
-        match kv::replace(key, expected, value, Some(keep)) {
-            kv::Replaced::Changed => Replaced::Changed,
-            // A store that is full keeps nothing, and rules count from the start.
-            kv::Replaced::Kept | kv::Replaced::Full => Replaced::Done,
-        }
+        kv::replace(key, expected, value, Some(keep))
     }
 }

@@ -68,7 +68,7 @@ pub(crate) use wit::response::{header as response_header, header_values as respo
 pub(crate) fn response_head() -> ResponseHead {
     ResponseHead::decode(&wit::response::head()).unwrap_or_else(|| ResponseHead {
         status: status(),
-        headers: pairs(wit::response::headers()),
+        headers: response_headers(),
     })
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ahash::RandomState;
 use parking_lot::{Mutex, MutexGuard};
+use weir_sdk::kv::Replaced;
 
 /// Largest key: 1 KiB.
 const KEY_BYTES: usize = 1 << 10;
@@ -53,18 +54,6 @@ impl Budget {
     fn release(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }
-}
-
-/// What became of a replacement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Replaced {
-    /// It was made.
-    Kept,
-    /// The key has another value than was expected, and keeps it.
-    Changed,
-    /// The store is full, or the entry too large.
-    Full,
 }
 
 /// One plugin's data. Times are in nanoseconds, on a clock that never goes back.

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
+use weir_sdk::kv::Replaced;
+
 /// The world around an engine.
 pub trait Services: Debug + Sync {
     /// The time since 1970-01-01T00:00:00Z.
@@ -14,17 +16,8 @@ pub trait Services: Debug + Sync {
     fn load(&self, key: &[u8]) -> Option<Vec<u8>>;
 
     /// Keeps a value for a time, where what is kept is still what was expected: nothing, or what [`Services::load`] gave.
+    /// A store that is full keeps nothing, and rules count from the start.
     fn replace(&self, key: &[u8], expected: Option<&[u8]>, value: &[u8], keep: Duration) -> Replaced;
-}
-
-/// What became of a replacement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Replaced {
-    /// There is nothing more to do: it was made, or the store is full and keeps nothing.
-    Done,
-    /// Something else is kept by now.
-    Changed,
 }
 
 /// No world: the clock of the machine, and a store that lives as long as the thread. For tools and tests.
@@ -66,6 +59,6 @@ impl Services for Standalone {
         }
         let end = self.now() + keep;
         KEPT.with_borrow_mut(|kept| kept.insert(key.to_vec(), (value.to_vec(), end)));
-        Replaced::Done
+        Replaced::Kept
     }
 }

@@ -12,8 +12,9 @@ pub(super) mod world;
 use std::time::Duration;
 
 use form::{Form, Item};
+use weir_sdk::kv::Replaced;
 
-use super::services::{Replaced, Services};
+use super::services::Services;
 use super::texts::{TextId, Texts};
 use super::tx::Value;
 use crate::bytes::leading_number;
@@ -249,8 +250,11 @@ impl Kept {
             {
                 continue;
             }
-            let mut tries = 0..MOST_TRIES;
-            while tries.next().is_some() && known.write(timeout, services, texts) == Replaced::Changed {}
+            for _ in 0..MOST_TRIES {
+                if known.write(timeout, services, texts) != Replaced::Changed {
+                    break;
+                }
+            }
         }
     }
 

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::evaluate::services::{Replaced, Services};
+use weir_sdk::kv::Replaced;
+
+use crate::evaluate::services::Services;
 
 /// A store, and a clock that a test puts forward.
 #[derive(Debug, Default)]
@@ -34,6 +36,6 @@ impl Services for World {
             return Replaced::Changed;
         }
         entries.insert(key.to_vec(), value.to_vec());
-        Replaced::Done
+        Replaced::Kept
     }
 }
