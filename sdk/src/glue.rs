@@ -102,6 +102,31 @@ impl<P: Plugin> Instance<P> {
         self.renew();
     }
 
+    /// All that the plugin keeps of the exchange, which is forgotten here; `None` where it has to stay.
+    pub fn park(&self) -> Option<Vec<u8>> {
+        let parked = {
+            let mut state = self.state.try_borrow_mut().ok()?;
+            self.plugin.get()?.park(state.get_or_insert_default())?
+        };
+        self.renew();
+        Some(parked)
+    }
+
+    /// Goes on with an exchange that was parked.
+    ///
+    /// # Errors
+    /// When what was parked cannot be read.
+    pub fn resume(&self, parked: &[u8]) -> Result<(), String> {
+        self.renew();
+        let (Some(plugin), Ok(mut state)) = (self.plugin.get(), self.state.try_borrow_mut()) else {
+            return Err("this is no time for it".to_owned());
+        };
+        self.freshness.set(Freshness::Used);
+        plugin
+            .resume(state.get_or_insert_default(), parked)
+            .map_err(|error| error.to_string())
+    }
+
     /// Makes the state one for a new exchange.
     fn renew(&self) {
         if self.freshness.get() == Freshness::Fresh {
@@ -253,6 +278,14 @@ macro_rules! __export_plugin {
 
                 fn on_finish(summary: $crate::glue::component::Summary) {
                     INSTANCE.with(|instance| instance.on_finish(&summary.into()));
+                }
+
+                fn park() -> ::std::option::Option<::std::vec::Vec<u8>> {
+                    INSTANCE.with(|instance| instance.park())
+                }
+
+                fn resume(parked: ::std::vec::Vec<u8>) -> ::std::result::Result<(), ::std::string::String> {
+                    INSTANCE.with(|instance| instance.resume(&parked))
                 }
             }
 

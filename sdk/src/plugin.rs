@@ -11,7 +11,8 @@ use crate::{Error, Phases, Reply, Request, Response, Setup};
 /// the methods are there, and Weir calls no other.
 ///
 /// One instance serves one exchange at a time, so `&self` is never shared; it is not `&mut`, because the value belongs to all
-/// exchanges and must not remember one of them. What belongs to an exchange is kept in [`State`](Plugin::State).
+/// exchanges and must not remember one of them. What belongs to an exchange is kept in [`State`](Plugin::State), and from its first
+/// phase to its last the exchange has the instance to itself, unless the plugin can [`park`](Plugin::park) it.
 pub trait Plugin: Sized + 'static {
     /// The plugin's part of `bundle.toml`, `[plugin.config]`. Use [`Empty`] for none.
     type Config: DeserializeOwned;
@@ -34,6 +35,24 @@ pub trait Plugin: Sized + 'static {
     /// empty it instead and keep the memory; nothing of the exchange that is over may be left to see.
     fn renew(&self, state: &mut Self::State) {
         *state = Self::State::default();
+    }
+
+    /// Writes down all that the state holds, in a form that [`resume`](Plugin::resume) reads. With both, exchanges that wait for an
+    /// upstream or a slow client need no instance: a worker serves them by turns in one that its processor has in its caches.
+    /// Called between two phases when another exchange needs the instance; afterwards the state is [renewed](Plugin::renew).
+    ///
+    /// `None`, the default, means that the state has to stay where it is. It is also asked for once after `configure`, about a
+    /// state that is new: a plugin that cannot park even that is not asked again.
+    fn park(&self, _state: &Self::State) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Makes of a state that is new the one that [`park`](Plugin::park) wrote down, in this instance or another one.
+    ///
+    /// # Errors
+    /// When it cannot be read: a failure of the plugin.
+    fn resume(&self, _state: &mut Self::State, _parked: &[u8]) -> Result<(), Error> {
+        Err(Error::new("this plugin parks nothing"))
     }
 
     /// The request head is complete and routed; nothing has gone upstream.

@@ -30,6 +30,7 @@ mod limits;
 mod listeners;
 mod misbehaving;
 mod observed;
+mod parking;
 mod policy;
 mod proxy_protocol;
 mod purging;

@@ -1,21 +1,20 @@
 //! A worker's plugins, and the plugins of one exchange.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::failure::Failed;
-use super::generation::{Generation, Plugin, Resources, Tally};
-use super::instance::{Answer, Input, Instance, Lease, Stopwatch, drive};
+use super::generation::{Generation, Plugin, Tally};
+use super::instance::{Answer, Input, Stopwatch, drive};
 use super::phases::PhaseSet;
+use super::seat::{Reuse, Seat, Ticket};
 use super::shared::clock::Clock;
-use super::state::{Manner, Services};
-use super::{Cause, Decision, Failure, Phase, Summary, Trace};
+use super::{Decision, Failure, Phase, Summary, Trace};
 use crate::bundle::OnFailure;
 use crate::exchange::subject::Subject;
-use crate::telemetry::{Counter, Gauge, Histogram, Registry, families};
+use crate::telemetry::Registry;
 
 /// One worker's plugins of one generation: its warm instances. Never leaves its thread.
 pub struct Chain {
@@ -119,208 +118,6 @@ impl Chain {
     }
 }
 
-/// A plugin's place in a worker.
-struct Seat {
-    plugin: Arc<Plugin>,
-    services: Arc<Services>,
-    /// Instances that serve nobody. The last one used is used next: its memory is in the processor's caches.
-    #[allow(
-        clippy::vec_box,
-        reason = "an instance goes to an exchange and comes back: as a pointer"
-    )]
-    idle: RefCell<Vec<Box<Instance>>>,
-    /// Instances that exist.
-    taken: Rc<Cell<u32>>,
-    /// The fewest idle instances since the list was trimmed, and how many acquisitions ago that was.
-    fewest_idle: Cell<usize>,
-    acquisitions: Cell<u32>,
-    /// How it is called, which becomes [`Manner::Yielding`] for good once it took its time.
-    manner: Cell<Manner>,
-    meters: Meters,
-}
-
-/// After so many acquisitions, instances that nobody needed since are given up.
-const TRIM_EVERY: u32 = 4096;
-
-impl Seat {
-    fn new(
-        plugin: &Arc<Plugin>,
-        resources: &Resources,
-        clock: Clock,
-        registry: &Arc<Registry>,
-        tally: Arc<Tally>,
-    ) -> Self {
-        Self {
-            services: Arc::new(resources.services(&plugin.name, &plugin.limits, clock, registry)),
-            plugin: Arc::clone(plugin),
-            idle: RefCell::default(),
-            taken: Rc::default(),
-            fewest_idle: Cell::new(0),
-            acquisitions: Cell::new(0),
-            manner: Cell::default(),
-            meters: Meters::new(plugin, registry, tally),
-        }
-    }
-
-    /// An idle instance, or a new one where the limit allows it.
-    async fn acquire(&self) -> Result<Box<Instance>, Failed> {
-        let idle = self.idle.borrow_mut().pop();
-        self.trim();
-        let mut instance = match idle {
-            Some(instance) => instance,
-            None => self.cast().await?,
-        };
-        instance.exchanges = instance.exchanges.saturating_add(1);
-        Ok(instance)
-    }
-
-    async fn cast(&self) -> Result<Box<Instance>, Failed> {
-        let limit = self.plugin.limits.instances;
-        let Some(lease) = Lease::take(&self.taken, limit) else {
-            let detail = format!("all {limit} instances that a worker may have (limits.instances) are in use");
-            return Err(Failed {
-                cause: Cause::Exhausted,
-                detail,
-            });
-        };
-        let mut instance = Box::new(self.plugin.mould.cast(&self.services).await?);
-        instance.lease = Some(lease);
-        self.meters.cast(self.taken.get());
-        Ok(instance)
-    }
-
-    /// Takes an instance back whose exchange is over.
-    fn release(&self, instance: Box<Instance>) {
-        let reuse = self.plugin.limits.reuse;
-        if reuse > 0 && instance.exchanges >= reuse {
-            drop(instance);
-            self.meters.instances(self.taken.get());
-        } else {
-            self.idle.borrow_mut().push(instance);
-        }
-    }
-
-    /// Discards an instance that stopped in the middle.
-    fn discard(&self, instance: Box<Instance>) {
-        drop(instance);
-        self.meters.instances(self.taken.get());
-    }
-
-    /// Gives up half of what was idle all the time since this was done last, so that a burst does not hold its memory for ever.
-    fn trim(&self) {
-        let idle = self.idle.borrow().len();
-        self.fewest_idle.set(self.fewest_idle.get().min(idle));
-        let acquisitions = self.acquisitions.get() + 1;
-        if acquisitions < TRIM_EVERY {
-            return self.acquisitions.set(acquisitions);
-        }
-        let surplus = self.fewest_idle.get().div_ceil(2);
-        if surplus > 0 {
-            // The first ones are those that were not used for longest.
-            self.idle.borrow_mut().drain(..surplus.min(idle));
-            self.meters.instances(self.taken.get());
-        }
-        self.acquisitions.set(0);
-        self.fewest_idle.set(idle - surplus.min(idle));
-    }
-}
-
-/// What a worker counts of one plugin.
-struct Meters {
-    tally: Arc<Tally>,
-    instances: Gauge,
-    instantiations: Counter,
-    phases: Vec<(Phase, PhaseMeters)>,
-    /// Made when the first failure of its kind happens.
-    failures: RefCell<Vec<(Phase, Cause, Counter)>>,
-    registry: Arc<Registry>,
-    plugin: Arc<str>,
-}
-
-struct PhaseMeters {
-    nanos: Counter,
-    duration: Histogram,
-    /// In the order of [`VERDICTS`].
-    verdicts: [Counter; VERDICTS.len()],
-}
-
-/// The verdicts, as metrics and the access log show them.
-const VERDICTS: [&str; 4] = ["continue", "hold", "reply", "close"];
-
-impl Meters {
-    fn new(plugin: &Plugin, registry: &Arc<Registry>, tally: Arc<Tally>) -> Self {
-        let name = &*plugin.name;
-        let phase = |phase: Phase| {
-            let labels = [name, phase.as_str()];
-            let meters = PhaseMeters {
-                nanos: registry.counter(&families::PLUGIN_CPU, &labels),
-                duration: registry.histogram(&families::PLUGIN_DURATION, &labels),
-                verdicts: VERDICTS
-                    .map(|verdict| registry.counter(&families::PLUGIN_CALLS, &[name, phase.as_str(), verdict])),
-            };
-            (phase, meters)
-        };
-        Self {
-            tally,
-            instances: registry.gauge(&families::PLUGIN_INSTANCES, &[name]),
-            instantiations: registry.counter(&families::PLUGIN_INSTANTIATIONS, &[name]),
-            phases: plugin.mould.phases.iter().map(phase).collect(),
-            failures: RefCell::default(),
-            registry: Arc::clone(registry),
-            plugin: name.into(),
-        }
-    }
-
-    fn called(&self, phase: Phase, verdict: &'static str, nanos: u64) {
-        self.tally.called(nanos);
-        let Some((_, meters)) = self.phases.iter().find(|(known, _)| *known == phase) else {
-            return;
-        };
-        meters.nanos.add(nanos);
-        meters.duration.observe(nanos);
-        if let Some(index) = VERDICTS
-            .iter()
-            .position(|known| std::ptr::eq(*known, verdict) || *known == verdict)
-            && let Some(count) = meters.verdicts.get(index)
-        {
-            count.increment();
-        }
-    }
-
-    fn failed(&self, phase: Phase, cause: Cause, nanos: u64) {
-        self.tally.failed(cause, nanos);
-        if let Some((_, meters)) = self.phases.iter().find(|(known, _)| *known == phase) {
-            meters.nanos.add(nanos);
-        }
-        let mut failures = self.failures.borrow_mut();
-        let known = failures.iter().position(|(at, of, _)| (*at, *of) == (phase, cause));
-        let index = known.unwrap_or_else(|| {
-            let labels = [&*self.plugin, phase.as_str(), cause.as_str()];
-            failures.push((phase, cause, self.registry.counter(&families::PLUGIN_FAILURES, &labels)));
-            failures.len() - 1
-        });
-        if let Some((_, _, count)) = failures.get(index) {
-            count.increment();
-        }
-    }
-
-    fn cast(&self, instances: u32) {
-        self.instantiations.increment();
-        self.instances(instances);
-    }
-
-    fn instances(&self, instances: u32) {
-        self.tally.set_instances(instances);
-        self.instances.set(f64::from(instances));
-    }
-}
-
-impl Drop for Meters {
-    fn drop(&mut self) {
-        self.tally.set_instances(0);
-    }
-}
-
 /// The plugins of one exchange. Instances that it holds go back to the worker when it is dropped; one whose call was interrupted
 /// by that is discarded.
 pub struct Session {
@@ -351,8 +148,8 @@ struct Slot {
     standing: Standing,
     /// Bytes of the body that it asked for by holding the message; `None` when it did not.
     held: Option<u64>,
-    /// The instance that saw this exchange and will see more of it.
-    instance: Option<Box<Instance>>,
+    /// Where what it keeps of the exchange is, when it saw this and will see more of it.
+    ticket: Option<Ticket>,
 }
 
 impl Slot {
@@ -362,7 +159,7 @@ impl Slot {
             phases,
             standing: Standing::New,
             held: None,
-            instance: None,
+            ticket: None,
         }
     }
 }
@@ -519,14 +316,14 @@ impl Drop for Session {
         for slot in &mut self.slots {
             // What a plugin keeps of an exchange is cleared at its first call in the next one. `on_finish` may be its only
             // call there, and would be told of this exchange; such an instance is not used again.
-            let (Some(instance), Some(seat)) = (slot.instance.take(), chain.seats.get(slot.seat)) else {
+            let (Some(ticket), Some(seat)) = (slot.ticket.take(), chain.seats.get(slot.seat)) else {
                 continue;
             };
-            if slot.phases.has(Phase::OnFinish) {
-                seat.discard(instance);
-            } else {
-                seat.release(instance);
-            }
+            let reuse = match slot.phases.has(Phase::OnFinish) {
+                true => Reuse::Forbidden,
+                false => Reuse::Allowed,
+            };
+            seat.abandon(&ticket, reuse);
         }
     }
 }
@@ -570,8 +367,8 @@ impl Slot {
         course: Course,
         watch: &mut Stopwatch,
     ) -> (Box<Subject>, Result<Step, Failed>) {
-        let instance = match self.instance.take() {
-            Some(instance) => Ok(instance),
+        let instance = match self.ticket.take() {
+            Some(ticket) => watch.time(seat.take_back(ticket)).await,
             None => watch.time(seat.acquire()).await,
         };
         let mut instance = match instance {
@@ -604,7 +401,7 @@ impl Slot {
             seat.discard(instance);
             self.phases = PhaseSet::default();
         } else if self.has_more() {
-            self.instance = Some(instance);
+            self.ticket = Some(seat.keep(instance));
         } else {
             seat.release(instance);
         }

@@ -123,6 +123,8 @@ pub(super) struct Plugin {
     pub(super) resources: Resources,
     /// What each worker counts or has counted.
     pub(super) tallies: Mutex<Vec<Arc<Tally>>>,
+    /// Whether it can park what it keeps of an exchange.
+    pub(super) parks: bool,
 }
 
 /// How instances of a plugin begin.

@@ -99,6 +99,8 @@ impl Mould {
 /// Where a component's exported functions are.
 struct Exports {
     configure: ComponentExportIndex,
+    /// Of plugins from before there was parking, none.
+    parking: Option<[ComponentExportIndex; 2]>,
     phases: [ComponentExportIndex; Phase::ALL.len()],
 }
 
@@ -111,8 +113,10 @@ impl Exports {
             let index = component.get_export_index(Some(&handler), name);
             index.ok_or_else(|| format_err!("its handler does not export `{name}`"))
         };
+        let parking = find("park").ok().zip(find("resume").ok());
         Ok(Self {
             configure: find("configure")?,
+            parking: parking.map(<[_; 2]>::from),
             phases: [
                 find("on-request")?,
                 find("on-request-body")?,
@@ -132,6 +136,13 @@ struct Functions {
     on_response: TypedFunc<(), (Verdict,)>,
     on_response_body: Func,
     on_finish: TypedFunc<(contract::Summary,), ()>,
+    parking: Option<Parking>,
+}
+
+/// The functions with which an exchange leaves an instance and comes into another.
+struct Parking {
+    park: TypedFunc<(), (Option<Vec<u8>>,)>,
+    resume: TypedFunc<(Vec<u8>,), (Result<(), String>,)>,
 }
 
 impl Functions {
@@ -146,6 +157,17 @@ impl Functions {
         let (on_request, on_request_body) = (find(on_request)?, find(on_request_body)?);
         let (on_response, on_response_body) = (find(on_response)?, find(on_response_body)?);
         let on_finish = find(on_finish)?;
+        let parking = match &exports.parking {
+            Some([park, resume]) => Some((find(park)?, find(resume)?)),
+            None => None,
+        };
+        let parking = match parking {
+            Some((park, resume)) => Some(Parking {
+                park: park.typed(&*store)?,
+                resume: resume.typed(&*store)?,
+            }),
+            None => None,
+        };
         Ok(Self {
             configure,
             on_request: on_request.typed(&*store)?,
@@ -153,6 +175,7 @@ impl Functions {
             on_response: on_response.typed(&*store)?,
             on_response_body,
             on_finish: on_finish.typed(&*store)?,
+            parking,
         })
     }
 }
@@ -277,6 +300,39 @@ impl Instance {
         (subject, result)
     }
 
+    /// Takes the exchange out of the instance, which can then serve another. `None` where the plugin has to keep it.
+    pub(super) fn park(&mut self) -> Result<Option<Parked>, Failed> {
+        self.begin_move();
+        let Some(Parking { park, .. }) = &self.functions.parking else {
+            return Ok(None);
+        };
+        match park.call(&mut self.store, ()) {
+            Ok((parked,)) => Ok(parked.map(Parked)),
+            Err(error) => Err(Failed::of(&error, self.store.data())),
+        }
+    }
+
+    /// Puts an exchange that was parked into the instance, which serves no other.
+    pub(super) fn resume(&mut self, Parked(parked): Parked) -> Result<(), Failed> {
+        self.begin_move();
+        let Some(Parking { resume, .. }) = &self.functions.parking else {
+            return Err(Failed::invalid("it exports no `resume`"));
+        };
+        match resume.call(&mut self.store, (parked,)) {
+            Ok((Ok(()),)) => Ok(()),
+            Ok((Err(message),)) => Err(Failed::invalid(format!(
+                "`resume` refused what `park` had given: {message}"
+            ))),
+            Err(error) => Err(Failed::of(&error, self.store.data())),
+        }
+    }
+
+    /// An exchange moves at once: if it could break off, what is known of it would be lost.
+    fn begin_move(&mut self) {
+        self.store.data_mut().begin(Activity::Move, Manner::Straight, self.time);
+        self.store.set_epoch_deadline(1);
+    }
+
     fn enter(&mut self, phase: Phase, input: Input<'_>) -> wasmtime::Result<Verdict> {
         enter!(self, phase, input, |function, store, arguments| function
             .call(store, arguments))
@@ -301,6 +357,9 @@ fn answer(state: &mut State, verdict: Verdict) -> Result<Answer, Failed> {
         },
     }
 }
+
+/// What a plugin keeps of an exchange, outside of its instances.
+pub(super) struct Parked(Vec<u8>);
 
 /// An instance's place among those that a worker may have of a plugin.
 pub(super) struct Lease(Rc<Cell<u32>>);

@@ -24,6 +24,7 @@ mod interest;
 mod matcher;
 mod phases;
 mod runtime;
+mod seat;
 mod selftest;
 pub mod shared;
 mod snapshot;

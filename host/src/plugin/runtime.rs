@@ -221,7 +221,7 @@ impl Runtime {
                 format!("`{path}` does not fit the plugin contract: {error}"),
             )
         })?;
-        let plugin = Plugin {
+        let mut plugin = Plugin {
             name: Arc::clone(&manifest.name),
             mould,
             matcher: manifest.matcher.clone(),
@@ -232,14 +232,19 @@ impl Runtime {
             start,
             resources,
             tallies: Mutex::default(),
+            parks: false,
         };
-        // One instance shows that there can be any.
+        // One instance shows that there can be any. It keeps nothing yet; a plugin that does not give that up never will.
         let services = plugin
             .resources
             .apart()
             .services(&plugin.name, &plugin.limits, Clock::System, &Registry::new());
-        match drive(plugin.mould.cast(&Arc::new(services))) {
-            Ok(_) => Ok(plugin),
+        let tried = drive(plugin.mould.cast(&Arc::new(services))).and_then(|mut instance| instance.park());
+        match tried {
+            Ok(parked) => {
+                plugin.parks = parked.is_some();
+                Ok(plugin)
+            }
             Err(failed) => Err(problem(
                 manifest.places.limits,
                 format!("plugin `{}`: {}", plugin.name, failed.detail),

@@ -62,6 +62,8 @@ pub(super) enum Activity {
     Configure,
     /// It is called in this phase.
     Call(Phase),
+    /// It parks an exchange or resumes one.
+    Move,
 }
 
 /// How long a call keeps a worker.

@@ -226,6 +226,8 @@ families! {
         "CPU time of one call.";
     PLUGIN_INSTANCES = "weir_plugin_instances", Gauge, None, ["plugin"], "Instances that exist, warm or in use.";
     PLUGIN_INSTANTIATIONS = "weir_plugin_instantiations_total", Counter, None, ["plugin"], "Instances made.";
+    PLUGIN_PARKED = "weir_plugin_parked_total", Counter, None, ["plugin"],
+        "Exchanges that left an instance to another one between two phases.";
     PLUGIN_REFUSED = "weir_plugin_refused_requests_total", Counter, None, ["plugin", "result"],
         "Requests that Weir refused by itself, for plugins with `limits.refused`. result: shown; dropped, over that limit.";
     PLUGIN_LOG_DROPPED = "weir_plugin_log_lines_dropped_total", Counter, None, ["plugin"], "Log lines over the manifest's limit.";

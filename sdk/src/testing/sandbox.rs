@@ -165,6 +165,7 @@ impl<P: Plugin> Sandbox<P> {
             return None;
         }
         let mut decision = self.host.enter(|| on_head(&self.instance));
+        self.park_and_resume();
         if decision == Decision::Hold && !self.phases.contains(body) {
             self.host
                 .fail(format!("the verdict `hold` in {head:?} has no phase that follows"));
@@ -177,10 +178,22 @@ impl<P: Plugin> Sandbox<P> {
                 _ => self.host.enter(|| on_body(&self.instance, &content, true)),
             };
         }
+        self.park_and_resume();
         match decision {
             _ if self.host.failure.is_some() => Some(decision),
             Decision::Continue | Decision::Hold => None,
             Decision::Reply | Decision::Close => Some(decision),
+        }
+    }
+
+    /// Between two phases, a plugin that can park an exchange is made to: what it forgets to write down shows.
+    fn park_and_resume(&mut self) {
+        let moved = self.host.enter(|| match self.instance.park() {
+            Some(parked) => self.instance.resume(&parked),
+            None => Ok(()),
+        });
+        if let Err(why) = moved {
+            self.host.fail(format!("`resume` refused what `park` had given: {why}"));
         }
     }
 
