@@ -1,5 +1,6 @@
 //! The last phase: what is counted and written down once the client has its answer, or is gone.
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::Exchange;
@@ -44,17 +45,22 @@ impl Exchange {
         if self.session.wants(Phase::OnFinish) {
             // The server's connection does not wait for plugins, nor does the memory that the body holds.
             self.outgoing = ResponseBody::new(Content::Empty);
-            self.tell_plugins_later(status, duration, sent);
+            self.tell_plugins_apart(status, duration, sent);
         } else {
             self.log(status, duration, sent);
         }
     }
 
-    /// The body is dropped in the middle of the connection's work, where nothing can be awaited. (A function of its own, so that who has no
-    /// plugins does not pay for the room that it takes on the stack.)
+    /// The body is dropped in the middle of the connection's work, where nothing can be awaited. Plugins mostly answer at once; while
+    /// others run, this one's exchange would have to leave its instance to them. (A function of its own, so that who has no plugins
+    /// does not pay for the room that it takes on the stack.)
     #[inline(never)]
-    fn tell_plugins_later(self: Box<Self>, status: u16, duration: Duration, sent: u64) {
-        tokio::task::spawn_local(self.tell_plugins(status, duration, sent));
+    fn tell_plugins_apart(self: Box<Self>, status: u16, duration: Duration, sent: u64) {
+        let mut told = Box::pin(self.tell_plugins(status, duration, sent));
+        let mut context = Context::from_waker(Waker::noop());
+        if told.as_mut().poll(&mut context).is_pending() {
+            tokio::task::spawn_local(told);
+        }
     }
 
     async fn tell_plugins(mut self: Box<Self>, status: u16, duration: Duration, sent: u64) {

@@ -18,7 +18,8 @@ use crate::server::worker::Worker;
 
 /// A response on its way to the client, its body as it comes.
 pub(super) struct Sending {
-    response: Response,
+    /// Until all of it is queued.
+    response: Option<Response>,
     framing: Framing,
     writing: Writing,
     taking: Taking,
@@ -64,7 +65,7 @@ impl Sending {
         encode::response_head(link.borrow_mut().io.out(), &line, &head.headers);
         response.forget_head();
         Self {
-            response,
+            response: Some(response),
             framing,
             writing: if without_content { Writing::End } else { Writing::Body },
             taking: Taking::default(),
@@ -128,7 +129,7 @@ enum Writing {
 fn poll_write(
     cx: &mut Context<'_>,
     link: &RefCell<Link>,
-    response: &mut Response,
+    response: &mut Option<Response>,
     framing: Framing,
     state: &mut Writing,
     taking: &mut Taking,
@@ -136,7 +137,10 @@ fn poll_write(
     loop {
         let mut starved = false;
         let mut moved = false;
-        while *state == Writing::Body && !link.borrow().io.is_full() {
+        while let Some(response) = response.as_mut()
+            && *state == Writing::Body
+            && !link.borrow().io.is_full()
+        {
             if matches!(framing, Framing::Length(_))
                 && let Some(data) = response.next_lent(COPY_LIMIT)
             {
@@ -179,6 +183,8 @@ fn poll_write(
         }
         if *state == Writing::End && taking.turn == Turn::Coming && !link.borrow().io.is_full() {
             taking.turn = Turn::Come;
+            // What the exchange has left to do is done while the processor has it in its caches.
+            *response = None;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
