@@ -69,6 +69,23 @@ impl Plugin for Waf {
         exchange.noted = 0;
     }
 
+    fn park(&self, exchange: &Exchange) -> Option<Vec<u8>> {
+        self.engine.park(&exchange.transaction).map(|mut parked| {
+            parked.extend_from_slice(&(exchange.noted as u64).to_le_bytes());
+            parked
+        })
+    }
+
+    fn resume(&self, exchange: &mut Exchange, parked: &[u8]) -> Result<(), Error> {
+        let strange = || Error::new("this is no exchange that was parked");
+        let (parked, noted) = parked.split_last_chunk().ok_or_else(strange)?;
+        self.engine
+            .resume(&mut exchange.transaction, parked)
+            .ok_or_else(strange)?;
+        exchange.noted = usize::try_from(u64::from_le_bytes(*noted)).unwrap_or(usize::MAX);
+        Ok(())
+    }
+
     fn on_request(&self, exchange: &mut Exchange, request: &mut Request) -> Verdict {
         let Received { head, target, refused } = request.received();
         let head = understood(head, target);

@@ -2,7 +2,7 @@
 
 use super::{Draft, Scope};
 use crate::compile::pick::{By, Pick};
-use crate::compile::plan::{BodyProcessor, Control, Effect};
+use crate::compile::plan::{BodyProcessor, Control, Effect, Exclusion};
 use crate::compile::{settings, target};
 use crate::problem::unknown;
 use crate::seclang::parse_targets;
@@ -97,9 +97,10 @@ fn remove_target(by: By, value: &str, scope: &mut Scope<'_>) -> Result<Control, 
     };
     let variable = variables::find(&written.variable)?;
     let selector = target::selector(variable, &written.selector, scope.names)?;
-    Ok(Control::RemoveTarget {
+    scope.exclusions.push(Exclusion {
         rules: scope.picks.add(Pick::parse(by, rules)?),
         variable,
         selector,
-    })
+    });
+    Ok(Control::RemoveTarget(scope.exclusions.len() - 1))
 }

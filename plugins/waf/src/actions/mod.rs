@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 use crate::compile::names::Names;
 use crate::compile::pick::Picks;
-use crate::compile::plan::{Allowance, Capture, Effect, Forms, Logging, Phase, Severity, Template};
+use crate::compile::plan::{Allowance, Capture, Effect, Exclusion, Forms, Logging, Phase, Severity, Template};
 use crate::problem::unknown;
 use crate::seclang::syntax::Action;
 
@@ -112,6 +112,7 @@ pub(crate) enum WrittenFlow {
 pub(crate) struct Scope<'a> {
     pub(crate) names: &'a mut Names,
     pub(crate) picks: &'a mut Picks,
+    pub(crate) exclusions: &'a mut Vec<Exclusion>,
 }
 
 /// Where a list of actions stands.
@@ -500,10 +501,11 @@ mod tests {
     use super::*;
 
     fn drafted(actions: &[(&str, Option<&str>)], role: Role) -> Result<Draft, String> {
-        let (mut names, mut picks) = (Names::default(), Picks::default());
+        let (mut names, mut picks, mut exclusions) = (Names::default(), Picks::default(), Vec::new());
         let mut scope = Scope {
             names: &mut names,
             picks: &mut picks,
+            exclusions: &mut exclusions,
         };
         let mut draft = Draft::default();
         for (name, value) in actions {

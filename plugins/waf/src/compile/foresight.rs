@@ -10,8 +10,8 @@ use std::collections::HashMap;
 
 use super::names::{Names, Slot};
 use super::plan::{
-    Capture, Change, Control, Disruption, Effect, Link, Logging, Part, Phase, Preset, Rule, RuleSet, Selector,
-    SetVariable, Subject, Target, Template, TxName,
+    Capture, Change, Control, Disruption, Effect, Exclusion, Link, Logging, Part, Phase, Preset, Rule, RuleSet,
+    Selector, SetVariable, Subject, Target, Template, TxName,
 };
 use super::program::Assignment;
 use crate::bytes::leading_number;
@@ -28,6 +28,7 @@ pub(super) struct Known<'p> {
     pub(super) names: &'p Names,
     pub(super) presets: &'p [(Slot, Preset)],
     pub(super) picks: &'p [RuleSet],
+    pub(super) exclusions: &'p [Exclusion],
 }
 
 /// What is known before any request comes.
@@ -223,8 +224,10 @@ impl Walk<'_, '_> {
                 TxName::Dynamic(template) => self.forget(template, state),
             },
             Effect::Control(Control::RemoveRules(pick)) => self.removed.push(*pick),
-            Effect::Control(Control::RemoveTarget { rules, variable, .. }) if *variable == Variable::Tx => {
-                self.narrowed.push(*rules);
+            Effect::Control(Control::RemoveTarget(exclusion)) => {
+                let known = self.known.exclusions.get(*exclusion);
+                let of_tx = known.filter(|exclusion| exclusion.variable == Variable::Tx);
+                self.narrowed.extend(of_tx.map(|exclusion| exclusion.rules));
             }
             Effect::Control(_)
             | Effect::Open { .. }

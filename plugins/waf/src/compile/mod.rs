@@ -27,8 +27,8 @@ use std::sync::Arc;
 use names::Names;
 use pick::{By, Pick, Picks};
 use plan::{
-    Capture, Disruption, Flow, Forms, Link, Logging, Operator, Phase, Plan, Preset, Rule, RuleSet, Selector, Template,
-    TransformationChain,
+    Capture, Disruption, Exclusion, Flow, Forms, Link, Logging, Operator, Phase, Plan, Preset, Rule, RuleSet, Selector,
+    Template, TransformationChain,
 };
 use program::Program;
 use screens::Screens;
@@ -69,6 +69,7 @@ struct Compiler<'a> {
     settings: Settings,
     names: Names,
     picks: Picks,
+    exclusions: Vec<Exclusion>,
     /// Where each `ctl` pick was written.
     pick_places: Vec<Place>,
     transformations: Vec<TransformationChain>,
@@ -103,6 +104,7 @@ impl<'a> Compiler<'a> {
             settings: Settings::default(),
             names: Names::default(),
             picks: Picks::default(),
+            exclusions: Vec::new(),
             pick_places: Vec::new(),
             transformations: Vec::new(),
             defaults: [const { None }; 5],
@@ -290,6 +292,7 @@ impl<'a> Compiler<'a> {
         let mut scope = Scope {
             names: &mut self.names,
             picks: &mut self.picks,
+            exclusions: &mut self.exclusions,
         };
         for action in list {
             actions::apply(action, Role::Default, &mut draft, &mut scope)?;
@@ -353,6 +356,7 @@ impl<'a> Compiler<'a> {
         let mut scope = Scope {
             names: &mut self.names,
             picks: &mut self.picks,
+            exclusions: &mut self.exclusions,
         };
         if role == Role::Starter {
             // The phase decides which defaults there are, so it is read first. Its mistakes are reported below.
@@ -528,6 +532,7 @@ impl<'a> Compiler<'a> {
             names: &self.names,
             presets: &presets,
             picks: &picks,
+            exclusions: &self.exclusions,
         });
         foresight.never.extend(&self.removed);
         let screens = Screens::new(&self.rules, &foresight.never);
@@ -543,6 +548,7 @@ impl<'a> Compiler<'a> {
             names: self.names,
             presets,
             picks,
+            exclusions: self.exclusions,
             warnings: self.warnings,
         })
     }
@@ -550,8 +556,14 @@ impl<'a> Compiler<'a> {
     /// Tells patterns of names in `TX` which of the names that rules mention they mean.
     fn find_names(&mut self) {
         let links = self.rules.iter_mut().flat_map(|rule| &mut rule.links);
-        for target in links.flat_map(|link| &mut link.targets) {
-            if let (Variable::Tx, Selector::Pattern(pattern)) = (target.variable, &mut target.selector) {
+        let targets = links.flat_map(|link| &mut link.targets);
+        let selectors = targets.map(|target| (target.variable, &mut target.selector)).chain(
+            self.exclusions
+                .iter_mut()
+                .map(|exclusion| (exclusion.variable, &mut exclusion.selector)),
+        );
+        for selector in selectors {
+            if let (Variable::Tx, Selector::Pattern(pattern)) = selector {
                 pattern.find_slots(&self.names);
             }
         }

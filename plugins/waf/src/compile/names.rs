@@ -1,12 +1,14 @@
 //! The names that rules mention. Those in `TX` have each a slot, so that `TX:paranoia_level` is an index when rules run.
 
 use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::variables::Variable;
 
 /// Where a name's value stands. The first ten are the groups of captures, `TX:0` to `TX:9`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Slot(u32);
 
 impl Slot {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use regex::bytes::Regex;
+use serde::{Deserialize, Serialize};
 
 use super::names::{Names, Slot};
 use super::prefilter::Needs;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub presets: Vec<(Slot, Preset)>,
     /// The sets of rules that `ctl` actions speak about.
     pub picks: Vec<RuleSet>,
+    /// What `ctl` actions take away from rules.
+    pub exclusions: Vec<Exclusion>,
     /// What is not wrong, but does nothing.
     pub warnings: Vec<Problem>,
 }
@@ -285,7 +288,7 @@ pub enum Disruption {
 }
 
 /// How much `allow` skips.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Allowance {
     /// Every phase but the last.
     Transaction,
@@ -397,7 +400,7 @@ pub enum KeptChange {
 }
 
 /// A collection that outlives a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Persistent {
     /// Of a client.
     Ip,
@@ -467,6 +470,17 @@ pub enum Change {
     Remove,
 }
 
+/// What some rules do not look at any more.
+#[derive(Debug, Clone)]
+pub struct Exclusion {
+    /// The rules: an index of [`Plan::picks`].
+    pub rules: usize,
+    /// The variable.
+    pub variable: Variable,
+    /// Which part of it.
+    pub selector: Selector,
+}
+
 /// A change to how this transaction is judged.
 #[derive(Debug, Clone)]
 pub enum Control {
@@ -476,15 +490,8 @@ pub enum Control {
     AuditEngine(AuditMode),
     /// `ctl:ruleRemoveById`, `ByTag`, `ByMsg`: an index of [`Plan::picks`].
     RemoveRules(usize),
-    /// `ctl:ruleRemoveTargetById`, `ByTag`, `ByMsg`.
-    RemoveTarget {
-        /// An index of [`Plan::picks`].
-        rules: usize,
-        /// What they do not look at any more.
-        variable: Variable,
-        /// Which part of it.
-        selector: Selector,
-    },
+    /// `ctl:ruleRemoveTargetById`, `ByTag`, `ByMsg`: an index of [`Plan::exclusions`].
+    RemoveTarget(usize),
     /// `ctl:requestBodyAccess`
     RequestBodyAccess(Access),
     /// `ctl:requestBodyProcessor`
@@ -500,7 +507,7 @@ pub enum Control {
 }
 
 /// What a match of a disruptive rule leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Rules run and disrupt.
     On,
@@ -511,7 +518,7 @@ pub enum Mode {
 }
 
 /// Which transactions have an audit event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum AuditMode {
     /// Every one.
     On,
@@ -531,7 +538,7 @@ pub enum AuditFormat {
 }
 
 /// Whether a body is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// Yes.
     On,
@@ -575,7 +582,7 @@ impl Preset {
 }
 
 /// Rules, by their index in [`Plan::rules`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RuleSet(Vec<u64>);
 
 impl RuleSet {

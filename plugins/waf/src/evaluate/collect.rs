@@ -279,7 +279,10 @@ fn made(tx: &mut Transaction, variable: Variable) -> Option<TextId> {
         return Some(*text);
     }
     let head = tx.head.as_ref()?;
-    let value = from_head(head, variable)?;
+    let value = match variable {
+        Variable::ServerPort => port(tx),
+        _ => from_head(head, variable)?,
+    };
     let text = tx.texts.push(&value);
     tx.made.push((variable, text));
     Some(text)
@@ -314,7 +317,6 @@ fn from_head(head: &RequestHead, variable: Variable) -> Option<Vec<u8>> {
         Variable::RequestProtocol | Variable::ResponseProtocol => protocol(head).into_bytes(),
         Variable::RequestUri => uri(head),
         Variable::RequestUriRaw => raw_uri(head),
-        Variable::ServerPort => port(head),
         Variable::ServerName => head.host.clone().into_bytes(),
         Variable::UniqueId => head.id.clone().into_bytes(),
         _ => return None,
@@ -322,10 +324,10 @@ fn from_head(head: &RequestHead, variable: Variable) -> Option<Vec<u8>> {
 }
 
 /// The port that `Host` names; that of HTTP where it names none.
-fn port(head: &RequestHead) -> Vec<u8> {
-    let host = head.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+fn port(tx: &Transaction) -> Vec<u8> {
+    let host = tx.request_header(b"host").next();
     let digits = host
-        .and_then(|(_, host)| memchr::memrchr(b':', host).and_then(|at| host.get(at + 1..)))
+        .and_then(|host| memchr::memrchr(b':', host).and_then(|at| host.get(at + 1..)))
         .filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
     digits.unwrap_or(b"80").to_vec()
 }

@@ -151,15 +151,10 @@ fn control(plan: &Plan, tx: &mut Transaction, control: &Control) {
                 tx.removed.extend(rules);
             }
         }
-        Control::RemoveTarget {
-            rules,
-            variable,
-            selector,
-        } => {
+        Control::RemoveTarget(exclusion) => {
             // A rule that matches many values would add the same exclusion many times.
-            let known = |(pick, known, _): &(usize, _, _)| pick == rules && known == variable;
-            if !tx.excluded.iter().any(known) {
-                tx.excluded.push((*rules, *variable, selector.clone()));
+            if !tx.excluded.contains(exclusion) {
+                tx.excluded.push(*exclusion);
             }
         }
         Control::RequestBodyLimit(limit) => tx.request_limit = Some(*limit),

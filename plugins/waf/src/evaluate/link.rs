@@ -108,10 +108,14 @@ impl<'p> Argument<'p> {
 
 /// Whether a `ctl` action took this value away from this rule.
 pub(super) fn is_excluded(plan: &Plan, tx: &Transaction, rule: usize, item: Item) -> bool {
-    tx.excluded.iter().any(|(pick, variable, selector)| {
-        *variable == item.variable
-            && plan.picks.get(*pick).is_some_and(|rules| rules.contains(rule))
-            && collect::selects(plan, tx, selector, item.key)
+    let mut excluded = tx.excluded.iter().filter_map(|at| plan.exclusions.get(*at));
+    excluded.any(|exclusion| {
+        exclusion.variable == item.variable
+            && plan
+                .picks
+                .get(exclusion.rules)
+                .is_some_and(|rules| rules.contains(rule))
+            && collect::selects(plan, tx, &exclusion.selector, item.key)
     })
 }
 

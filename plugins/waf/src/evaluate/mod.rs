@@ -11,6 +11,7 @@
 //!   `effects`: `setvar` and `ctl`.
 //! - `body`: how request bodies become arguments.
 //! - [`observe`]: for tools that want to know what happens on the way.
+//! - `parked`: a transaction as bytes, from one phase to the next.
 //! - `kept`: collections that outlive a transaction, in the store that [`services`] give.
 
 mod answers;
@@ -25,6 +26,7 @@ mod kept;
 mod link;
 mod memo;
 pub mod observe;
+mod parked;
 mod rare;
 mod run;
 mod screen;
@@ -42,6 +44,7 @@ pub use body::Completeness;
 pub use transaction::{Match, RequestHead, Transaction};
 
 use observe::{Observed, Observer, Unobserved};
+use serde::{Deserialize, Serialize};
 use services::{Services, Standalone};
 
 use crate::compile::plan::{Access, AuditFormat, Mode, Phase, Plan};
@@ -64,7 +67,7 @@ pub enum Decision {
 }
 
 /// How a rule, or a limit of the engine, disrupts an exchange.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disruption {
     /// By what.
     pub cause: Cause,
@@ -73,7 +76,7 @@ pub struct Disruption {
 }
 
 /// What disrupts an exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// The rule with this id.
     Rule(u64),
@@ -86,7 +89,7 @@ pub enum Cause {
 }
 
 /// What the client gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// A response with this status.
     Status(u16),
@@ -171,6 +174,17 @@ impl Engine {
     /// Phase 5. There is nothing left to decide. Collections that outlive the transaction are written back.
     pub fn finish(&self, transaction: &mut Transaction) {
         self.observed(&mut Unobserved).finish(transaction);
+    }
+
+    /// All that a transaction holds between two phases, for [`Engine::resume`]; nothing where it has to stay where it is.
+    #[must_use]
+    pub fn park(&self, transaction: &Transaction) -> Option<Vec<u8>> {
+        parked::park(transaction)
+    }
+
+    /// Makes of a transaction that has not started the one that was parked. Nothing where that cannot be read.
+    pub fn resume(&self, transaction: &mut Transaction, parked: &[u8]) -> Option<()> {
+        parked::resume(&self.plan, self.services, transaction, parked)
     }
 
     /// The audit event of a transaction that is over: a line of JSON, where there is to be one. `status` is what the client got.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::memo::{self, Memo};
 use crate::bytes::ByteSet;
 use crate::compile::screens::Side;
@@ -11,12 +13,21 @@ use crate::transformations::unicode_map::UnicodeMap;
 use crate::transformations::{self, Transformed};
 
 /// A value in [`Texts`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct TextId(u32);
 
 impl TextId {
     /// The empty text, which is always there.
     pub(super) const EMPTY: Self = Self(0);
+
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The text with a number that [`TextId::number`] gave; an empty one where there is none.
+    pub(super) fn numbered(number: u32) -> Self {
+        Self(number)
+    }
 }
 
 /// The values of one transaction.
@@ -112,6 +123,43 @@ impl Texts {
         self.sifted.shrink_to(MOST_KEPT_TEXTS);
         self.limit = usize::MAX;
         self.room = Room::Enough;
+    }
+
+    /// How many bytes [`Texts::write_down`] would write.
+    pub(super) fn length(&self) -> usize {
+        size_of::<u32>() * 2 + self.bytes.len() + self.texts.len() * size_of::<[u32; 2]>()
+    }
+
+    /// Writes down the texts, without what is known about them. They keep their numbers.
+    pub(super) fn write_down(&self, out: &mut Vec<u8>) {
+        out.reserve(self.length());
+        out.extend_from_slice(&(self.bytes.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(self.texts.len() as u32).to_le_bytes());
+        out.extend_from_slice(&self.bytes);
+        for text in &self.texts {
+            out.extend_from_slice(&text.start.to_le_bytes());
+            out.extend_from_slice(&text.end.to_le_bytes());
+        }
+    }
+
+    /// Reads what was written down, and gives what follows it; nothing where it is something else.
+    pub(super) fn read_back<'w>(&mut self, written: &'w [u8]) -> Option<&'w [u8]> {
+        let (bytes, written) = written.split_first_chunk()?;
+        let (texts, written) = written.split_first_chunk()?;
+        let (bytes, written) = written.split_at_checked(u32::from_le_bytes(*bytes) as usize)?;
+        let length = (u32::from_le_bytes(*texts) as usize).checked_mul(size_of::<[u32; 2]>())?;
+        let (spans, rest) = written.split_at_checked(length)?;
+        self.clear();
+        self.bytes.extend_from_slice(bytes);
+        let (spans, _) = spans.as_chunks::<4>();
+        let (spans, _) = spans.as_chunks::<2>();
+        self.texts.extend(spans.iter().map(|[start, end]| Text {
+            start: u32::from_le_bytes(*start),
+            end: u32::from_le_bytes(*end),
+            present: None,
+            ..EMPTY
+        }));
+        Some(rest)
     }
 
     /// Says what wide characters become.

@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::answers::Answers;
-use super::body::{self, Completeness, ReqBody};
+use super::body::{self, Completeness, Declared, ReqBody};
 use super::kept::Kept;
 use super::screen::{Origin, Screening};
 use super::services::{Services, Standalone};
@@ -14,7 +16,7 @@ use super::urlencoded::{self, Field, Parsed};
 use super::withheld::Withheld;
 use super::{Disruption, cookies, effects};
 use crate::compile::names::Slot;
-use crate::compile::plan::{Access, Allowance, AuditMode, Logging, Mode, Plan, RuleSet, Selector};
+use crate::compile::plan::{Access, Allowance, AuditMode, Logging, Mode, Plan, RuleSet};
 use crate::operators::Outcome;
 use crate::variables::Variable;
 
@@ -25,7 +27,7 @@ const MOST_MATCHES: usize = 64;
 const MOST_MATCHED: usize = 1000;
 
 /// The head of a request, as the client sent it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RequestHead {
     /// After trusted proxies were believed.
     pub client: IpAddr,
@@ -36,19 +38,23 @@ pub struct RequestHead {
     /// In small letters, without port.
     pub host: String,
     /// As received, without the query.
+    #[serde(with = "serde_bytes")]
     pub path: Vec<u8>,
     /// As received, without the `?`.
+    #[serde(with = "serde_bytes")]
     pub query: Option<Vec<u8>>,
     /// The request target as received, where it is more than path and query: a URL, or one with a fragment.
+    #[serde(with = "serde_bytes")]
     pub target: Option<Vec<u8>>,
-    /// In order.
+    /// In order. A transaction keeps them among its texts.
+    #[serde(skip)]
     pub headers: Vec<(String, Vec<u8>)>,
     /// Identifies the request in logs.
     pub id: String,
 }
 
 /// A rule that matched and is reported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
     /// The rule's id.
     pub id: u64,
@@ -65,7 +71,7 @@ pub struct Match {
 }
 
 /// Everything that is particular to one exchange. The default is one that has not started.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Transaction {
     pub(super) head: Option<RequestHead>,
     pub(super) mode: Mode,
@@ -77,6 +83,7 @@ pub struct Transaction {
     /// What `ctl:responseBodyLimit` has set, in bytes.
     pub(super) response_limit: Option<u64>,
     pub(super) allowed: Option<Allowance>,
+    #[serde(skip)]
     pub(super) texts: Texts,
     pub(super) args_get: Vec<Field>,
     pub(super) args_post: Vec<Field>,
@@ -89,10 +96,11 @@ pub struct Transaction {
     pub(super) body: ReqBody,
     /// Texts of variables that are made when they are first asked for.
     pub(super) made: Vec<(Variable, TextId)>,
+    #[serde(skip)]
     pub(super) tx: Tx,
     pub(super) removed: RuleSet,
-    /// Sets of rules, and what they do not look at any more.
-    pub(super) excluded: Vec<(usize, Variable, Selector)>,
+    /// What rules do not look at any more, as indices of [`Plan::exclusions`].
+    pub(super) excluded: Vec<usize>,
     pub(super) matched: Vec<Item>,
     pub(super) highest_severity: u8,
     /// The rule that runs, an index of [`Plan::rules`].
@@ -101,17 +109,23 @@ pub struct Transaction {
     pub(super) started: Duration,
     /// [`Outcome::Exceeded`] where a pattern reached its limit of steps.
     pub(super) pattern_limits: Outcome,
+    #[serde(skip, default = "standalone")]
     pub(super) services: &'static dyn Services,
     pub(super) kept: Kept,
     pub(super) environment: Vec<(Box<[u8]>, TextId)>,
     pub(super) state: State,
+    #[serde(skip)]
     pub(super) screening: Screening,
+    #[serde(skip)]
     pub(super) answers: Answers,
     /// Kept between rules, so that collecting allocates once.
+    #[serde(skip)]
     pub(super) scratch: Vec<Item>,
     /// Where values in `scratch` come from.
+    #[serde(skip)]
     pub(super) origins: Vec<Origin>,
     /// The same for the values of macros.
+    #[serde(skip)]
     pub(super) expansion: Vec<Item>,
     /// What `sanitise` actions have named.
     pub(super) withheld: Withheld,
@@ -125,7 +139,7 @@ pub struct Transaction {
 }
 
 /// How far a transaction has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     /// Rules run.
     Running,
@@ -134,7 +148,7 @@ pub(super) enum State {
 }
 
 /// A value that a rule looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Item {
     pub(super) variable: Variable,
     pub(super) key: Key,
@@ -152,7 +166,7 @@ impl Item {
 }
 
 /// The name of a value in its collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Key {
     /// The variable is one value.
     None,
@@ -163,10 +177,14 @@ pub(super) enum Key {
 }
 
 /// A value: text, or a number that is not written out before something needs it to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Datum {
     Text(TextId),
     Number(i64),
+}
+
+fn standalone() -> &'static dyn Services {
+    &Standalone
 }
 
 impl Default for Transaction {
@@ -333,7 +351,7 @@ impl Transaction {
     }
 
     /// Takes what is known of the request before its body.
-    pub(super) fn start(&mut self, plan: &Plan, services: &'static dyn Services, head: RequestHead) {
+    pub(super) fn start(&mut self, plan: &Plan, services: &'static dyn Services, mut head: RequestHead) {
         let settings = &plan.settings;
         self.clear();
         self.mode = settings.mode;
@@ -357,7 +375,7 @@ impl Transaction {
             self.body.keep_contents();
         }
         effects::preset(plan, self);
-        for (name, value) in &head.headers {
+        for (name, value) in &std::mem::take(&mut head.headers) {
             let field = Field {
                 name: self.texts.push(name.as_bytes()),
                 value: self.texts.push(value),
@@ -412,16 +430,19 @@ impl Transaction {
     /// Takes the body of the request, or its start, and makes arguments of it.
     pub(super) fn take_body(&mut self, plan: &Plan, body: &[u8], completeness: Completeness) {
         let text = self.body.text;
-        let headers = self
-            .head
-            .as_ref()
-            .map(|head| head.headers.as_slice())
-            .unwrap_or_default();
+        let declared = Declared {
+            media: self.request_header(b"content-type").next().map(<[u8]>::to_vec),
+            coding: self
+                .request_header(b"content-encoding")
+                .map(<[u8]>::trim_ascii)
+                .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+                .map(<[u8]>::to_vec),
+        };
         self.body.take(
             &plan.settings,
             body,
             completeness,
-            headers,
+            &declared,
             self.args_get.len(),
             &mut self.texts,
             &mut self.args_post,
@@ -429,6 +450,15 @@ impl Transaction {
         if !body.is_empty() || self.body.text != text {
             self.screening.outdate();
         }
+    }
+
+    /// The values of a header of the request, in order.
+    pub(super) fn request_header(&self, wanted: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let named = move |field: &&Field| self.texts.get(field.name).eq_ignore_ascii_case(wanted);
+        self.request_headers
+            .iter()
+            .filter(named)
+            .map(|field| self.texts.get(field.value))
     }
 
     /// Writes back the collections that outlive the transaction.

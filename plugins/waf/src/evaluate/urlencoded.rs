@@ -1,17 +1,19 @@
 //! `a=b&c=d`: names and values of a query or a form's body, decoded as ModSecurity decodes them.
 
+use serde::{Deserialize, Serialize};
+
 use super::texts::{TextId, Texts};
 use crate::bytes::hex_pair;
 
 /// An argument, header or cookie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Field {
     pub(super) name: TextId,
     pub(super) value: TextId,
 }
 
 /// What parsing found beside the fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Parsed {
     /// Nothing.
     Clean,

@@ -1,5 +1,7 @@
 //! What must not be in an audit event: what everybody knows to be secret, and what rules say is.
 
+use serde::{Deserialize, Serialize};
+
 use super::texts::TextId;
 use super::transaction::{Item, Key, Transaction};
 use crate::compile::plan::Sanitise;
@@ -21,7 +23,7 @@ const SHORTEST: usize = 4;
 pub(super) const STARS: &str = "***";
 
 /// What rules have said to be secret in one transaction.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Withheld {
     arguments: Vec<Box<[u8]>>,
     headers: Vec<Box<[u8]>>,

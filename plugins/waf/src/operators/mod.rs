@@ -25,6 +25,8 @@ mod validate_utf8_encoding;
 mod verify;
 mod within;
 
+use serde::{Deserialize, Serialize};
+
 use crate::bytes::{ByteSet, leading_number};
 use crate::compile::prefilter::Needs;
 use crate::problem::unknown;
@@ -273,7 +275,7 @@ pub enum Test {
 pub type Groups = [Option<(u32, u32)>; 10];
 
 /// Whether a test holds for a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It does.
     Match,

@@ -1,6 +1,8 @@
 //! Variables and collections (`ARGS`, `REQUEST_HEADERS:Host`): what rules look at. This room knows their names and shapes; the
 //! values are made by [`crate::evaluate`] when a rule first asks.
 
+use serde::{Deserialize, Serialize};
+
 use crate::problem::unknown;
 
 /// Whether a variable is one value or many with names.
@@ -15,7 +17,7 @@ pub enum Shape {
 macro_rules! variables {
     ($($(#[$doc:meta])* $variant:ident $name:literal $shape:ident),* $(,)?) => {
         /// A variable that rules can name.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Variable {
             $($(#[$doc])* $variant,)*
         }

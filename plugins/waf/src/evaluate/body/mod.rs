@@ -4,6 +4,8 @@ mod json;
 pub(super) mod multipart;
 pub(super) mod xml;
 
+use serde::{Deserialize, Serialize};
+
 use super::audit;
 use super::texts::{TextId, Texts};
 use super::urlencoded::{self, Field, Parsed};
@@ -19,8 +21,16 @@ pub enum Completeness {
     Cut,
 }
 
+/// What a request's head says about its body.
+pub(super) struct Declared {
+    /// `Content-Type`
+    pub(super) media: Option<Vec<u8>>,
+    /// The coding of a body that is not sent as it is (RFC 9110 §8.4.1).
+    pub(super) coding: Option<Vec<u8>>,
+}
+
 /// How a body becomes arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) enum Processor {
     /// It does not.
     #[default]
@@ -38,7 +48,7 @@ pub(super) enum Processor {
 }
 
 /// What is known of the request's body.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ReqBody {
     pub(super) processor: Processor,
     forced: Forced,
@@ -56,7 +66,7 @@ pub(super) struct ReqBody {
 }
 
 /// Whether rules see the body as received, whatever its processor is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Forced {
     Yes,
     No,
@@ -154,7 +164,7 @@ impl ReqBody {
         settings: &Settings,
         body: &[u8],
         completeness: Completeness,
-        headers: &[(String, Vec<u8>)],
+        declared: &Declared,
         arguments: usize,
         texts: &mut Texts,
         fields: &mut Vec<Field>,
@@ -167,7 +177,7 @@ impl ReqBody {
         if body.is_empty() || !looked_at {
             return;
         }
-        if let Some(coding) = coding(headers).filter(|_| self.processor.parses()) {
+        if let Some(coding) = declared.coding.as_deref().filter(|_| self.processor.parses()) {
             let coding = audit::excerpt(coding, 32);
             return self.fail(
                 texts,
@@ -210,7 +220,7 @@ impl ReqBody {
                     no_files: settings.no_files_limit,
                     contents: self.contents,
                 };
-                let content_type = values(headers, "content-type").next().unwrap_or_default();
+                let content_type = declared.media.as_deref().unwrap_or_default();
                 multipart::parse(content_type, body, limits, texts, fields, &mut self.files)
             }
         };
@@ -219,20 +229,6 @@ impl ReqBody {
             self.fail(texts, &reason);
         }
     }
-}
-
-/// The coding of a body that is not sent as it is (RFC 9110 §8.4.1).
-fn coding(headers: &[(String, Vec<u8>)]) -> Option<&[u8]> {
-    values(headers, "content-encoding")
-        .map(<[u8]>::trim_ascii)
-        .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
-}
-
-fn values<'h>(headers: &'h [(String, Vec<u8>)], wanted: &str) -> impl Iterator<Item = &'h [u8]> {
-    headers
-        .iter()
-        .filter(move |(name, _)| name.eq_ignore_ascii_case(wanted))
-        .map(|(_, value)| value.as_slice())
 }
 
 /// What is said about more arguments than are looked at.

@@ -1,10 +1,12 @@
 //! How a collection stands in the store: a version, three numbers, and each value with its name and its end.
 
+use serde::{Deserialize, Serialize};
+
 /// Of the form below. An entry with another is as good as none.
 const VERSION: u8 = 1;
 
 /// A collection as the store has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Form {
     /// In seconds since 1970, as all times here.
     pub(super) created: u64,
@@ -13,7 +15,7 @@ pub(super) struct Form {
     pub(super) items: Vec<Item>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Item {
     pub(super) name: Box<[u8]>,
     pub(super) value: Vec<u8>,

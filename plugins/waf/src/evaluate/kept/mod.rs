@@ -12,6 +12,7 @@ pub(super) mod world;
 use std::time::Duration;
 
 use form::{Form, Item};
+use serde::{Deserialize, Serialize};
 use weir_sdk::kv::Replaced;
 
 use super::services::Services;
@@ -44,24 +45,25 @@ const MOST_TRIES: u32 = 64;
 const MOST_KEY: usize = 512;
 
 /// The collections that one transaction has opened.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
     open: Vec<Opened>,
     read: Vec<Collection>,
 }
 
 /// A collection that is open.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Opened {
     collection: Persistent,
     /// Under which the store has it.
+    #[serde(with = "serde_bytes")]
     entry: Vec<u8>,
     /// As the rule says it.
     key: TextId,
 }
 
 /// A collection that was read.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Collection {
     opened: Opened,
     /// What came from the store, where it knew the collection: no value in it is past its end.
@@ -69,7 +71,7 @@ struct Collection {
     variables: Vec<Variable>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Variable {
     name: Box<[u8]>,
     value: Value,
@@ -79,7 +81,7 @@ struct Variable {
 }
 
 /// What this transaction has done to a variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Change {
     Nothing,
     Set,

@@ -4,6 +4,7 @@
 
 mod audit;
 mod kept;
+mod parked;
 
 use std::net::{IpAddr, Ipv4Addr};
 

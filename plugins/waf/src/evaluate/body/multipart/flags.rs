@@ -1,5 +1,7 @@
 //! What was odd about a multipart body: the variables `MULTIPART_*`.
 
+use serde::{Deserialize, Serialize};
+
 /// One oddity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::evaluate) enum Flag {
@@ -32,14 +34,14 @@ pub(in crate::evaluate) enum Flag {
 }
 
 /// What was odd about one body.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(in crate::evaluate) struct Flags {
     bits: u16,
     unmatched: Unmatched,
 }
 
 /// Lines that look like a boundary and are none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Unmatched {
     #[default]
     None,

@@ -11,6 +11,7 @@ mod flags;
 use disposition::Disposition;
 pub(in crate::evaluate) use flags::{Flag, Flags};
 use memchr::{memchr, memmem};
+use serde::{Deserialize, Serialize};
 
 use crate::evaluate::texts::{TextId, Texts};
 use crate::evaluate::urlencoded::Field;
@@ -22,7 +23,7 @@ const MOST_HEADERS: usize = 16;
 const LONGEST_HEADER: usize = 4096;
 
 /// What a body holds.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(in crate::evaluate) struct Files {
     /// Field names and file names.
     pub(in crate::evaluate) files: Vec<Field>,
@@ -49,7 +50,7 @@ pub(super) struct Limits {
 }
 
 /// Whether rules look at what files hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Contents {
     Wanted,
     Unwanted,
