@@ -361,6 +361,13 @@ fn answer(state: &mut State, verdict: Verdict) -> Result<Answer, Failed> {
 /// What a plugin keeps of an exchange, outside of its instances.
 pub(super) struct Parked(Vec<u8>);
 
+impl Parked {
+    /// How much memory it takes, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.capacity() as u64
+    }
+}
+
 /// An instance's place among those that a worker may have of a plugin.
 pub(super) struct Lease(Rc<Cell<u32>>);
 

@@ -38,6 +38,8 @@ pub(super) struct Seat {
     pub(super) meters: Meters,
     /// Exchanges between two phases, by their tickets.
     waiting: RefCell<Slab<Waiting>>,
+    /// Bytes of those that are parked.
+    parked: Cell<u64>,
     /// The one that waits in the instance that was used last, if one does.
     latest: Cell<Option<usize>>,
 }
@@ -91,6 +93,7 @@ impl Seat {
             manner: Cell::default(),
             meters: Meters::new(plugin, registry, tally),
             waiting: RefCell::default(),
+            parked: Cell::new(0),
             latest: Cell::new(None),
         }
     }
@@ -164,7 +167,11 @@ impl Seat {
         if self.latest.get() == Some(*key) {
             self.latest.set(None);
         }
-        self.waiting.borrow_mut().try_remove(*key)
+        let waiting = self.waiting.borrow_mut().try_remove(*key);
+        if let Some(Waiting::Parked(parked)) = &waiting {
+            self.parked.set(self.parked.get().saturating_sub(parked.bytes()));
+        }
+        waiting
     }
 
     /// Whether exchanges are parked. An instance that is to serve so many exchanges serves them one after the other.
@@ -172,8 +179,12 @@ impl Seat {
         self.plugin.parks && self.plugin.limits.reuse == 0
     }
 
-    /// The instance of an exchange that waits, after that was parked, if it can be.
+    /// The instance of an exchange that waits, after that was parked, if it can be: all that are parked take no more memory than one
+    /// instance may have.
     fn vacate(&self, key: usize) -> Option<Box<Instance>> {
+        if self.parked.get() >= self.plugin.limits.memory {
+            return None;
+        }
         let mut waiting = self.waiting.borrow_mut();
         let place = waiting.get_mut(key)?;
         let Waiting::Here { instance, portability } = place else {
@@ -182,6 +193,7 @@ impl Seat {
         let elsewhere = match instance.park() {
             Ok(Some(parked)) => {
                 self.meters.parked.increment();
+                self.parked.set(self.parked.get() + parked.bytes());
                 Waiting::Parked(parked)
             }
             Ok(None) => {
