@@ -11,7 +11,7 @@ The WAF remembers what it found out about values, so a request that comes again 
 "a browser's GET, each another" has another path, query and session every time, and is the row to read for pages.
 
 Options by environment: ROUNDS (3), SECONDS (3; bash counts in a variable of this name, so say `env SECONDS=2` behind
-a script), WEIR (target/release/weir), WAF (target/plugins/waf.wasm), CRS (/usr/share/modsecurity-crs), ONLY (a part of the
+a script), CONNECTIONS (4), WEIR (target/release/weir), WAF (target/plugins/waf.wasm), CRS (/usr/share/modsecurity-crs), ONLY (a part of the
 names of the requests to measure).
 """
 
@@ -36,7 +36,7 @@ WAF = Path(os.environ.get("WAF", ROOT / "target/plugins/waf.wasm"))
 CRS = Path(os.environ.get("CRS", "/usr/share/modsecurity-crs"))
 ONLY = os.environ.get("ONLY", "")
 PROXY_CORE, LOAD_CORE = "0", "1"
-CONNECTIONS = 4
+CONNECTIONS = int(os.environ.get("CONNECTIONS", 4))
 
 ORIGIN = """
 worker_processes 1; daemon off; master_process off; pid {dir}/origin.pid; error_log {dir}/origin.log crit;
