@@ -108,14 +108,16 @@ impl Seat {
     /// An instance that serves nobody: the one that was used last, after its exchange was parked, where many wait; an idle one; or
     /// a new one where the limit allows it.
     async fn vacant(&self) -> Result<Box<Instance>, Failed> {
-        self.trim();
         let crowded = self.waiting.borrow().len() > RESIDENT;
         let latest = self.latest.take().filter(|_| crowded);
         let vacated = latest.and_then(|latest| self.vacate(latest));
-        if let Some(instance) = vacated.or_else(|| self.idle.borrow_mut().pop()) {
+        let instance = vacated.or_else(|| self.idle.borrow_mut().pop());
+        // What is idle now is what nobody needed.
+        self.trim();
+        if let Some(instance) = instance {
             return Ok(instance);
         }
-        if self.taken.get() >= self.plugin.limits.instances
+        if self.is_full()
             && let Some(instance) = self.vacate_any()
         {
             return Ok(instance);
@@ -229,8 +231,13 @@ impl Seat {
         let keys: Vec<usize> = self.waiting.borrow().iter().filter_map(may).collect();
         keys.into_iter()
             .map(|key| self.vacate(key))
-            .find(|vacated| vacated.is_some() || self.taken.get() < self.plugin.limits.instances)
+            .find(|vacated| vacated.is_some() || !self.is_full())
             .flatten()
+    }
+
+    /// Whether there are as many instances as there may be.
+    fn is_full(&self) -> bool {
+        self.taken.get() >= self.plugin.limits.instances
     }
 
     async fn cast(&self) -> Result<Box<Instance>, Failed> {
