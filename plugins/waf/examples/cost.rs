@@ -94,7 +94,9 @@ fn main() {
 }
 
 fn judge_crs(arguments: &[String]) {
-    let Some(folder) = crs::folder_or_skip() else { return };
+    let Some(folder) = crs::folder_or_skip() else {
+        std::process::exit(1);
+    };
     let started = Instant::now();
     let mut engine = crs::engine(&folder, 1, 1).unwrap_or_else(|problems| panic!("{problems}"));
     if arguments.iter().any(|word| word == "--reference") {

@@ -430,13 +430,9 @@ impl Transaction {
     /// Takes the body of the request, or its start, and makes arguments of it.
     pub(super) fn take_body(&mut self, plan: &Plan, body: &[u8], completeness: Completeness) {
         let text = self.body.text;
-        let declared = Declared {
-            media: self.request_header(b"content-type").next().map(<[u8]>::to_vec),
-            coding: self
-                .request_header(b"content-encoding")
-                .map(<[u8]>::trim_ascii)
-                .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
-                .map(<[u8]>::to_vec),
+        let declared = match body {
+            [] => Declared::default(),
+            _ => self.declared(),
         };
         self.body.take(
             &plan.settings,
@@ -449,6 +445,16 @@ impl Transaction {
         );
         if !body.is_empty() || self.body.text != text {
             self.screening.outdate();
+        }
+    }
+
+    /// What the request's head says about a body.
+    fn declared(&self) -> Declared {
+        let is_coding = |coding: &&[u8]| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity");
+        let mut codings = self.request_header(b"content-encoding").map(<[u8]>::trim_ascii);
+        Declared {
+            media: self.request_header(b"content-type").next().map(<[u8]>::to_vec),
+            coding: codings.find(is_coding).map(<[u8]>::to_vec),
         }
     }
 

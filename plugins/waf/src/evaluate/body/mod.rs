@@ -22,6 +22,7 @@ pub enum Completeness {
 }
 
 /// What a request's head says about its body.
+#[derive(Debug, Default)]
 pub(super) struct Declared {
     /// `Content-Type`
     pub(super) media: Option<Vec<u8>>,
